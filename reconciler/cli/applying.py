@@ -15,13 +15,17 @@ import typer
 from reconciler.cli.carrying import Doing, confirm, perform, warn_of_keys
 from reconciler.cli.planning import (
     AllowDeletesOption,
+    AllowEmptyOption,
     AllowUnbindsOption,
     DeployOption,
     OnlyOption,
+    OverrideFreezeOption,
+    OverrideProtectOption,
     OverSplitOption,
     PruneOption,
     TakeOverOption,
     apply_with,
+    overrides_of,
 )
 from reconciler.cli.record import RecordOption, record_keeper
 from reconciler.cli.saved import read_saved
@@ -29,7 +33,7 @@ from reconciler.cli.session import Session, command, seconds
 from reconciler.cli.several import Saved, apply_several
 from reconciler.cli.terminal import TEXT, say
 from reconciler.desired.durations import parse_duration
-from reconciler.desired.rules import Refused
+from reconciler.desired.rules import Refused, accepts, check_text
 from reconciler.findings.errors import GuardError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.findings.suggest import nearest
@@ -98,6 +102,9 @@ def apply(
     allow_unbinds: AllowUnbindsOption = None,
     prune: PruneOption = False,
     take_over: TakeOverOption = None,
+    override_protect: OverrideProtectOption = None,
+    allow_empty: AllowEmptyOption = False,
+    override_freeze: OverrideFreezeOption = None,
     digest: Annotated[
         str | None, typer.Option("--digest", metavar="D", help="Apply only if the plan has this digest.")
     ] = None,
@@ -119,6 +126,9 @@ def apply(
     certificates that nothing uses. Shows the plan and asks before it changes anything. It is always safe to run again.
 
     With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
+
+    What `protect`, a freeze or an mtls.toml without certificates holds back is not done, and the exit code is 3. The
+    options that allow it are for this run, with or without PLAN.
     """
     stacks = tuple(take_over or ())
     given = {
@@ -147,8 +157,12 @@ def apply(
         take_over=stacks,
         deploy=wanted,
         patience=PATIENCE,
+        acts=True,
+        unprotected=tuple(override_protect or ()),
+        allow_empty=allow_empty,
+        freeze_reason=_reason(override_freeze),
     )
-    words: tuple[str, ...] = (str(saved),) if saved is not None else apply_with(request, None)
+    words: tuple[str, ...] = (str(saved), *overrides_of(request)) if saved is not None else apply_with(request, None)
     words += tuple(word for name in phase or () for word in ("--phase", name))
     words += ("--allow-commands",) if allow_commands else ()
     again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
@@ -165,7 +179,7 @@ def apply(
     approved = read_saved(session, saved) if saved is not None else None
     with project.lock(command="apply", timeout_s=timeout_s, waiting=session.tell) as held:
         keep(NO_RUN)
-        planned = plan_approved(project, approved, wanted, age) if approved is not None else make(project, request)
+        planned = make(project, request) if approved is None else plan_approved(project, approved, request, age)
         if digest is not None:
             demand_digest(planned.plan, digest, approved, str(saved))
         _carry_out(session, project, planned, doing, held, yes=yes or approved is not None, out=out)
@@ -187,6 +201,8 @@ def retire(
     yes: YesOption = False,
     allow_deletes: AllowDeletesOption = None,
     take_over: TakeOverOption = None,
+    override_protect: OverrideProtectOption = None,
+    override_freeze: OverrideFreezeOption = None,
     lock_timeout: LockTimeoutOption = "0s",
 ) -> None:
     """Delete the old versions of one certificate.
@@ -212,12 +228,23 @@ def retire(
             prune=True,
             take_over=stacks,
             live=False,
+            acts=True,
+            unprotected=tuple(override_protect or ()),
+            freeze_reason=_reason(override_freeze),
         )
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
         again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
-        again += [word for stack in stacks for word in ("--take-over", stack)]
+        again += [*(word for stack in stacks for word in ("--take-over", stack)), *overrides_of(request)]
         _carry_out(session, project, planned, Doing((Phase.RETIRE,), again, keep=keep), held, yes=yes, out=out)
+
+
+def _reason(text: str | None) -> str | None:
+    """The reason to change something during a freeze; UsageError if it says nothing."""
+    if text is not None and not accepts(check_text, text):
+        hint = "write why it can't wait, such as a ticket: 1 to 100 printable characters, on one line"
+        raise UsageError("`--override-freeze` needs a reason, which the journal keeps", hint=hint)
+    return text
 
 
 def _age(text: str) -> timedelta:

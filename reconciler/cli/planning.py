@@ -49,6 +49,25 @@ TakeOverOption = Annotated[
     ),
 ]
 
+OverrideProtectOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--override-protect",
+        metavar="NAME",
+        help="Delete old certificates even if `protect` has NAME, which must be exact (repeatable).",
+    ),
+]
+AllowEmptyOption = Annotated[
+    bool,
+    typer.Option("--allow-empty", help="Delete and unbind also if mtls.toml declares no certificate."),
+]
+OverrideFreezeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--override-freeze", metavar="REASON", help="Make changes during a freeze; REASON is kept in the journal."
+    ),
+]
+
 
 AtOption = Annotated[
     datetime | None,
@@ -99,6 +118,8 @@ def plan(
     allow_unbinds: AllowUnbindsOption = None,
     prune: PruneOption = False,
     take_over: TakeOverOption = None,
+    override_protect: OverrideProtectOption = None,
+    allow_empty: AllowEmptyOption = False,
     live: LiveOption = None,
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
@@ -117,6 +138,8 @@ def plan(
         allow_unbinds=allow_unbinds,
         prune=prune,
         take_over=tuple(take_over or ()),
+        unprotected=tuple(override_protect or ()),
+        allow_empty=allow_empty,
         live=live,
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
         base=base,
@@ -163,7 +186,7 @@ def _plan_several(session: Session, request: PlanRequest, out: Path | None, *, d
 def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
     """The arguments of `mtlsctl apply` for this plan."""
     if out is not None:
-        return (str(out),)
+        return (str(out), *overrides_of(request))
     words = [word for name in request.only for word in ("--only", name)]
     if request.allow_deletes is not None:
         words += ["--allow-deletes", str(request.allow_deletes)]
@@ -173,4 +196,12 @@ def apply_with(request: PlanRequest, out: Path | None) -> tuple[str, ...]:
     words += [word for stack in request.take_over for word in ("--take-over", stack)]
     words += ["--deploy"] if request.deploy.everybody else []
     words += ["--over-split"] if request.deploy.over_split else []
+    return (*words, *overrides_of(request))
+
+
+def overrides_of(request: PlanRequest) -> tuple[str, ...]:
+    """The options that pass guard rails, which a saved plan does not have, because they are about acting."""
+    words = [word for name in request.unprotected for word in ("--override-protect", name)]
+    words += ["--allow-empty"] if request.allow_empty else []
+    words += ["--override-freeze", request.freeze_reason] if request.freeze_reason is not None else []
     return tuple(words)

@@ -61,7 +61,7 @@ def apply_several(
             return plan(member.project, request)
         path = folder.path_of(member)
         approved = read_plan(read_named(path, limit=MAX_BYTES), str(path))
-        return plan_approved(member.project, approved, request.deploy, saved.max_age)
+        return plan_approved(member.project, approved, request, saved.max_age)
 
     def again(member: Member) -> Sequence[str]:
         return doing.again[1:] if folder is None else (str(folder.path_of(member)), *doing.again[2:])

@@ -1,4 +1,4 @@
-"""Parses durations and renew-before of mtls.toml: "7d", "1d12h", "33%"."""
+"""Parses durations, renew-before and shares of mtls.toml: "7d", "1d12h", "33%"."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reconciler.model import RenewBefore
 
 DURATION_PATTERN = "^(?:[0-9]{1,10}[wdhms])+$"
 RENEW_BEFORE_PATTERN = "^(?:(?:[0-9]{1,10}[wdhms])+|[1-9][0-9]?%)$"
+SHARE_PATTERN = "^(?:100|[1-9]?[0-9])%$"
 
 _LONGEST = timedelta(days=36_500)
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -42,6 +43,15 @@ def parse_renew_before(text: str) -> RenewBefore:
     if not 1 <= percent <= 99:
         raise Refused(Code.OUT_OF_RANGE, "must be between 1% and 99% of the lifetime")
     return RenewBefore(share=percent / 100)
+
+
+def parse_share(text: str) -> int:
+    """A share in percent, from 0 to 100. Raises Refused for anything else."""
+    if not re.fullmatch(SHARE_PATTERN[1:-1], text):
+        number = re.fullmatch(r"\s*([0-9]{1,9})\s*", text)
+        hint = f"write {number[1]} without quotes" if number is not None else None
+        raise Refused(Code.OUT_OF_RANGE, 'must be a number, or a share from "0%" to "100%"', hint=hint)
+    return int(text[:-1])
 
 
 def _unit_hint(text: str) -> str | None:

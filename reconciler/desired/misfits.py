@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,8 +16,16 @@ from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.proofs import OriginTable
 from reconciler.desired.rules import Refused
-from reconciler.desired.shapes import CertificateTable, Document, EnvironmentTable, PolicyTable, StoreTable, WorkerTable
-from reconciler.desired.unions import Kinds, reference_shape
+from reconciler.desired.shapes import (
+    CertificateTable,
+    Document,
+    EnvironmentTable,
+    FreezeTable,
+    PolicyTable,
+    StoreTable,
+    WorkerTable,
+)
+from reconciler.desired.unions import DeletesTable, Kinds, reference_shape
 from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, type_of
 from reconciler.findings.codes import Code
 
@@ -57,6 +66,15 @@ _OTHER_WORDS = {
 def add_misfits(error: ValidationError, raw: Raw, kinds: Kinds, findings: Findings) -> None:
     """Add a finding for each validation error. A misspelt key is not also reported as missing."""
     _Misfits(raw, kinds, findings).add(error.errors(include_url=False, include_input=False))
+
+
+_POLICY: dict[tuple[str | int, ...], type[BaseModel]] = {
+    (): PolicyTable,
+    ("certificates",): CertificatePolicyTable,
+    ("freeze",): FreezeTable,
+    ("max_deletes",): DeletesTable,
+}
+"""The models of `[policy]` and of the tables in it."""
 
 
 @dataclass(slots=True)
@@ -138,10 +156,8 @@ class _Misfits:
                 return Document
             case ("store",):
                 return StoreTable
-            case ("policy",):
-                return PolicyTable
-            case ("policy", "certificates"):
-                return CertificatePolicyTable
+            case ("policy", *rest):
+                return _POLICY.get(tuple(rest[:1]))
             case ("certificates", _):
                 return CertificateTable
             case ("certificates", _, "private_key"):
@@ -174,7 +190,11 @@ class _Misfits:
 
 
 def _type_hint(keys: Keys, value: object) -> str | None:
-    """A hint for a number in place of a duration, or None."""
+    """A hint for a number in place of a duration, a date without quotes, or a table that must be a list; or None."""
+    if keys == ("policy", "freeze") and isinstance(value, dict):
+        return "write `[[policy.freeze]]`, which can be repeated"
+    if isinstance(value, date):
+        return "write it in quotes"
     if keys[-1] in _DURATIONS and type(value) is int and 0 <= value <= 3650:
         return f'add a unit: "{value}d"'
     return None

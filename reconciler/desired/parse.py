@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from reconciler.desired.certificate_policy import build_certificate_policy
 from reconciler.desired.durations import parse_duration, parse_renew_before
 from reconciler.desired.findings import Findings, Raw
+from reconciler.desired.freezes import parse_freeze
 from reconciler.desired.misfits import add_misfits
 from reconciler.desired.relations import add_relations
 from reconciler.desired.rules import ENTRY_ID_PATTERN, VERSION, accepts, check_required_version, is_satisfied
@@ -140,12 +141,15 @@ def _policy(table: PolicyTable) -> Policy:
         renew_before=_renew_before(table.renew_before),
         grace=parse_duration(table.grace),
         prune=table.prune,
-        max_deletes=table.max_deletes,
+        max_deletes=table.max_deletes.count,
+        max_deletes_share=table.max_deletes.share,
         max_unbinds=table.max_unbinds,
         rollback_versions=table.rollback_versions,
         verify_before=table.verify_before or frozenset(),
         check_live=table.check_live,
         certificates=build_certificate_policy(table.certificates),
+        protect=tuple(table.protect),
+        freezes=tuple(parse_freeze(one.start, one.end, one.zone, one.why) for one in table.freeze),
     )
 
 

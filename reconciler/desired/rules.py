@@ -45,6 +45,8 @@ VERSION = 1
 
 STACK_PATTERN = "^[a-z0-9][a-z0-9-]{0,31}$"
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,47}$"
+GLOB_PATTERN = r"^[a-z0-9*?\[][a-z0-9*?\[\]!-]*$"
+LONGEST_GLOB = 64
 ACCOUNT_ID_PATTERN = "^[0-9a-f]{32}$"
 ENTRY_ID_PATTERN = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 # Draft 07 has no Unicode classes, so the schema accepts every character outside ASCII.
@@ -118,6 +120,14 @@ def name_rule(what: str, longest: int, *, of_key: bool = False) -> Callable[[str
         raise Refused(Code.BAD_NAME, message, hint=hint, of_key=of_key)
 
     return check
+
+
+def check_glob(text: str) -> str:
+    """A name of a certificate, or a glob for names: no other text matches one, so it is misspelled."""
+    if len(text) <= LONGEST_GLOB and re.fullmatch(GLOB_PATTERN[1:-1], text):
+        return text
+    message = f"must be a certificate name or a glob for names: 1 to {LONGEST_GLOB} of a-z, 0-9, -, *, ?, [, ] and !"
+    raise Refused(Code.BAD_NAME, message, hint='write the name as it is in `[certificates.NAME]`, or "ledger*"')
 
 
 def check_environment_name(text: str) -> str:

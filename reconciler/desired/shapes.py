@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from reconciler.desired import rules
+from reconciler.desired import freezes, rules
 from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
 from reconciler.desired.proofs import GatesValue, OriginValue
-from reconciler.desired.unions import KeyValue, TargetValue
+from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
 from reconciler.model import Deployer, StoreKind
 
 
@@ -38,6 +38,16 @@ CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
+NameGlob = Annotated[
+    str,
+    AfterValidator(rules.check_glob),
+    Field(json_schema_extra={"pattern": rules.GLOB_PATTERN, "maxLength": rules.LONGEST_GLOB}),
+]
+FreezeStart = Annotated[
+    str, AfterValidator(freezes.check_start), Field(json_schema_extra={"pattern": freezes.START_PATTERN})
+]
+FreezeEnd = Annotated[str, AfterValidator(freezes.check_end), Field(json_schema_extra={"pattern": freezes.END_PATTERN})]
+Zone = Annotated[str, AfterValidator(freezes.check_zone), Field(json_schema_extra={"pattern": freezes.ZONE_PATTERN})]
 Superseded = Annotated[
     str, AfterValidator(rules.check_superseded), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
 ]
@@ -98,6 +108,34 @@ class StoreTable(Table):
     )
 
 
+class FreezeTable(Table):
+    """A time in which nothing is uploaded, bound, deployed or deleted."""
+
+    start: FreezeStart = Field(
+        description="When it begins: a date, or a weekday for every week, with or without a time.",
+        examples=["2026-12-20", "fri 16:00"],
+    )
+    end: FreezeEnd = Field(
+        description="When it ends, in the same form. A day without a time is part of the freeze.",
+        examples=["2027-01-03", "mon 08:00"],
+    )
+    zone: Zone = Field(
+        default=freezes.UTC_NAME,
+        description="The time zone of both, as the IANA database names it.",
+        examples=["Europe/Berlin"],
+    )
+    why: Text | None = Field(
+        default=None,
+        description="The reason, shown to those who wait.",
+        examples=["end of the year"],
+    )
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> FreezeTable:
+        freezes.parse_freeze(self.start, self.end, self.zone, self.why)
+        return self
+
+
 class PolicyTable(Table):
     """When certificates are due for renewal, and how carefully old ones are retired."""
 
@@ -118,11 +156,13 @@ class PolicyTable(Table):
         "this file. Without --prune they are kept.",
         examples=[False],
     )
-    max_deletes: int = Field(
-        default=10,
-        ge=0,
-        description="How many uploaded certificates one apply can retire; the rest is kept until --allow-deletes N.",
-        examples=[10],
+    max_deletes: DeletesValue = Field(
+        default=MostDeletes(count=10),
+        description="How many uploaded certificates one apply can retire: a number, a share of those that this stack "
+        "has uploaded (rounded up), or a table with both, of which the smaller counts. The rest is kept until "
+        "--allow-deletes N.",
+        examples=[10, "20%", {"count": 10, "share": "20%"}],
+        json_schema_extra={"default": 10},
     )
     max_unbinds: int | None = Field(
         default=None,
@@ -156,6 +196,18 @@ class PolicyTable(Table):
         default=None,
         description="Which certificates may be uploaded.",
         examples=[{"max_lifetime": "398d", "keys": ["EC P-256"]}],
+    )
+    protect: list[NameGlob] = Field(
+        default=[],
+        description="Names or globs of certificates whose uploads are never deleted, even after they were removed from "
+        "this file, until --override-protect NAME.",
+        examples=[["billing", "ledger-*"]],
+    )
+    freeze: list[FreezeTable] = Field(
+        default=[],
+        description="Times in which nothing is uploaded, bound, deployed or deleted, until --override-freeze REASON. A "
+        "certificate whose bound predecessor ends soon passes, with a warning.",
+        examples=[[{"start": "fri 16:00", "end": "mon 08:00", "zone": "Europe/Berlin"}]],
     )
 
 

@@ -1,4 +1,4 @@
-"""The two values of mtls.toml that are a string or a table: `private_key`, and the target of a binding.
+"""The values of mtls.toml of several types: `private_key`, the target of a binding, and `max_deletes`.
 
 Pydantic's own unions would report every alternative; these choose one by the type of the value, and report only that.
 """
@@ -27,6 +27,7 @@ from pydantic_core.core_schema import (
 )
 
 from reconciler.desired import rules
+from reconciler.desired.durations import SHARE_PATTERN, parse_share
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted, type_of
 from reconciler.findings.codes import Code
@@ -41,6 +42,11 @@ PASSPHRASE = "passphrase"  # noqa: S105 - a word of mtls.toml
 
 Kinds = Mapping[str, KeySourceKind]
 """The registered key sources by name, passed to pydantic as its context."""
+
+
+def _share(text: str) -> str:
+    parse_share(text)
+    return text
 
 
 _REMOTE = Field(
@@ -180,6 +186,40 @@ def _chosen(table: Mapping[str, object], kinds: Kinds) -> KeySourceKind:
     raise Refused(Code.BAD_KEY_SOURCE, message, hint=next(filter(None, hints), None))
 
 
+@dataclass(frozen=True, slots=True)
+class MostDeletes:
+    """`max_deletes`: a number, and a share in percent. None: no such limit; one of the two is not None."""
+
+    count: int | None = None
+    share: int | None = None
+
+
+class DeletesTable(BaseModel):
+    """Both limits; the smaller counts."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+
+    count: int = Field(ge=0, description="How many, whatever the stack has.", examples=[10])
+    share: Annotated[str, AfterValidator(_share), Field(json_schema_extra={"pattern": SHARE_PATTERN})] = Field(
+        description="The share of what this stack has uploaded, rounded up.", examples=["20%"]
+    )
+
+
+def read_deletes(value: object) -> MostDeletes:
+    """How many certificates one run deletes."""
+    if isinstance(value, str):
+        return MostDeletes(share=parse_share(value))
+    if isinstance(value, dict):
+        table = DeletesTable.model_validate(value)
+        return MostDeletes(table.count, parse_share(table.share))
+    if type(value) is not int:
+        message = f'must be a whole number, a share such as "20%", or a table with both, not {type_of(value)}'
+        raise Refused(Code.WRONG_TYPE, message)
+    if value < 0:
+        raise Refused(Code.OUT_OF_RANGE, "must be 0 or more")
+    return MostDeletes(count=value)
+
+
 class _TargetForm:
     """Pydantic's hooks for `read_target` and its schema."""
 
@@ -198,6 +238,24 @@ class _TargetForm:
         return {"anyOf": [name, *(handler(table.__pydantic_core_schema__) for table in tables)]}
 
 
+class _DeletesForm:
+    """Pydantic's hooks for `read_deletes` and its schema."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(read_deletes)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        share = {
+            "type": "string",
+            "pattern": SHARE_PATTERN,
+            "description": "The share of what this stack has uploaded, rounded up.",
+        }
+        number = {"type": "integer", "minimum": 0, "description": "How many, whatever the stack has."}
+        return {"anyOf": [number, share, handler(DeletesTable.__pydantic_core_schema__)]}
+
+
 class _KeyForm:
     """Pydantic's hook for `read_key`. The schema depends on the registered sources, so `schema` adds it."""
 
@@ -211,4 +269,5 @@ class _KeyForm:
 
 
 TargetValue = Annotated[BoundTo, _TargetForm]
+DeletesValue = Annotated[MostDeletes, _DeletesForm]
 KeyValue = Annotated[KeyReference, _KeyForm]

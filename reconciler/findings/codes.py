@@ -107,6 +107,12 @@ class Code(StrEnum):
     BAD_DURATION = ("bad-duration", _E,
         "A value is not a valid duration.",
         'Write a duration such as `"7d"` or `"1d12h"`.')
+    BAD_FREEZE = ("bad-freeze", _E,
+        "The start and the end of a `[[policy.freeze]]` are no time that could be judged.",
+        "Write both as dates or both as weekdays, with or without a time, the start first.")
+    UNKNOWN_ZONE = ("unknown-zone", _E,
+        "The time zone of a `[[policy.freeze]]` is unknown, or this machine has no rules of time zones.",
+        "Write a name of the IANA database, such as `Europe/Berlin`, or install `tzdata`.")
     OUT_OF_RANGE = ("out-of-range", _E,
         "A number, duration or share is outside its limits.",
         "Use a value within the limits that the message names.")
@@ -658,9 +664,21 @@ class Code(StrEnum):
     GUARDS_NOT_COMPARED = ("guards-not-compared", _W,
         "`plan --base` could not read mtls.toml of that revision, so no setting was compared.",
         "Follow the hint; until then compare the settings by hand.")
-    NOTHING_DECLARED = ("nothing-declared", _W,
-        "mtls.toml declares nothing, but uploaded certificates have the mark of this stack.",
-        "Restore mtls.toml if it was emptied by mistake, or choose another `stack`.")
+    NOTHING_DECLARED = ("nothing-declared", _EW,
+        ("mtls.toml declares nothing, but uploaded certificates have the mark of this stack; as an error, some would be"
+         " deleted or unbound now."),
+        ("Restore mtls.toml if it was emptied by mistake, or choose another `stack`; if all of it is meant, run with"
+         " `--allow-empty`."), ExitCode.BLOCKED)
+    PROTECT = ("protect", _EW,
+        "Uploads that would be deleted now are kept, because `protect` or `MTLSCTL_PROTECT` has their name.",
+        "Check that they are no longer needed; then run with `--override-protect NAME`, which must be exact.",
+        ExitCode.BLOCKED)
+    FREEZE = ("freeze", _EW,
+        "A `[[policy.freeze]]` holds, so nothing is uploaded, bound, deployed or deleted.",
+        "Wait for its end; if a change can't wait, run with `--override-freeze REASON`.", ExitCode.BLOCKED)
+    DESPITE_FREEZE = ("despite-freeze", _W,
+        "Changes are made during a freeze: for a certificate that ends soon, or because of `--override-freeze`.",
+        "Check that they are meant to be made now.")
     STACK_SHARED = ("stack-shared", _W,
         "Another repository seems to upload certificates under the name of this stack, or of a former one.",
         "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")

@@ -214,12 +214,14 @@ Change = Upload | BindingChange | Deploy | Verify | Retire
 
 
 class Condition(StrEnum):
-    """What a change waits for: bindings and uploads for the first two, removed bindings for the third, retires for the
-    others.
+    """What a change waits for: every change for the first two, bindings and uploads for the next two, removed bindings
+    for the fifth, retires for the others.
 
     A fixed list, in the order in which it is shown.
     """
 
+    FROZEN = "frozen"
+    EMPTY = "empty-mtls-toml"
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
     MAX_UNBINDS = "max-unbinds"
@@ -235,6 +237,7 @@ class Condition(StrEnum):
     CLOCK_SKEW = "clock-skew"
     SUCCESSOR_NOT_VALID = "successor-not-valid"
     GRACE = "grace"
+    PROTECTED = "protected"
     NAMED_IN_FILE = "named-in-file"
     UNCHECKED = "unchecked"
     PRESENTED_LIVE = "presented-live"

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
+from reconciler.model.freezes import Freeze
 from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -68,20 +69,29 @@ class Policy:
     `rollback_versions`: how many deployments before the newest must remain available for a rollback. The certificates
     that they use are kept.
     `check_live`: every plan, drift and status reads live Workers, as with `--live`.
-    `min_grace`, `most_deletes`: limits of the operator, within which `grace` and `max_deletes` are already.
+    `max_deletes`: of one run, None for no such limit; `max_deletes_share`: in percent of what this stack has uploaded,
+    rounded up; the smaller counts. `protect`: names or globs of certificates whose uploads are never deleted.
+    `freezes`: when nothing is changed.
+    `min_grace`, `most_deletes`, `most_deletes_share`, `always_protect`: limits of the operator, in addition. `grace` is
+    within its limit already.
     """
 
     renew_before: RenewBefore | None = None
     grace: timedelta = timedelta(days=7)
     prune: bool = False
-    max_deletes: int = 10
+    max_deletes: int | None = 10
     max_unbinds: int | None = None
     rollback_versions: int = 1
     verify_before: frozenset[Gate] = frozenset()
     check_live: bool = False
     certificates: CertificatePolicy = NO_RULES
+    max_deletes_share: int | None = None
+    protect: tuple[str, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     min_grace: timedelta = timedelta(0)
     most_deletes: int | None = None
+    most_deletes_share: int | None = None
+    always_protect: tuple[str, ...] = ()
 
 
 _IN_FILES = frozenset({"file", "pkcs12", "sops"})

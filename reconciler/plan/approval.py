@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from reconciler.findings.codes import Code
 from reconciler.findings.differences import Differences
 from reconciler.findings.errors import ReconcilerError, StalePlanError
-from reconciler.model import Change, Condition, Deploy, Verify
+from reconciler.model import Change, Condition, Deploy, Retire, Verify, Waiting
+from reconciler.model.ownership import read_mark
 from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
 from reconciler.plan.compare import compare_plans, key_of, name_of
@@ -74,12 +75,15 @@ def approve(found: Plan, saved: Plan | SavedPlan) -> Plan:
     """The plan found now if all its changes are in the saved one; else raises StalePlanError.
 
     Changes that were made since may be missing, and a gradual deployment may have ended. A change that was waiting when
-    the plan was saved still waits.
+    the plan was saved still waits, unless only a guard rail held it that has ended, or that this run overrides: who
+    approved it saw the change and why it waits, and its digest covers it. `guards.hold` comes after this.
     """
     _demand_same_target(found, saved)
     allowed = {key_of(change) for change in saved.changes}
     allowed |= {key_of(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
-    waited = {key_of(waiting.change) for waiting in saved.waiting}
+    released = {key_of(one.change) for one in saved.waiting if _is_released(one, found)}
+    allowed |= released
+    waited = {key_of(waiting.change) for waiting in saved.waiting} - released
     _demand_same_gates(found, saved)
 
     def waits(change: Change) -> Waits | None:
@@ -106,6 +110,25 @@ def _stale(message: str, hint: str, differences: Differences) -> StalePlanError:
     error = StalePlanError(message, hint=hint)
     error.differences = differences
     return error
+
+
+def _is_released(waiting: Waiting, found: Plan) -> bool:
+    """Whether a guard rail that held a change when the plan was saved is no reason to hold it now.
+
+    `protect` that was removed since is not enough: who approved the plan saw that the upload is kept.
+    """
+    ask = found.assessment.ask
+    match waiting.condition, waiting.change:
+        case Condition.FROZEN, _:
+            return True
+        case Condition.EMPTY, _:
+            return ask.allow_empty
+        case Condition.PROTECTED, Retire() as retire:
+            mark = read_mark(retire.entry)
+            names = {retire.certificate} if mark is None else {retire.certificate, mark.certificate}
+            return not names.isdisjoint(ask.unprotected)
+        case _:
+            return False
 
 
 def _demand_same_gates(found: Plan, saved: Plan | SavedPlan) -> None:

@@ -262,6 +262,9 @@ class PlanOptions:
     certificate is valid. `every_condition`: check all conditions of every old entry, also those after the first that
     does not hold. `prune`: this run was told to retire what mtls.toml no longer declares. `take_over`: the former
     stacks whose entries it may retire.
+
+    `unprotected`: the protected names whose entries it may retire. `allow_empty`: it may remove all if mtls.toml
+    declares nothing. `freeze_reason`: why it makes changes during a freeze.
     """
 
     skip_grace: str | None = None
@@ -271,6 +274,9 @@ class PlanOptions:
     every_condition: bool = False
     prune: bool = False
     take_over: frozenset[str] = frozenset()
+    unprotected: frozenset[str] = frozenset()
+    allow_empty: bool = False
+    freeze_reason: str | None = None
 
 
 NO_OPTIONS = PlanOptions()

@@ -45,7 +45,7 @@ from reconciler.plan.facts import PublicFacts, facts_of
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.later import deletion_time, deploys_text
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
-from reconciler.plan.policy import most_unbinds
+from reconciler.plan.policy import deletes_ceiling, most_deletes, most_unbinds
 from reconciler.plan.quota import Quota, count_quota
 from reconciler.plan.rails import own_bindings, too_many_unbinds
 from reconciler.plan.renewals import Due
@@ -59,12 +59,15 @@ _OF_TIME = frozenset(
         Condition.NOT_VALID_YET,
         Condition.SUCCESSOR_NOT_VALID,
         Condition.GRACE,
+        Condition.EMPTY,
+        Condition.PROTECTED,
         *(condition for condition, _ in (*WITH_SWEEP, *WITH_LIVE)),
         Condition.MAX_DELETES,
         Condition.UNPROVED,
+        Condition.FROZEN,
     }
 )
-"""The conditions that depend on time, and those that are checked only once these hold."""
+"""The conditions that depend on time or on what a run may override, and those that are checked only once these hold."""
 
 LONGEST_PATTERN = 200
 """Of a glob for names. A name has 48 characters; to match a long glob can take hours."""
@@ -147,7 +150,8 @@ class PlanFacts:
         """`sha256:...` of stack, store, account and changes, by `change_key`; the same digest means the same changes.
 
         It covers the pending changes, and those that wait for a time or for a check that is made only after that time.
-        So time alone never changes the digest (rule 13).
+        So time alone never changes the digest (rule 13), nor does a guard rail that holds a change only when `apply`
+        acts: a freeze, `protect`, or an mtls.toml that declares nothing.
         """
         target = json.dumps([self.stack, self.store.kind, self.store.account_id])
         keys = sorted({json.dumps(change_key(change), sort_keys=True) for change in self.intent})
@@ -287,20 +291,21 @@ def make_plan(
     *,
     allow_deletes: int | None = None,
     allow_unbinds: int | None = None,
-    ceiling: int | None = None,
     at: bool = False,
     show_live: bool = False,
 ) -> Plan:
-    """The plan for one run. `allow_deletes`, `allow_unbinds`: instead of the limits of the policy. `ceiling`: of
-    deletions, whatever else allows more."""
+    """The plan for one run. `allow_deletes`, `allow_unbinds`: instead of the limits of the policy, but not of those of
+    the operator. `guards.hold` adds what a run may not do now."""
     judged, policy = settle(assessment), assessment.desired.declaration.policy
     judged = limit_uploads(judged, _selected(judged, selection, Upload))
     judged = _limit_unbinds(judged, selection, allow_unbinds)
-    allowed = policy.max_deletes if allow_deletes is None else allow_deletes
-    case = "zero" if allowed == 0 and allow_deletes is None else ""
+    uploads = 0 if judged.inventory is None else len(judged.inventory.owned)
+    allowed, share = most_deletes(policy, uploads) if allow_deletes is None else (allow_deletes, None)
+    case = "" if allow_deletes is not None else "zero" if allowed == 0 else "" if share is None else "share"
+    ceiling = deletes_ceiling(policy, uploads)
     if ceiling is not None and ceiling <= allowed:
         allowed, case = ceiling, "ceiling" if ceiling else "none"
-    facts = {"allowed": str(allowed), "case": case}
+    facts = {"allowed": str(allowed), "case": case, "share": str(share), "uploads": str(uploads)}
     judged = limit_retires(judged, _over_limit(_selected(judged, selection, Retire), allowed, facts))
     return draw_plan(judged, selection, at=at, show_live=show_live)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
-from reconciler.model import CertificateName, Declaration, Policy, RenewBefore
+from reconciler.model import CertificateName, Declaration, Entry, Policy, RenewBefore
+from reconciler.model.ownership import read_mark
 from reconciler.x509.certificates import Bundle
 
 PATIENCE = timedelta(minutes=5)
@@ -70,6 +72,42 @@ def is_raised(grace: timedelta, policy: Policy) -> bool:
 def most_unbinds(policy: Policy, bindings: int) -> int:
     """How many bindings one run may remove, where `bindings` are of this stack: by default 10, or half of them."""
     return max(DEFAULT_MAX_UNBINDS, bindings // 2) if policy.max_unbinds is None else policy.max_unbinds
+
+
+def most_deletes(policy: Policy, uploads: int) -> tuple[int, int | None]:
+    """How many of this stack's `uploads` one run may delete by mtls.toml, and the share in percent if that decides."""
+    return _smaller(policy.max_deletes, policy.max_deletes_share, uploads) or (uploads, None)
+
+
+def deletes_ceiling(policy: Policy, uploads: int) -> int | None:
+    """How many the operator allows, whatever else allows more; None for no limit."""
+    found = _smaller(policy.most_deletes, policy.most_deletes_share, uploads)
+    return None if found is None else found[0]
+
+
+def _smaller(count: int | None, share: int | None, uploads: int) -> tuple[int, int | None] | None:
+    of_share = None if share is None else (-(-uploads * share // 100), share)  # rounded up
+    of_count = None if count is None else (count, None)
+    limits: list[tuple[int, int | None]] = [one for one in (of_count, of_share) if one is not None]
+    return min(limits, key=lambda one: one[0], default=None)
+
+
+def protecting(entry: Entry, certificate: CertificateName, policy: Policy) -> frozenset[str]:
+    """The names of an upload that are protected: that in its mark, and that of the certificate that it is of."""
+    mark = read_mark(entry)
+    names = {certificate} if mark is None else {certificate, mark.certificate}
+    return frozenset(name for name in names if any(fnmatchcase(name, glob) for glob in _protect(policy)))
+
+
+def protecting_text(names: Iterable[str], policy: Policy) -> str:
+    """What protects the first of these names, for a sentence."""
+    first = min(names)
+    by_file = next((glob for glob in policy.protect if fnmatchcase(first, glob)), None)
+    return "the variable MTLSCTL_PROTECT" if by_file is None else f'`protect = ["{by_file}"]` in `[policy]`'
+
+
+def _protect(policy: Policy) -> tuple[str, ...]:
+    return (*policy.protect, *policy.always_protect)
 
 
 def grace_end(times: tuple[datetime, ...], grace: timedelta) -> datetime:

@@ -12,7 +12,15 @@ from reconciler.model.ownership import former_stack_of, read_mark
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, Held, Pending, Waits
 from reconciler.plan.inventory import Inventory, Leaving
-from reconciler.plan.policy import duration_text, grace_of, is_raised, lifetime_of, most_unbinds
+from reconciler.plan.policy import (
+    deletes_ceiling,
+    duration_text,
+    grace_of,
+    is_raised,
+    lifetime_of,
+    most_deletes,
+    most_unbinds,
+)
 
 _DEFAULT = Policy()
 _MOST_NAMED = 4
@@ -26,7 +34,7 @@ def find_rails(desired: Desired, inventory: Inventory | None, bindings: Sequence
     yield from _nothing_declared(declaration, inventory)
     yield from _stack_shared(declaration, inventory)
     yield from _former_stacks(declaration, inventory)
-    weak = (*_of_retires(declaration, inventory.leaving), *_of_unbinds(declaration, bindings))
+    weak = (*_of_retires(declaration, inventory.leaving, len(inventory.owned)), *_of_unbinds(declaration, bindings))
     if weak:
         yield Diagnostic(
             Severity.WARNING,
@@ -66,7 +74,7 @@ def too_many_unbinds(declaration: Declaration, over: Sequence[BindingChange], co
     )
 
 
-def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Iterator[str]:
+def _of_retires(declaration: Declaration, leaving: Collection[Leaving], uploads: int) -> Iterator[str]:
     """Yield the settings that let an old upload be deleted earlier, if there is one."""
     if not leaving:
         return
@@ -77,10 +85,7 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
     short = {one.certificate for one in leaving if _is_kept_shortly(one, declaration)}
     if any(name not in own or own[name].grace is None for name in short):
         yield _grace_text(policy.grace, policy)
-    if policy.max_deletes > _DEFAULT.max_deletes:
-        is_limited = policy.max_deletes == policy.most_deletes
-        limited = f"`max_deletes` (MTLSCTL_MAX_DELETES lowers it to {policy.max_deletes})"
-        yield limited if is_limited else f"`max_deletes = {policy.max_deletes}`"
+    yield from _of_deletes(policy, uploads)
     if policy.rollback_versions < _DEFAULT.rollback_versions:
         yield f"`rollback_versions = {policy.rollback_versions}`"
     for name, one in own.items():
@@ -93,6 +98,15 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving]) -> Itera
         if worker.undeployed:
             names = sorted(map(environment_text, worker.undeployed))
             yield f"`deployed = false` of {label} ({_listed(names)})"
+
+
+def _of_deletes(policy: Policy, uploads: int) -> Iterator[str]:
+    """Yield `max_deletes` where it allows more than by default, within the limit of the operator."""
+    (allowed, share), ceiling = most_deletes(policy, uploads), deletes_ceiling(policy, uploads)
+    is_lowered = ceiling is not None and ceiling < allowed
+    if min(allowed, allowed if ceiling is None else ceiling) > (_DEFAULT.max_deletes or 0):
+        setting = f"`max_deletes = {allowed}`" if share is None else f'`max_deletes = "{share}%"` ({allowed})'
+        yield f"`max_deletes` (MTLSCTL_MAX_DELETES lowers it to {ceiling})" if is_lowered else setting
 
 
 def _is_kept_shortly(leaving: Leaving, declaration: Declaration) -> bool:

@@ -25,7 +25,16 @@ from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
 from reconciler.plan.inventory import Inventory, Leaving, Roles
-from reconciler.plan.policy import MAX_SKEW, duration_text, grace_end, grace_of, is_raised, skew_facts
+from reconciler.plan.policy import (
+    MAX_SKEW,
+    duration_text,
+    grace_end,
+    grace_of,
+    is_raised,
+    protecting,
+    protecting_text,
+    skew_facts,
+)
 from reconciler.plan.retire_live import LIVE_CHECKS, LiveCheck, can_be_live, find_rollback
 from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import subject_text
@@ -284,6 +293,22 @@ def _grace_time(leaving: Leaving, scene: RetireScene) -> timedelta:
     return grace_of(declaration.policy, declared.grace if declared else None)
 
 
+def _nothing_declared(_: Leaving, scene: RetireScene) -> _Wait | None:
+    """A generator that came back empty, or a file that was truncated, must not delete what a stack has."""
+    is_empty = not scene.desired.declaration.certificates
+    return _Wait() if is_empty and not scene.ask.allow_empty else None
+
+
+def _protected(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """By the name in its mark, so that no change of mtls.toml but of `protect` ends it, and by its certificate."""
+    policy = scene.desired.declaration.policy
+    names = protecting(leaving.entry, leaving.certificate, policy) - scene.ask.unprotected
+    if not names:
+        return None
+    how = " ".join(f"--override-protect {name}" for name in sorted(names))
+    return _Wait({"names": " and ".join(sorted(names)), "how": f"`{how}`", "by": protecting_text(names, policy)})
+
+
 def _listing_unstable(_: Leaving, scene: RetireScene) -> _Wait | None:
     listing = scene.actual.listing
     return None if listing and listing.stable else _Wait()
@@ -331,6 +356,8 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.CLOCK_SKEW, _clock_skew),
     (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
     (Condition.GRACE, _grace),
+    (Condition.EMPTY, _nothing_declared),
+    (Condition.PROTECTED, _protected),
 )
 WITH_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.NAMED_IN_FILE, _named_in_file),
@@ -361,7 +388,8 @@ WITH_LIVE: tuple[tuple[Condition, Check], ...] = tuple(
 CONDITIONS = (*WITHOUT_SWEEP, *WITH_SWEEP, *WITH_LIVE)
 """Every condition, in the order in which they are checked: each tier costs more than the one before.
 
-In the tier that costs nothing, those that depend on time come last: `PlanFacts.digest` relies on that.
+In the tier that costs nothing, those that depend on time come last, and after them what a run may override:
+`PlanFacts.digest` relies on that.
 """
 
 
@@ -472,6 +500,7 @@ def _is_read(conditions: tuple[tuple[Condition, Check], ...], scene: RetireScene
 
 _OF_SUCCESSOR = frozenset({Condition.SUCCESSOR_MISSING, Condition.SUCCESSOR_NOT_VALID})
 _OF_ORPHANED = frozenset({Condition.PRUNE_OFF, Condition.PRUNE_NOT_REQUESTED})
+_OF_GUARDS = frozenset({Condition.EMPTY, Condition.PROTECTED})
 _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 
 
@@ -480,11 +509,20 @@ def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool
         return former_stack_of(leaving.entry, scene.desired.declaration) is not None
     if condition is Condition.CLOCK_SKEW:
         return scene.desired.declaration.store.kind.traits.has_accounts  # a store on this machine has no other clock
+    if condition in _OF_GUARDS:
+        return _may_hold_back(condition, leaving, scene)
     if leaving.reason is not Reason.ORPHANED:
         return condition not in _OF_ORPHANED
     if condition in _OF_SUCCESSOR:
         return leaving.successor is not None or _is_replaced_soon(leaving, scene)
     return condition not in _OF_DECLARED
+
+
+def _may_hold_back(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
+    """Whether a guard rail is about this entry, even if this run may pass it."""
+    if condition is Condition.PROTECTED:
+        return bool(protecting(leaving.entry, leaving.certificate, scene.desired.declaration.policy))
+    return not scene.desired.declaration.certificates
 
 
 def leaving_of(row: EntryRow) -> Leaving:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from operator import gt, lt, ne
+from operator import gt, ne
 from typing import TypeVar
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import Declaration, DeclaredWorker, Gate, Policy
 from reconciler.model.certificate_policy import EXTENSIONS, USAGES, AllowedKey, CertificatePolicy
+from reconciler.model.freezes import Once, Weekly
 from reconciler.plan.policy import duration_text, most_unbinds
 
 Keys = tuple[str, ...]
@@ -221,6 +222,48 @@ def _removes_more(before: _Unbinds, after: _Unbinds) -> bool:
     return before.setting != after.setting and before.number < after.number
 
 
+def _deletes(policy: Policy) -> tuple[int | None, int | None]:
+    return policy.max_deletes, policy.max_deletes_share
+
+
+def _deletes_more(before: tuple[int | None, int | None], after: tuple[int | None, int | None]) -> bool:
+    """Whether the number or the share is larger, or no limit any more."""
+    pairs = zip(before, after, strict=True)
+    return any(was is not None and (now is None or now > was) for was, now in pairs)
+
+
+def _deletes_text(most: tuple[int | None, int | None]) -> str:
+    count, share = most
+    texts = [*([] if count is None else [str(count)]), *([] if share is None else [f"{share}%"])]
+    return " and ".join(texts) or "no limit"
+
+
+def _protects_less(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    return not all(any(fnmatchcase(name, glob) for glob in after) for name in before)
+
+
+def _freezes(policy: Policy) -> tuple[str, ...]:
+    """Each freeze in one text; its reason does not count."""
+    return tuple(f"{_freeze_text(one.when)} {one.zone}" for one in policy.freezes)
+
+
+def _freeze_text(when: Once | Weekly) -> str:
+    if isinstance(when, Once):
+        return f"{when.begins:%Y-%m-%d %H:%M} to {when.ends:%Y-%m-%d %H:%M}"
+    return f"every {_weekly_text(when.begins)} to {_weekly_text(when.ends)}"
+
+
+def _weekly_text(time: timedelta) -> str:
+    return f"{_DAYS[time.days % 7]} {time.seconds // 3600:02}:{time.seconds % 3600 // 60:02}"
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _has_fewer(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    return not set(before) <= set(after)
+
+
 # A Worker is known by its file and by its label: else a change of one of them would hide what is loosened with it.
 
 
@@ -293,7 +336,9 @@ GUARDS: tuple[Guard, ...] = (
         duration_text,
         fallback=lambda one: one.policy.grace,
     ),
-    _setting("max_deletes", "one run can delete more certificates", lambda one: one.max_deletes, lt, str),
+    _setting("max_deletes", "one run can delete more certificates", _deletes, _deletes_more, _deletes_text),
+    _setting("protect", "uploads of these names can be deleted", lambda one: one.protect, _protects_less, _listed),
+    _setting("freeze", "changes are made in times that were frozen", _freezes, _has_fewer, _listed),
     _guard("max_unbinds", "one run can remove more bindings", _unbinds, _removes_more, str),
     _setting(
         "rollback_versions",

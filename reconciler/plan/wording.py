@@ -23,6 +23,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.BINDINGS_PENDING: "every declared binding of its certificate has the current ID",
     Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
     Condition.GRACE: "its grace period is over",
+    Condition.PROTECTED: "`protect` does not have its name, or the run has `--override-protect NAME`",
     Condition.LISTING_UNSTABLE: "the list of uploaded certificates did not change while it was read",
     Condition.CLOCK_SKEW: "the clock of this machine agrees with Cloudflare's",
     Condition.NAMED_IN_FILE: "no other file of this tree that could configure a Worker has its ID",
@@ -33,11 +34,17 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.LIVE_UNCHECKED: "everything that could use it was checked",
     Condition.NOT_DEPLOYED: "every declared Worker that binds its certificate is deployed",
     Condition.UNPROVED: "its successor is proved at its origin, as `verify_before` requires (by `mtlsctl apply`)",
+    Condition.EMPTY: "mtls.toml declares a certificate, or the run has `--allow-empty`",
     Condition.MAX_DELETES: "the run deletes no more certificates than `max_deletes` allows",
+    Condition.FROZEN: "no freeze holds, or the run has `--override-freeze REASON`",
 }
 """What must be true before a change is made, by the condition that it waits for."""
 
 _WAITS: Mapping[Condition, Mapping[str, str]] = {
+    Condition.FROZEN: {"": "changes are frozen ({why}); to make them now, run with `--override-freeze REASON`"},
+    Condition.EMPTY: {
+        "": "mtls.toml declares no certificate; if it was not emptied by mistake, run with `--allow-empty`"
+    },
     Condition.NOT_VALID_YET: {
         "": "the new certificate is not valid yet, so the one in use stays",
         "soon": "the new certificate becomes valid within 5 minutes; `mtlsctl apply` waits for it",
@@ -90,6 +97,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "least": "its grace period is not over: {grace}, which the variable MTLSCTL_MIN_GRACE demands",
         "no-time": "the time of its upload is unknown, so the end of its grace period is unknown",
     },
+    Condition.PROTECTED: {"": "{by} protects {names}; to delete it all the same, run with {how}"},
     Condition.LISTING_UNSTABLE: {"": "the list of uploaded certificates changed while it was read"},
     Condition.CLOCK_SKEW: {
         "": "the clock of this machine is {by} {way} Cloudflare's",
@@ -128,6 +136,8 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     },
     Condition.MAX_DELETES: {
         "": "a run deletes at most {allowed}; allow more with `--allow-deletes N`",
+        "share": "a run deletes at most {allowed}, {share} % of the {uploads} uploads of this stack; allow more with"
+        " `--allow-deletes N`",
         "ceiling": "a run deletes at most {allowed}, as the variable MTLSCTL_MAX_DELETES says; run again for more",
         "none": "the variable MTLSCTL_MAX_DELETES is 0, so no run deletes anything; raise or unset it",
         "zero": "`max_deletes = 0` in `[policy]` allows no deletion; raise it, or allow some with `--allow-deletes N`",
@@ -137,6 +147,14 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
 
 
 MEANINGS: Mapping[Condition, tuple[str, str]] = {
+    Condition.FROZEN: (
+        "A `[[policy.freeze]]` holds.",
+        "Wait for its end; if the change can't wait, run with `--override-freeze REASON`.",
+    ),
+    Condition.EMPTY: (
+        "mtls.toml declares no certificate, so nothing is deleted or unbound.",
+        "Restore mtls.toml if it was emptied by mistake; if not, run with `--allow-empty`.",
+    ),
     Condition.NOT_VALID_YET: (
         "The new certificate is not valid yet, so the one in use stays, or it must be proved first and can't be yet.",
         "Wait: the first `mtlsctl apply` after that time continues.",
@@ -190,6 +208,10 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
     Condition.GRACE: (
         "Its grace period is not over. It counts from its upload, or from the upload or the begin of its successor.",
         "Wait; only for a leaked key, run `mtlsctl retire NAME --now`. `MTLSCTL_MIN_GRACE` makes a shorter one longer.",
+    ),
+    Condition.PROTECTED: (
+        "`protect` in `[policy]`, or the variable `MTLSCTL_PROTECT`, has its name.",
+        "Check that it is no longer needed; then run with `--override-protect NAME`.",
     ),
     Condition.NAMED_IN_FILE: (
         "Its ID is in another file of the tree that might configure a Worker, even in a comment.",

@@ -56,7 +56,10 @@ class HistoryStep(JsonPart):
 
 
 class HistoryRun(JsonPart):
-    """One run. `finished` and `exit_code` are left out while its end is unknown."""
+    """One run. `finished` and `exit_code` are left out while its end is unknown.
+
+    `freeze_reason`: why it was allowed to make changes during a freeze; left out if it was not.
+    """
 
     run: str
     command: str
@@ -69,6 +72,7 @@ class HistoryRun(JsonPart):
     finished: UtcTime | None = None
     ended: RunEnd
     exit_code: int | None = None
+    freeze_reason: str | None = None
     steps: tuple[HistoryStep, ...]
 
 
@@ -175,6 +179,7 @@ def _run(run: _RunEvents) -> HistoryRun:
         finished=finished.time if finished is not None else None,
         ended=_run_end(finished),
         exit_code=finished.exit_code if finished is not None else None,
+        freeze_reason=started.freeze_reason,
         steps=tuple(_step(change, event) for change, event in run.steps),
     )
 

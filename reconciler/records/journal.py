@@ -100,7 +100,8 @@ class _Event(JournalPart):
 
 
 class RunStarted(_Event):
-    """A run is about to make changes. `plan_digest` identifies its plan. `actor` None: an earlier version wrote it."""
+    """A run is about to make changes. `plan_digest` identifies its plan. `actor` None: an earlier version wrote it.
+    `freeze_reason`: why during a freeze, if it was allowed to."""
 
     event: Literal["run-started"] = "run-started"
     command: str
@@ -109,6 +110,7 @@ class RunStarted(_Event):
     plan_digest: str
     pid: Annotated[int, Field(ge=0, le=2**31)]
     actor: Actor | None = None
+    freeze_reason: str | None = None
 
 
 class StepStarted(_Event):

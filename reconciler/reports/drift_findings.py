@@ -12,6 +12,7 @@ from reconciler.findings.escape import printable, shell_word
 from reconciler.model import (
     BindingAddress,
     CertificateName,
+    Condition,
     Declaration,
     DeclaredBinding,
     Entry,
@@ -50,10 +51,17 @@ def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
         case Held(by):
             first = by[0]
             return f"`mtlsctl apply` can't fix it: {first.message}" + (f"; {first.hint}" if first.hint else "")
+        case Waits(condition=Condition.FROZEN):
+            return "run `mtlsctl apply` after the freeze, or with `--override-freeze REASON`"
         case Waits(condition=condition, facts=facts):
             return f"it waits: {wait_text(condition, facts)}"
         case _:
             return "run `mtlsctl plan` to see why"
+
+
+def is_right_for_now(row: CertificateRow | BindingRow) -> bool:
+    """Whether a row waits and is as it should be until then. What a freeze holds is drift, as before the freeze."""
+    return isinstance(row.verdict, Waits) and row.verdict.condition is not Condition.FROZEN
 
 
 def _is_planned(row: CertificateRow | BindingRow) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import CertificateName, EntryId, Retire, SiteAddress
+from reconciler.model import CertificateName, Condition, EntryId, Retire, SiteAddress, Waiting
 from reconciler.model.identifiers import is_askable
-from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits
+from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate
 from reconciler.plan.binding_findings import declared_at
 from reconciler.plan.coverage import Area, NotChecked, of_live
 from reconciler.plan.inventory import Role
@@ -24,6 +24,11 @@ def make_drift(plan: Plan) -> Drift:
     if plan.offline:
         raise ValueError("an offline plan does not know which certificates are uploaded")
     return _DriftLook(plan).run()
+
+
+def _is_reported(waiting: Waiting) -> bool:
+    """Whether a waiting change is left out here: of an old certificate, or of drift that a freeze keeps."""
+    return isinstance(waiting.change, Retire) or waiting.condition is Condition.FROZEN
 
 
 @dataclass
@@ -49,7 +54,7 @@ class _DriftLook:
             in_sync=self.in_sync,
             findings=in_order(found),
             diagnostics=tuple(problem for problem in self.plan.diagnostics if not self._is_told(problem)),
-            waiting=tuple(one for one in self.plan.waiting if not isinstance(one.change, Retire)),
+            waiting=tuple(one for one in self.plan.waiting if not _is_reported(one)),
             not_checked=(*of_live(self.plan.not_checked), NotChecked(Area.UNUSED)),
         )
 
@@ -68,7 +73,7 @@ class _DriftLook:
         for row in self.assessment.certificates:
             if isinstance(row.verdict, UpToDate):
                 self.in_sync += 1
-            elif not isinstance(row.verdict, Waits):
+            elif not say.is_right_for_now(row):
                 yield replace(self._certificate(row), follows=tuple(sorted(self.follows[row.name])))
 
     def _certificate(self, row: CertificateRow) -> DriftFinding:
@@ -116,8 +121,8 @@ class _DriftLook:
         self._note_unknown(row)
         if isinstance(row.verdict, UpToDate):
             self.in_sync += 1
-        elif isinstance(row.verdict, Waits):
-            pass  # it is as it should be until then
+        elif say.is_right_for_now(row):
+            pass
         elif row.found is None:
             if say.is_taken(row, self.assessment):
                 self.told.update(row.verdict.by if isinstance(row.verdict, Held) else ())

@@ -8,13 +8,14 @@ from datetime import datetime
 from reconciler.findings.codes import Code
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
 from reconciler.model import Reason as ChangeReason
-from reconciler.plan.assessment import CertificateRow, Held, Pending
+from reconciler.plan.assessment import CertificateRow, Held, Pending, Waits
 from reconciler.plan.dates import declared_due
 from reconciler.plan.gates import has_gate
 from reconciler.plan.inventory import Preference, preference_of
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
 from reconciler.plan.users import find_uses
+from reconciler.plan.wording import wait_text
 from reconciler.x509.certificates import serial_text
 from reconciler.x509.chains import window_of
 
@@ -108,6 +109,9 @@ def _clauses(row: CertificateRow, chosen: Preference | None) -> tuple[str, str]:
             return "already uploaded", f"{row.entry.id} is {clause}"
         case Held(by):
             return "not uploaded, and no upload is planned", "; ".join(dict.fromkeys(one.message for one in by))
+        case Waits(condition=condition, facts=facts, until=until):
+            when = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
+            return f"not uploaded, and the upload waits{when}", wait_text(condition, facts)
         case _:
             return "not uploaded, and no upload is planned", "its file could not be read"
 

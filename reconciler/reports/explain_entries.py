@@ -93,13 +93,17 @@ def why_it_stays(role: Role, entry: Entry, certificate: CertificateName | None) 
             return "it has no mark of this stack, so it is not managed here"
 
 
+_LIMITS = frozenset({Condition.MAX_DELETES, Condition.FROZEN})
+"""What keeps an entry of which every condition holds."""
+
+
 def _tell_leaving(row: EntryRow, assessment: Assessment) -> EntryStory:
     scene = scene_of(assessment)
     conditions = tuple(
         judged if judged.holds is not False else replace(judged, hint=_hint(judged, row, assessment))
         for judged in conditions_of(row, scene)
     )
-    if isinstance(row.verdict, Waits) and row.verdict.condition is Condition.MAX_DELETES:
+    if isinstance(row.verdict, Waits) and row.verdict.condition in _LIMITS:
         conditions = (*conditions, Judged(row.verdict.condition, False, row.verdict.facts, row.verdict.until))
     if row.owner is not None and has_gate(assessment.desired.declaration, row.owner, Gate.RETIRE):
         conditions = (*conditions, Judged(Condition.UNPROVED, None))

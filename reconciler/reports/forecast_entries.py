@@ -90,7 +90,7 @@ class Timeline:
 def group_contents(plan: Plan) -> tuple[Content, ...]:
     """Every declared content that could be read. Entries that are uploaded now will be managed by this stack."""
     declaration, inventory = plan.assessment.desired.declaration, plan.assessment.inventory
-    ours = {change.digest for change in plan.changes if isinstance(change, Upload)}
+    ours = {upload.digest for upload in _uploads(plan)}
     groups: dict[Bundle, list[CertificateRow]] = {}
     by_digest: dict[str, Bundle] = {}
     for row in sorted(plan.assessment.certificates, key=lambda row: row.name):
@@ -180,6 +180,8 @@ def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> date
     match wait.condition:
         case Condition.GRACE if wait.until is not None:
             return max(wait.until, plan.made)
+        case Condition.FROZEN if wait.until is not None:
+            return wait.until
         case Condition.MAX_DELETES:
             return plan.made
         case Condition.SUCCESSOR_MISSING if not _is_uploaded(retire.certificate, plan):
@@ -190,15 +192,21 @@ def _leaves(retire: Retire, wait: Waiting, desired: Desired, plan: Plan) -> date
             if declared is not None:
                 bundle = desired.bundles.get(retire.certificate)
             begins = window_of(bundle, now=plan.made).begins if bundle is not None else None
-            bound = max(plan.made, begins) if begins is not None else plan.made
+            now = next((one.until for one in plan.waiting if one.condition is Condition.FROZEN), None) or plan.made
+            bound = max(now, begins) if begins is not None else now
             return bound + grace_of(desired.declaration.policy, declared.grace if declared else None)
         case _:
             return None
 
 
 def _is_uploaded(name: CertificateName, plan: Plan) -> bool:
-    uploads = (change for change in plan.changes if isinstance(change, Upload))
-    return any(name in (upload.certificate, *upload.shared_with) for upload in uploads)
+    return any(name in (upload.certificate, *upload.shared_with) for upload in _uploads(plan))
+
+
+def _uploads(plan: Plan) -> Iterator[Upload]:
+    """The uploads of this run, and those that a freeze keeps from it."""
+    frozen = (one.change for one in plan.waiting if one.condition is Condition.FROZEN)
+    yield from (change for change in (*plan.changes, *frozen) if isinstance(change, Upload))
 
 
 @dataclass(order=True, slots=True)

@@ -20,6 +20,7 @@ from reconciler.model import (
     ByCertificate,
     ById,
     CertificateName,
+    Condition,
     Entry,
     StoreSettings,
 )
@@ -297,6 +298,6 @@ class _Bindings:
     def _standing(self, row: BindingRow, entry: Entry | None) -> Standing:
         if row.found_id is None:
             return _without_id(row, self._assessment)
-        if isinstance(row.verdict, Waits):
+        if isinstance(row.verdict, Waits) and row.verdict.condition is not Condition.FROZEN:
             return Standing.WAITING
         return Standing.IN_PLACE if entry is not None and row.found_id == entry.id else Standing.OTHER_ID

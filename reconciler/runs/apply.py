@@ -9,11 +9,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.apply import Observer, World, apply_plan
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.exits import ExitCode
 from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
+from reconciler.plan.freeze import frozen
+from reconciler.plan.guards import frozen_text
 from reconciler.plan.live import NOBODY
 from reconciler.plan.outcome import Outcome, Step
 from reconciler.records.journal import Actor
@@ -50,10 +53,13 @@ def apply(
     `later`: gets what compares the uploads with the list, instead of doing it here; it reads the whole list.
     """
     demand_lock()  # a person may have thought about the plan for long
+    _demand_no_freeze(planned, project.clock.now())
     made = planned.plan
     project.files.tidy()
     journal = Journal(project.lines, clock=project.clock, keep=keep)
-    journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=_actor(project))
+    reason = planned.request.freeze_reason
+    digest = made.digest
+    journal.begin(command=command, stack=made.stack, plan_digest=digest, actor=_actor(project), freeze_reason=reason)
     store = project.stores.open_store(made.store)
     world = World(
         store=store,
@@ -83,6 +89,19 @@ def apply(
         raise
     journal.end(exit_code=outcome.exit_code, interrupted=outcome.interrupted)
     return replace(outcome, findings=(*outcome.findings, *journal.findings))
+
+
+def _demand_no_freeze(planned: Planned, now: datetime) -> None:
+    """GuardError if a freeze began since the plan was made, which was shown without it."""
+    rules = planned.desired.declaration.policy.freezes
+    if planned.request.freeze_reason is None and frozen(rules, planned.plan.made) is None:
+        began = frozen(rules, now)
+        if began is not None:
+            raise GuardError(
+                f"a freeze began after the plan was made, {frozen_text(began)}; nothing was changed",
+                hint="run this again to see what may be changed all the same",
+                code=Code.FREEZE,
+            )
 
 
 def apply_nothing(project: Project, planned: Planned, command: str, keep: Keep) -> Outcome:

@@ -78,7 +78,9 @@ class Journal:
         warning = Diagnostic(Severity.WARNING, Code.JOURNAL_INCOMPLETE, message, first.where, first.hint)
         return (warning, *self._not_kept)
 
-    def begin(self, *, command: str, stack: str, plan_digest: str, actor: Actor) -> None:
+    def begin(
+        self, *, command: str, stack: str, plan_digest: str, actor: Actor, freeze_reason: str | None = None
+    ) -> None:
         """Write that the run starts, before it changes anything. FileError if that can't be written."""
         start = RunStarted(
             run=self._run,
@@ -89,6 +91,7 @@ class Journal:
             plan_digest=plan_digest,
             pid=os.getpid(),
             actor=actor,
+            freeze_reason=freeze_reason,
         )
         self._keep(_record([start]))
         self._lines.rotate()

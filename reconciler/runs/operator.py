@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from reconciler.desired.durations import parse_duration
-from reconciler.desired.rules import Refused
+from reconciler.desired.durations import parse_duration, parse_share
+from reconciler.desired.rules import Refused, accepts, check_glob
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration
@@ -16,26 +16,37 @@ from reconciler.model import Declaration
 PRUNE = "MTLSCTL_PRUNE"
 MAX_DELETES = "MTLSCTL_MAX_DELETES"
 MIN_GRACE = "MTLSCTL_MIN_GRACE"
+PROTECT = "MTLSCTL_PROTECT"
+SCHEDULED = "MTLSCTL_SCHEDULED"
 _SHOWN = 40
 _NO_REASON = frozenset({"1", "true", "false", "yes", "no", "on", "off"})
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """`prune`: every run retires what mtls.toml no longer declares. `max_deletes`: of one run, None for no limit.
-    `min_grace`: no grace period is shorter."""
+    """`prune`: every run retires what mtls.toml no longer declares. `max_deletes`: of one run, a number or a share in
+    percent, None for no limit. `min_grace`: no grace period is shorter. `protect`: globs of certificates whose uploads
+    are never deleted. `scheduled`: no person waits for this run."""
 
     prune: bool = False
     max_deletes: int | None = None
+    max_deletes_share: int | None = None
     min_grace: timedelta = timedelta(0)
+    protect: tuple[str, ...] = ()
+    scheduled: bool = False
 
     def restrict(self, declaration: Declaration) -> Declaration:
         """The declaration within these limits."""
         policy = declaration.policy
-        most = policy.max_deletes if self.max_deletes is None else min(policy.max_deletes, self.max_deletes)
         grace = max(policy.grace, self.min_grace)
-        policy = replace(policy, grace=grace, min_grace=self.min_grace)
-        policy = replace(policy, max_deletes=most, most_deletes=self.max_deletes)
+        policy = replace(
+            policy,
+            grace=grace,
+            min_grace=self.min_grace,
+            most_deletes=self.max_deletes,
+            most_deletes_share=self.max_deletes_share,
+            always_protect=self.protect,
+        )
         certificates = {
             name: one if one.grace is None else replace(one, grace=max(one.grace, self.min_grace))
             for name, one in declaration.certificates.items()
@@ -45,14 +56,44 @@ class Operator:
 
 def read_operator(environ: Mapping[str, str]) -> Operator:
     """The operator's variables; ReconcilerError for a value that can't be read, so that no limit is ever left out."""
-    count, grace = environ.get(MAX_DELETES) or None, environ.get(MIN_GRACE) or None
-    if count is not None and not re.fullmatch(r"[0-9]{1,9}", count):
-        raise invalid_variable(MAX_DELETES, count, "a whole number", "write a number such as 10")
+    grace, (count, share) = environ.get(MIN_GRACE) or None, _most_deletes(environ.get(MAX_DELETES) or None)
     try:
         min_grace = timedelta(0) if grace is None else parse_duration(grace)
     except Refused as error:
         raise invalid_variable(MIN_GRACE, grace or "", "a duration", "write a duration such as 7d or 12h") from error
-    return Operator(is_on(environ, PRUNE), None if count is None else int(count), min_grace)
+    return Operator(
+        prune=is_on(environ, PRUNE),
+        max_deletes=count,
+        max_deletes_share=share,
+        min_grace=min_grace,
+        protect=_protect(environ.get(PROTECT) or ""),
+        scheduled=is_on(environ, SCHEDULED) or any(environ.get(name) == "schedule" for name in _EVENTS),
+    )
+
+
+_EVENTS = ("GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE")
+"""What GitHub and GitLab tell a job about why it runs."""
+
+
+def _most_deletes(text: str | None) -> tuple[int | None, int | None]:
+    """A number, or a share in percent."""
+    if text is None or re.fullmatch(r"[0-9]{1,9}", text):
+        return (None, None) if text is None else (int(text), None)
+    try:
+        return None, parse_share(text)
+    except Refused as error:
+        wanted = "a whole number or a share such as 20%"
+        raise invalid_variable(MAX_DELETES, text, wanted, "write a number such as 10, or 20%") from error
+
+
+def _protect(text: str) -> tuple[str, ...]:
+    """Names and globs, separated by spaces or commas."""
+    globs = tuple(filter(None, re.split(r"[\s,]+", text)))
+    for glob in globs:
+        if not accepts(check_glob, glob):
+            wanted = "a list of certificate names or globs"
+            raise invalid_variable(PROTECT, text, wanted, 'write names such as "billing ledger*"')
+    return globs
 
 
 def is_on(environ: Mapping[str, str], variable: str) -> bool:

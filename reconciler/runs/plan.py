@@ -17,6 +17,7 @@ from reconciler.model.ports import StoreReader
 from reconciler.plan.approval import approve, demand_appliable, demand_recent
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import Assessment, PlanOptions
+from reconciler.plan.guards import hold
 from reconciler.plan.live import NOBODY, DeployChoice, count_versions
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
 from reconciler.plan.policy import PATIENCE
@@ -67,6 +68,9 @@ class PlanRequest:
     certificate is valid. `base`: the revision whose guards are compared with those of now. `every_condition`: where
     live Workers are read, check all conditions of every old certificate. `again`: just before deletions, so live
     Workers are read again.
+
+    `acts`: the changes are made by this run, so what a freeze or `protect` holds is an error, unless it runs by
+    schedule. `unprotected`, `allow_empty`, `freeze_reason`: what it may do all the same, and why during a freeze.
     """
 
     only: tuple[str, ...] = ()
@@ -86,6 +90,10 @@ class PlanRequest:
     every_condition: bool = False
     base: str | None = None
     again: bool = False
+    acts: bool = False
+    unprotected: tuple[str, ...] = ()
+    allow_empty: bool = False
+    freeze_reason: str | None = None
 
 
 def plan(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -94,6 +102,17 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: a recent list, so that the store is not listed again.
     """
+    return _guarded(project, _find(project, request, listing))
+
+
+def _guarded(project: Project, planned: Planned) -> Planned:
+    """The same, but what must not be done now waits."""
+    refuses = planned.request.acts and not read_operator(project.environ).scheduled
+    return replace(planned, plan=hold(planned.plan, refuses=refuses))
+
+
+def _find(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
+    """The plan found now, without what a run must not do now."""
     checkout = look(project)
     desired, operator = checkout.desired, read_operator(project.environ)
     compared = NOT_ASKED if request.base is None else compare_with(project, request.base)
@@ -125,6 +144,9 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         every_condition=every_condition,
         prune=request.prune or (operator.prune and not request.approved),
         take_over=frozenset(request.take_over),
+        unprotected=frozenset(request.unprotected),
+        allow_empty=request.allow_empty or request.retire is not None,  # who names one does not mean all
+        freeze_reason=request.freeze_reason,
     )
     assessment = judge(desired, actual, now, ask, checkout.findings)
     others = _not_uploaded(others, assessment)
@@ -137,7 +159,6 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
         Selection(request.only, request.retire),
         allow_deletes=request.allow_deletes,
         allow_unbinds=request.allow_unbinds,
-        ceiling=operator.max_deletes,
         at=request.at is not None,
         show_live=further.live,
     )
@@ -165,17 +186,22 @@ def _count_calls(made: Plan, before: int, calls: int) -> Calls:
 
 
 def plan_approved(
-    project: Project, saved: SavedPlan, deploy: DeployChoice = NOBODY, max_age: timedelta = MAX_AGE
+    project: Project, saved: SavedPlan, request: PlanRequest | None = None, max_age: timedelta = MAX_AGE
 ) -> Planned:
-    """The plan found now, limited to a saved one; StalePlanError if it has other changes, or is too old."""
+    """The plan found now, limited to a saved one; StalePlanError if it has other changes, or is too old.
+
+    `request`: how to deploy, and which guard rails this run may pass, for a saved plan says nothing about that.
+    """
+    given = request or PlanRequest()
     demand_appliable(saved)
     demand_recent(saved, project.clock.now(), max_age)
     try:
         deploys = [change for change in saved.changes if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
-        wanted = replace(deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
+        wanted = replace(given.deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
         retires = [change for change in saved.changes if isinstance(change, Retire)]
-        request = PlanRequest(
+        request = replace(
+            given,
             only=saved.partial,
             allow_deletes=ANY_NUMBER,
             allow_unbinds=ANY_NUMBER,
@@ -185,11 +211,11 @@ def plan_approved(
             patience=PATIENCE,
             approved=True,
         )
-        planned = plan(project, request)
+        planned = _find(project, request)
     except UsageError as error:
         message = f"the saved plan selects certificates that are no longer declared: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
-    return replace(planned, plan=approve(planned.plan, saved))
+    return _guarded(project, replace(planned, plan=approve(planned.plan, saved)))
 
 
 def _demand_former(declaration: Declaration, request: PlanRequest) -> None:

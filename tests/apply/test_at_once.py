@@ -15,8 +15,10 @@ from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
 from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
+from reconciler.plan.assess import judge
+from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.outcome import Outcome, Step, StepStatus
-from reconciler.plan.plan import Plan
+from reconciler.plan.plan import Plan, make_plan
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Client
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import open_in_memory
@@ -578,7 +580,7 @@ class Old:
         wanted = desired({}, policy=Policy(prune=True, max_deletes=100), store=StoreKind.CLOUDFLARE)
         world = actual(self.entries, live=replace(GONE, workers={}))
         later = MemoryClock().time.replace(year=2030)
-        return plan_of(wanted, world, now=later)
+        return make_plan(judge(wanted, world, later, PlanOptions(prune=True, allow_empty=True)))
 
 
 def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.desired import parse_declaration
+from reconciler.desired.freezes import DAYS
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import InputError
 from reconciler.model import (
@@ -35,6 +37,7 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
+from reconciler.model.freezes import Freeze, Once, Weekly
 from reconciler.syntax.places import resolve
 from tests.support.desired_files import EXAMPLE, KINDS
 
@@ -202,18 +205,58 @@ def declarations(draw: st.DrawFn) -> Declaration:
         for label in draw(st.lists(NAMES, max_size=3, unique=True))
     }
     store = StoreSettings(StoreKind.CLOUDFLARE, draw(st.none() | st.just("0" * 32)), draw(st.integers(1, 5000)))
+    count = draw(st.none() | st.integers(0, 100))
     policy = Policy(
         draw(RENEWALS),
         draw(DURATIONS),
         draw(st.booleans()),
-        draw(st.integers(0, 100)),
+        count,
         draw(st.none() | st.integers(0, 100)),
         draw(st.integers(0, 9)),
         draw(GATES),
         draw(st.booleans()),
         draw(RULES),
+        draw(st.none() | st.integers(0, 100)) if count is not None else draw(st.integers(0, 100)),
+        tuple(draw(st.lists(NAMES | st.just("ledger*"), max_size=2))),
+        tuple(draw(st.lists(freezes(), max_size=2))),
     )
     return Declaration("mtls.toml", stack, tuple(former), store, policy, certificates, workers)
+
+
+@st.composite
+def freezes(draw: st.DrawFn) -> Freeze:
+    """A freeze, to the minute."""
+    zone = draw(st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe")]))
+    why = draw(st.none() | st.just("no changes over the weekend"))
+    week = timedelta(days=7)
+    if draw(st.booleans()):
+        minutes = draw(st.lists(st.integers(0, 7 * 1440 - 1), min_size=2, max_size=2, unique=True))
+        begins, ends = (timedelta(minutes=count) for count in minutes)
+        return Freeze(Weekly(begins, ends if ends > begins else ends + week), zone, why)
+    begin = datetime.combine(draw(st.dates(date(2000, 1, 1), date(2100, 1, 1))), time(12, 30))
+    return Freeze(Once(begin, begin + timedelta(minutes=draw(st.integers(1, 10**6)))), zone, why)
+
+
+def written_freeze(freeze: Freeze) -> dict[str, object]:
+    """The freeze in the file."""
+    texts = [moment(freeze.when.begins), moment(freeze.when.ends)]
+    return present({"start": texts[0], "end": texts[1], "zone": str(freeze.zone), "why": freeze.why})
+
+
+def moment(value: datetime | timedelta) -> str:
+    """A local time, or that of a weekday."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    minutes = value // timedelta(minutes=1) % (7 * 1440)
+    return f"{DAYS[minutes // 1440]} {minutes // 60 % 24:02}:{minutes % 60:02}"
+
+
+def written_deletes(policy: Policy) -> object:
+    """One limit, or both."""
+    share = None if policy.max_deletes_share is None else f"{policy.max_deletes_share}%"
+    if policy.max_deletes is None or share is None:
+        return share if policy.max_deletes is None else policy.max_deletes
+    return {"count": policy.max_deletes, "share": share}
 
 
 def duration(value: timedelta) -> str:
@@ -324,12 +367,14 @@ def written(declaration: Declaration) -> str:
                     "renew_before": renew_before(policy.renew_before),
                     "grace": duration(policy.grace),
                     "prune": policy.prune,
-                    "max_deletes": policy.max_deletes,
+                    "max_deletes": written_deletes(policy),
                     "max_unbinds": policy.max_unbinds,
                     "rollback_versions": policy.rollback_versions,
                     "verify_before": gates(policy.verify_before),
                     "check_live": policy.check_live,
                     "certificates": written_rules(policy.certificates),
+                    "protect": list(policy.protect),
+                    "freeze": list(map(written_freeze, policy.freezes)),
                 }
             ),
             "certificates": {name: written_certificate(item) for name, item in declaration.certificates.items()},

@@ -58,7 +58,8 @@ def test_the_guard_rails_end_a_run_as_blocked() -> None:
     plan = {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
     policy = {f"policy-{rule}" for rule in ("lifetime", "key-type", "issuer", "extension", "key-reuse", "name")}
     guard = {code for code in blocked if code.startswith("guard-")}  # tests/reports/test_guard.py has a row for each
-    assert blocked - guard == {*plan, *policy, "blocked", "stack-taken", "key-tracking-unknown", "too-many-unbinds"}
+    rails = {"freeze", "nothing-declared", "protect", "too-many-unbinds"}
+    assert blocked - guard == {*plan, *policy, *rails, "blocked", "stack-taken", "key-tracking-unknown"}
 
 
 def test_a_code_is_found_by_its_text_and_anything_else_is_none() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.desired.freezes import parse_freeze
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
@@ -31,6 +32,7 @@ from reconciler.model import (
 from reconciler.model.certificate_policy import CertificatePolicy
 from reconciler.plan import assess
 from reconciler.plan.assessment import Assessment, Held, Pending, UpToDate
+from reconciler.plan.guards import hold
 from reconciler.plan.live import LiveState
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan, Selection, draw_plan, make_plan
@@ -385,6 +387,34 @@ def test_all_reports_agree_over_worlds_with_errors_in_them(names: list[str], lim
     """Whatever is wrong beside whatever is right, and however little room the account has."""
     parts = [PARTS[name](10 * number) for number, name in enumerate(names, 1)]
     demand_agreement(make_plan(assess_world(parts, limit)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from(sorted(PARTS)), max_size=5),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(), ("c*",), ("c1?",)]),
+)
+def test_all_reports_agree_over_what_guard_rails_hold(
+    names: list[str], freeze: bool, refuses: bool, protect: tuple[str, ...]
+) -> None:
+    """And the plan has the digest that it has without them; a freeze leaves drift as it is."""
+    free = assess_world([PARTS[name](10 * number) for number, name in enumerate(names, 1)])
+    declaration = free.desired.declaration
+    policy = replace(declaration.policy, freezes=(FREEZE,) if freeze else (), protect=protect)
+    wanted = replace(free.desired, declaration=replace(declaration, policy=policy))
+    judged = assess.judge(wanted, free.actual, NOW, free.ask)
+    found, plan = make_plan(judged), hold(make_plan(judged), refuses=refuses)
+    demand_agreement(plan)
+    assert plan.digest == found.digest == make_plan(free).digest
+    assert {one.key for one in make_drift(plan).findings if one.subject is not Subject.ENTRY} == {
+        one.key for one in make_drift(found).findings if one.subject is not Subject.ENTRY
+    }
+
+
+FREEZE = parse_freeze("2026-11-20", "2026-11-30", "UTC", None)
+"""Holds at NOW."""
 
 
 @pytest.mark.parametrize("name", PARTS)

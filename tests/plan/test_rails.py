@@ -181,7 +181,8 @@ def test_no_option_goes_over_the_ceiling_of_the_operator() -> None:
     """The smallest number counts; the sentence names the variable, for no option helps."""
     old = [entry(number, number, "@billing", age=30 + number) for number in (3, 4, 5)]
     wanted, there = desired({"billing": 2}, [BILLING]), actual([*old, CURRENT], bound())
-    plans = [plan_of(wanted, there, ceiling=1, allow_deletes=n) for n in (None, 0, 9)]
+    limited = replace(wanted, declaration=replace(wanted.declaration, policy=Policy(most_deletes=1)))
+    plans = [plan_of(limited, there, allow_deletes=n) for n in (None, 0, 9)]
     assert [len(plan.changes) for plan in plans] == [1, 0, 1]
     assert "MTLSCTL_MAX_DELETES" in details(plans[2])
     assert "--allow-deletes" not in details(plans[2])

@@ -49,6 +49,8 @@ STAGING = "[workers.site.env.staging]\n"
 ORIGIN = 'verify = "https://billing.example/"\n'
 BINDING = '[workers.site.bindings]\nA = { id = "9d7d1c39-55a1-4a5c-9a5f-0d5b1d0f6f11" }\n'
 
+CHRISTMAS = "2026-12-20 00:00 to 2027-01-05 00:00 UTC"
+
 ROWS: Mapping[str, Row] = {
     "stack": Row(
         'version = 1\nstack = "payments"\n',
@@ -68,6 +70,24 @@ ROWS: Mapping[str, Row] = {
     ),
     "grace of a certificate that is new": Row("", billing('grace = "1h"'), ("certificates.billing.grace: 7d -> 1h",)),
     "max_deletes": Row("", policy("max_deletes = 11"), ("policy.max_deletes: 10 -> 11",)),
+    "max_deletes as a share": Row(
+        policy('max_deletes = "10%"'), policy('max_deletes = "20%"'), ("policy.max_deletes: 10% -> 20%",)
+    ),
+    "max_deletes without its share": Row(
+        policy('max_deletes = { count = 9, share = "10%" }'),
+        policy("max_deletes = 9"),
+        ("policy.max_deletes: 9 and 10% -> 9",),
+    ),
+    "protect": Row(
+        policy('protect = ["billing", "ledger*"]'),
+        policy('protect = ["ledger*"]'),
+        ("policy.protect: billing, ledger* -> ledger*",),
+    ),
+    "freeze": Row(
+        policy('freeze = [{ start = "fri 16:00", end = "mon 08:00" }, { start = "2026-12-20", end = "2027-01-04" }]'),
+        policy('freeze = [{ start = "2026-12-20", end = "2027-01-04" }]'),
+        (f"policy.freeze: every fri 16:00 to mon 08:00 UTC, {CHRISTMAS} -> {CHRISTMAS}",),
+    ),
     "max_unbinds": Row("", policy("max_unbinds = 11"), ("policy.max_unbinds: 10 by default -> 11",)),
     "rollback_versions": Row("", policy("rollback_versions = 0"), ("policy.rollback_versions: 1 -> 0",)),
     "check_live": Row(policy("check_live = true"), "", ("policy.check_live: true -> false",)),

@@ -98,7 +98,7 @@ def test_the_notes_on_a_command_name_no_option_that_it_lacks(name: str) -> None:
 
 def tables(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """The path of every table of mtls.toml that has keys of its own."""
-    for one in schema.get("anyOf", [schema]):
+    for one in (one.get("items", one) for one in schema.get("anyOf", [schema])):
         if "properties" in one:
             yield path
         if isinstance(one.get("additionalProperties"), dict):

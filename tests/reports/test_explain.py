@@ -324,6 +324,7 @@ def test_of_a_removed_certificate_only_conditions_about_what_it_has_are_shown() 
         Condition.SUCCESSOR_NOT_VALID,
         Condition.BINDINGS_PENDING,
         Condition.NOT_DEPLOYED,
+        Condition.PROTECTED,  # its name is not
     }
     assert "successor" not in render_explanation(told, PLAIN)
 

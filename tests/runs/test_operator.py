@@ -9,15 +9,23 @@ import pytest
 
 from tests.support.cli import MTLS, WRANGLER, Project, Result, make_project
 
-EMPTY = 'version = 1\nstack = "payments"\n[policy]\nprune = true\ngrace = "0s"\n'
+LEFT = """\
+version = 1
+stack = "payments"
+policy = { prune = true, grace = "0s" }
+[certificates.left]
+certificate = "certs/left.pem"
+private_key = { env = "LEFT_KEY" }
+"""
 
 
 @pytest.fixture
 def removed(tmp_path: Path) -> Project:
-    """A certificate that was uploaded, and is no longer in mtls.toml or in a wrangler file."""
-    project = make_project(tmp_path)
+    """A certificate that was uploaded, and is no longer in mtls.toml or in a wrangler file; another one is left."""
+    project = make_project(tmp_path, MTLS + LEFT[LEFT.index("[") :])
+    project.certificate("left", 9)
     assert project.run("apply", "--yes").code == 0
-    project.write("mtls.toml", EMPTY)
+    project.write("mtls.toml", LEFT)
     project.write("wrangler.toml", WRANGLER.partition("mtls_certificates")[0].partition("[[")[0])
     return project
 
@@ -66,7 +74,7 @@ def test_the_variable_orders_it_for_every_run(removed: Project, value: str, coun
 
 def test_what_has_to_be_ordered_again_later_is_in_the_next_command(removed: Project) -> None:
     """Without the option, the run after the grace period would delete nothing."""
-    removed.write("mtls.toml", EMPTY.replace("0s", "1d"))
+    removed.write("mtls.toml", LEFT.replace("0s", "1d"))
     for command in (("plan", "--prune"), ("apply", "--prune", "--yes")):
         assert removed.run(*command).out.endswith(" UTC on, run: mtlsctl apply --prune\n")
     assert "on, run:" not in removed.run("plan").out
@@ -74,7 +82,7 @@ def test_what_has_to_be_ordered_again_later_is_in_the_next_command(removed: Proj
 
 def test_the_order_needs_the_permission_of_the_file(removed: Project) -> None:
     """Both are needed."""
-    removed.write("mtls.toml", EMPTY.replace("prune = true", "prune = false"))
+    removed.write("mtls.toml", LEFT.replace("prune = true", "prune = false"))
     assert (
         retired(with_variables(removed, {"MTLSCTL_PRUNE": "1"}).run("apply", "--yes", "--prune", "--format", "json"))
         == 0
@@ -104,7 +112,15 @@ def test_the_next_command_has_the_options_of_the_plan(removed: Project) -> None:
 def test_retire_by_name_is_an_order(removed: Project) -> None:
     """Of one certificate, by the person who runs it."""
     assert removed.run("retire", "billing", "--yes").code == 0
-    assert uploads(removed) == 0
+    assert uploads(removed) == 1
+
+
+def test_retire_by_name_needs_no_other_certificate(removed: Project) -> None:
+    """Whoever names one does not mean all, whatever mtls.toml came back as."""
+    removed.write("mtls.toml", LEFT.partition("[certificates")[0])
+    assert removed.run("apply", "--prune", "--yes").code == 3
+    assert removed.run("retire", "billing", "--yes").code == 0
+    assert uploads(removed) == 1
 
 
 # --- take-over --------------------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def _spec(random: Random, size: Size) -> Spec:
         max_deletes=random.choice((0, 1, 2, 10, 10)),
         rollback=random.choice((0, 1)),
     )
+    spec.protect = tuple(names[:1]) if spec.grace_days == 3 else ()  # no draw of its own: seeds tell the same stories
     if random.random() < 0.2:
         spec.certificates["root"] = Certificate(random.choice(CAS), key="", ca=True)
     return spec

@@ -159,6 +159,7 @@ def policy(world: World, random: Random) -> None:
     spec = world.main.spec
     spec.grace_days, spec.prune = random.choice((0, 1, 7)), random.random() < 0.6
     spec.max_deletes = random.choice((0, 1, 10))
+    spec.protect = tuple(sorted(spec.certificates)[:1]) if spec.grace_days == 1 else ()
     world.main.save()
 
 

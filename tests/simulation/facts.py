@@ -177,6 +177,7 @@ class Declared:
     prune: bool
     max_deletes: int
     rollback: int
+    protect: tuple[str, ...]
     certificates: dict[str, dict[str, Any]]
     bindings: tuple[Binding, ...]
     tables: frozenset[tuple[str, str]] = field(default_factory=frozenset)
@@ -214,6 +215,7 @@ def declared(data: bytes) -> Declared:
         prune=found["policy"]["prune"],
         max_deletes=found["policy"]["max_deletes"],
         rollback=found["policy"]["rollback_versions"],
+        protect=tuple(found["policy"].get("protect", ())),
         certificates=found.get("certificates", {}),
         bindings=tuple(bindings),
         tables=frozenset(tables),

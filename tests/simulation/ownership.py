@@ -65,6 +65,10 @@ def why_kept(declared: Declared, run: Run, gone: Deleted) -> Iterator[str]:
         yield "it belongs to somebody else"
         return
     contents = wanted(declared, run.before.tree)
+    if {certificate, (mark(row.name, row.type, row.pem) or ("", ""))[1]} & {*declared.protect}:
+        yield "it is protected"
+    if not declared.certificates and run.retires not in (gone.id, certificate):
+        yield "mtls.toml declares nothing"
     if digest(row.pem) in contents.values():
         yield "its content is declared"
     if "" in contents.values():

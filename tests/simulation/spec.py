@@ -44,6 +44,7 @@ class Spec:
     prune: bool = False
     max_deletes: int = 10
     rollback: int = 1
+    protect: tuple[str, ...] = ()
     account: str | None = None
 
     def copy(self) -> Spec:
@@ -73,7 +74,8 @@ class Spec:
         if self.account is not None:
             yield f'[store]\nkind = "cloudflare"\naccount_id = "{self.account}"\n'
         yield f'[policy]\ngrace = "{self.grace_days}d"\nprune = {str(self.prune).lower()}'
-        yield f"max_deletes = {self.max_deletes}\nrollback_versions = {self.rollback}\n"
+        yield f"max_deletes = {self.max_deletes}\nrollback_versions = {self.rollback}"
+        yield f"protect = [{', '.join(map(_quoted, self.protect))}]\n"
         for name, certificate in self.certificates.items():
             yield from _certificate_lines(name, certificate)
         for label, worker in self.workers.items():
@@ -82,6 +84,10 @@ class Spec:
                 prefix = f"env.{environment}." if environment else ""
                 yield f"[workers.{label}.{prefix}bindings]"
                 yield from (f"{binding} = {_target(target)}" for binding, target in table.items())
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def key_variable(name: str) -> str:

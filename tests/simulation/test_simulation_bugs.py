@@ -69,6 +69,11 @@ def forget_max_deletes(patch: Patch) -> None:
     patch.setattr(plan, "_over_limit", lambda *_: lambda _: None)
 
 
+def forget_what_is_protected(patch: Patch) -> None:
+    rows = tuple(row for row in retire.WITHOUT_SWEEP if row[0] is not Condition.PROTECTED)
+    patch.setattr(retire, "WITHOUT_SWEEP", rows)
+
+
 def bind_before_the_upload(patch: Patch) -> None:
     original = bindings._as_edit
 
@@ -225,6 +230,7 @@ PLANTED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (delete_newer_entries, "it is newer than what is declared"),
     (delete_entries_of_others, "it belongs to somebody else"),
     (forget_max_deletes, "deletes, "),
+    (forget_what_is_protected, "it is protected"),
     (bind_before_the_upload, "which the store does not have"),
     (bind_what_another_stack_uploaded, "which can't serve"),
     (upload_twice, "was asked for 2 times"),

@@ -17,6 +17,7 @@ from reconciler.views.json.schemas import SCHEMAS
 NAMES = {
     ("plan", "only"): "certificate",
     ("apply", "only"): "certificate",
+    **{(name, "override_protect"): "certificate" for name in ("plan", "apply", "retire")},
     ("status", "names"): "certificate",
     ("verify", "names"): "certificate",
     ("output", "name"): "certificate",

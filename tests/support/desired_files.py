@@ -97,7 +97,7 @@ class EnvShape(BaseModel):
     env: Annotated[str, AfterValidator(_variable), Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})]
 
 
-KINDS = (KeySourceKind("file", FileShape, bare=True), KeySourceKind("env", EnvShape))
+KINDS = (KeySourceKind("file", FileShape, bare=True, is_path=True), KeySourceKind("env", EnvShape))
 
 
 def problems(data: str | bytes) -> tuple[Diagnostic, ...]:

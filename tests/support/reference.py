@@ -16,7 +16,7 @@ from reconciler import keys
 from reconciler.cli.commands import load_command
 from reconciler.cli.help import GLOBAL
 from reconciler.desired import parse, rules
-from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN
+from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, SHARE_PATTERN
 from reconciler.desired.schema import declaration_schema
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import PRECEDENCE, ExitCode
@@ -43,6 +43,7 @@ _HELP = "| `--help`, `-h` | | Show the help. |"
 _WORDS = {
     DURATION_PATTERN: "duration",
     RENEW_BEFORE_PATTERN: "duration or share",
+    SHARE_PATTERN: "share",
     rules.CERTIFICATE_PATH_PATTERN: "path",
     rules.CONFIG_PATH_PATTERN: "path",
     rules.URL_PATTERN: "URL",
@@ -146,7 +147,8 @@ def _keys(path: str = "") -> Iterator[str]:
 
 def _tables(schema: Schema) -> list[Any]:
     """The tables that a value can be."""
-    return [one for one in schema.get("anyOf", [schema]) if one["type"] == "object"]
+    found = [one.get("items", one) for one in schema.get("anyOf", [schema])]
+    return [one for one in found if one.get("type") == "object"]
 
 
 def _type(schema: Schema) -> str:
@@ -236,8 +238,11 @@ def watched() -> Plan:
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
-_OF_CHANGES = (Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS)
-"""What bindings, uploads and deploys wait for; the other conditions keep an old certificate."""
+_OF_CHANGES = (
+    *(Condition.FROZEN, Condition.EMPTY),
+    *(Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS),
+)
+"""What bindings, uploads and deploys wait for, too; the other conditions keep an old certificate."""
 
 
 def _conditions(kind: str) -> Iterator[str]:

@@ -217,6 +217,8 @@ ARGUMENTS = (
     ["apply", "{}"],
     ["apply", "--phase", "{}"],
     ["apply", "--digest", "{}"],
+    ["apply", "--yes", "--override-freeze", "{}"],
+    ["plan", "--override-protect", "{}"],
     ["apply", "--lock-timeout", "{}"],
     ["explain", "{}"],
     ["output", "{}"],

@@ -60,12 +60,10 @@ def _apply(project: Project, settings: Settings, tell: Callable[[str], None], ke
     if settings.plan is not None:
         saved = read_plan(read_named(settings.plan, limit=MAX_BYTES), str(settings.plan))
     deploy = DeployChoice(everybody=settings.deploy)
+    request = PlanRequest(live=settings.live, deploy=deploy, patience=PATIENCE, acts=True)
     project.allow_commands = settings.allow_commands
     with project.lock(command="apply", timeout_s=settings.lock_timeout_s, waiting=tell) as held:
-        if saved is not None:
-            planned = plan_approved(project, saved, deploy)
-        else:
-            planned = plan(project, PlanRequest(live=settings.live, deploy=deploy, patience=PATIENCE))
+        planned = plan(project, request) if saved is None else plan_approved(project, saved, request)
         if planned.plan.changes:
             demand_programs(project, planned, tuple(Phase))
             outcome = apply(project, planned, _Unwatched(), tell=tell, demand_lock=held, keep=keep)

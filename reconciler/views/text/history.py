@@ -79,6 +79,8 @@ def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds
         yield from wrapped(more, width, first="  ")
     if run.actor is not None:
         yield from led("by:", _who_and_where(run.actor), width, paint=style.dim, then="      ")
+    if run.freeze_reason is not None:
+        yield from led("freeze overridden:", printable(run.freeze_reason), width)
     done = [step for step in run.steps if step.status is StepEnd.DONE]
     folded = width is not None and len(done) > _MOST_DONE
     if folded:
