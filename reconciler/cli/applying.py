@@ -47,7 +47,7 @@ from reconciler.reports.explain import DELETED
 from reconciler.reports.explain_entries import why_it_stays
 from reconciler.reports.kept import hint_to_make_old, hint_to_retire, nothing_to_retire
 from reconciler.reports.left import Applied
-from reconciler.runs.apply import demand_programs
+from reconciler.runs.apply import demand_programs, parse_waves
 from reconciler.runs.journal import NO_RUN
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
@@ -66,12 +66,12 @@ class PhaseName(StrEnum):
     RETIRE = "retire"
 
 
-def _waves(text: str) -> tuple[int | None, ...]:
-    """`1,5,all`: sizes, None for all that are left."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
-        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all", param_hint="--wave")
-    return tuple(None if part == "all" else int(part) for part in parts)
+def read_waves(text: str) -> tuple[int | None, ...]:
+    """The sizes of `--wave`."""
+    try:
+        return parse_waves(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not valid: write sizes, such as 1,5,all", param_hint="--wave") from error
 
 
 AllowCommandsOption = Annotated[
@@ -168,9 +168,9 @@ def apply(
     again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
     keep = record_keeper(session, record, saved, out)
     phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
-    doing = Doing(phases, again, _waves(wave), keep, allow_commands=allow_commands)
+    doing = Doing(phases, again, read_waves(wave), keep, allow_commands=allow_commands)
     timeout_s, age = seconds(lock_timeout, "--lock-timeout"), _age(max_age)
-    if session.is_over_several or (saved is not None and saved.is_dir()):
+    if session.is_over_several or (saved is not None and _is_folder(saved)):
         if digest is not None:
             raise UsageError("`--digest` is of one plan", hint="name one stack with `--file`, and its plan")
         apply_several(session, request, Saved(saved, age) if saved else None, doing, timeout_s, yes=yes, out=out)
@@ -245,6 +245,14 @@ def _reason(text: str | None) -> str | None:
         hint = "write why it can't wait, such as a ticket: 1 to 100 printable characters, on one line"
         raise UsageError("`--override-freeze` needs a reason, which the journal keeps", hint=hint)
     return text
+
+
+def _is_folder(path: Path) -> bool:
+    """False for a name that no file can have, too: reading it reports that."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _age(text: str) -> timedelta:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.applying import AllowCommandsOption
+from reconciler.cli.applying import AllowCommandsOption, read_waves
 from reconciler.cli.planning import BaseOption, LiveOption
 from reconciler.cli.record import RecordOption, joined, record_keeper
 from reconciler.cli.session import Session, command, seconds
@@ -64,6 +64,10 @@ def ci(
     ] = None,
     base: BaseOption = None,
     record: RecordOption = None,
+    wave: Annotated[
+        str | None,
+        typer.Option("--wave", metavar="N,N,all", help="Deploy N Workers, then the next N, then the rest (apply)."),
+    ] = None,
     allow_commands: AllowCommandsOption = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page to FILE.")] = None,
     deploy: Annotated[bool, typer.Option("--deploy", help="Deploy Workers, as `plan --deploy` (plan, apply).")] = False,
@@ -103,6 +107,7 @@ def ci(
         "plan_out": out,
         "base": base,
         "record": record,
+        "waves": None if wave is None else read_waves(wave),
         "allow_commands": allow_commands or None,
         "html": html,
     }

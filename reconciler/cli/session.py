@@ -61,6 +61,9 @@ STDOUT = Path("-")
 SEVERAL = ("validate", "plan", "apply", "status", "drift", "forecast", "ci")
 """The commands that take several stacks."""
 
+_LONGEST_CHOICE = 40
+"""Characters of a choice in a help of 60 columns."""
+
 DEFAULT_MAX_WAIT = "15m"
 """Cloudflare's rate limit refuses everything for five minutes once any program has exceeded it."""
 
@@ -363,7 +366,10 @@ def _format_option(shows: tuple[type, ...]) -> tuple[inspect.Parameter, ...]:
     formats = formats_of(*shows)
     if not formats:
         return ()
-    words = Annotated[Literal[formats], typer.Option("--format", help="Choose the output format.")]  # type: ignore[valid-type]
+    told = {"help": "Choose the output format."}
+    if len("|".join(formats)) > _LONGEST_CHOICE:
+        told = {"help": f"Choose the output format: {', '.join(formats[:-1])} or {formats[-1]}.", "metavar": "FORMAT"}
+    words = Annotated[Literal[formats], typer.Option("--format", **told)]  # type: ignore[valid-type]
     return (inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=formats[0], annotation=words),)
 
 

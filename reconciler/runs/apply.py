@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,14 @@ from reconciler.system.person import host_name, user_name
 
 LookBack = Callable[[], Iterable[Diagnostic]]
 """As `look_back` of a store."""
+
+
+def parse_waves(text: str) -> tuple[int | None, ...]:
+    """`1,5,all`: how many Workers are deployed at a time, None for all that are left. ValueError for another text."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part == "all" or re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts) or "all" in parts[:-1]:
+        raise ValueError(text)
+    return tuple(None if part == "all" else int(part) for part in parts)
 
 
 def apply(

@@ -203,7 +203,7 @@ def test_a_freeze_that_begins_while_a_person_reads_the_plan_holds(
         times.append(begins)
 
     monkeypatch.setattr(SystemClock, "now", lambda self: times[-1])
-    monkeypatch.setattr(applying, "_confirm", answer)
+    monkeypatch.setattr(applying, "confirm", answer)
     result = project.run("apply")
     assert (result.code, uploads(project)) == (3, 0)
     assert "a freeze began after the plan was made" in " ".join(result.err.split())

@@ -105,11 +105,11 @@ def reader_of(base_url: str) -> CloudflareReader:
     return reader
 
 
-def test_only_this_store_speaks_http() -> None:
-    """So all network access is in one place, and everything else starts without the library."""
+def test_only_this_store_and_forges_speak_http() -> None:
+    """So all network access is in two places, and everything else starts without the library."""
     speaking = (path for path in ROOT.rglob("*.py") if any(name.split(".")[0] == "httpx" for name in imported(path)))
     importing = {path.relative_to(ROOT).parts[:2] for path in speaking}
-    assert importing == {("stores", "cloudflare")}
+    assert importing == {("stores", "cloudflare"), ("forges", "http.py")}
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_every_command_that_asks_the_store_can_be_told_how_long_to_wait() -> Non
     """Only these commands: one that makes no calls never waits."""
     commands = {name: load_command(name) for name in COMMANDS}
     silent = {"completion", "doctor", "dev", "emulator", "history", "schema", "show", "validate"}
-    waiting = {name for name, command in commands.items() if "max_wait" in {each.name for each in command.params}}
+    waiting = {name for name, command in commands.items() if any("--max-wait" in each.opts for each in command.params)}
     assert waiting == set(commands) - silent
 
 

@@ -66,7 +66,9 @@ def _apply(project: Project, settings: Settings, tell: Callable[[str], None], ke
         planned = plan(project, request) if saved is None else plan_approved(project, saved, request)
         if planned.plan.changes:
             demand_programs(project, planned, tuple(Phase))
-            outcome = apply(project, planned, _Unwatched(), tell=tell, demand_lock=held, keep=keep)
+            outcome = apply(
+                project, planned, _Unwatched(), waves=settings.waves, tell=tell, demand_lock=held, keep=keep
+            )
         else:
             outcome = apply_nothing(project, planned, "apply", keep)
     return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))

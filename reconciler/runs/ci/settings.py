@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
+from reconciler.runs.apply import parse_waves
 from reconciler.runs.operator import invalid_variable
 
 _T = TypeVar("_T")
@@ -55,7 +56,8 @@ class Settings:
     `comment_key`: tells the comments of several jobs on one pull request apart; the stack's name is the default.
     `files`, `all`: the stacks, as for the command itself. `plan`: the saved plan that `apply` is limited to.
     `plan_out`: where `plan` saves its plan; of several stacks, a folder. `base`: whose guards are compared.
-    `html`: where a page is written. `record`: where `apply` keeps the record of its run.
+    `html`: where a page is written. `record`: where `apply` keeps the record of its run. `waves`: how
+    many Workers are deployed at a time.
     """
 
     files: tuple[Path, ...] = ()
@@ -72,6 +74,7 @@ class Settings:
     base: str | None = None
     allow_commands: bool = False
     record: Path | None = None
+    waves: tuple[int | None, ...] = (None,)
     html: Path | None = None
 
 
@@ -102,6 +105,7 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> 
     read("base", "MTLSCTL_CI_BASE", _text)
     read("allow_commands", "MTLSCTL_CI_ALLOW_COMMANDS", _switch)
     read("record", "MTLSCTL_CI_RECORD", _path)
+    read("waves", "MTLSCTL_CI_WAVE", _waves)
     read("html", "MTLSCTL_CI_HTML", _path)
     return Settings(**given)  # type: ignore[arg-type]
 
@@ -113,6 +117,13 @@ def _path(_: str, text: str) -> Path:
 def _paths(_: str, text: str) -> tuple[Path, ...]:
     """One path for each line, so that a path may have blanks."""
     return tuple(Path(line.strip()) for line in text.splitlines() if line.strip())
+
+
+def _waves(variable: str, text: str) -> tuple[int | None, ...]:
+    try:
+        return parse_waves(text)
+    except ValueError as error:
+        raise invalid_variable(variable, text, "a list of sizes", "write sizes such as 1,5,all") from error
 
 
 def _text(_: str, text: str) -> str:
