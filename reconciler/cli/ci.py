@@ -204,7 +204,7 @@ def _write_several(
         folder = open_folder(saved, members)
         for member, result in zip(members, stacks.results, strict=True):
             if isinstance(result.report, Plan):
-                shown = Display(result.place, folder=result.folder)
+                shown = display_of(result, Display())
                 session.write(folder.path_of(member), render(result.report, "json", shown))
     return saved
 

@@ -225,9 +225,7 @@ class Session:
         shown = Display(self.place, self.style(stream), width=self.width(stream))
         if self.project is None:
             return shown
-        file = Path(os.path.realpath(self.project.folder), self.project.name)
-        within = os.path.relpath(file, self.project.files.root)
-        return replace(shown, folder=os.path.relpath(self.project.folder), file=within)
+        return replace(shown, folder=os.path.relpath(self.project.folder), file=self.project.within)
 
     def can_show(self, report: type) -> bool:
         """Whether such a report has the requested format."""

@@ -138,6 +138,11 @@ class Project:
         return read_operator(self.environ).restrict(replace(declaration, store=store)), warnings
 
     @property
+    def within(self) -> str:
+        """mtls.toml from the root of the tree, which is that of its repository."""
+        return os.path.relpath(Path(os.path.realpath(self.folder), self.name), self.files.root)
+
+    @property
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()

@@ -34,7 +34,7 @@ class Member:
 
     def result(self, report: object, exit_code: ExitCode) -> StackResult:
         """What the run came to for this stack."""
-        return StackResult(self.file, self.stack, report, exit_code, self.project.place)
+        return StackResult(self.file, self.stack, report, exit_code, self.project.place, self.project.within)
 
     def failure(self, error: ReconcilerError) -> StackResult:
         """Why the run stopped for this stack."""

@@ -88,6 +88,7 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.stacks:Stacks", "text"): f"{_TEXT}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "json"): f"{_JSON}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "markdown"): f"{_MARKDOWN}.stacks:show_stacks",
+    (f"{_REPORTS}.stacks:Stacks", "html"): f"{_HTML}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "prometheus"): "reconciler.views.prometheus.metrics:show_stacks",
     (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
     (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",

@@ -18,26 +18,41 @@ import pytest
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode
 from reconciler.model import BindingAddress, BindingName, CertificateName, Entry, EntryId, Waiting, WorkerLabel
 from reconciler.plan.coverage import NotChecked
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import PlanFacts
 from reconciler.plan.renewals import Due
+from reconciler.reports.checks import RunFailure
 from reconciler.reports.drift import Drift
 from reconciler.reports.forecast import Forecast
 from reconciler.reports.left import Applied
 from reconciler.reports.outage import Outage
+from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.reports.status import BoundAt, CertificateStatus, Standing, Status, Urgency
 from reconciler.views.html.page import COLOURS, SHAPES, SIGNS, Tone, show_page
 from reconciler.views.html.plan import plan_report
 from reconciler.views.html.status import status_report
 from reconciler.views.markdown.page import not_checked as not_checked_in_markdown
-from reconciler.views.table import VIEWS, Display, formats_of
+from reconciler.views.table import VIEWS, Display, formats_of, render
 from tests.support.cli import Project
 from tests.support.hostile import NAMES, check_texts
 from tests.support.html_pages import COMMAND, FOLDER, Element, check_page, page_of, pages, parsed, words
 from tests.support.pki import DAY, NOW
-from tests.support.reports import APPLIED, BIND, DRIFT, FORECAST, OFFLINE, PLAN, SAVED_PLAN, STATUS, STORE, place
+from tests.support.reports import (
+    APPLIED,
+    BIND,
+    DRIFT,
+    FORECAST,
+    OFFLINE,
+    PLAN,
+    SAVED_PLAN,
+    STACKS,
+    STATUS,
+    STORE,
+    place,
+)
 from tests.support.screens import SCREENS
 from tests.views.test_markdown import MARKUP, renamed
 
@@ -63,7 +78,7 @@ def test_pages_are_as_they_were_looked_at() -> None:
 
 def test_every_report_with_a_page_is_tried_here() -> None:
     """Each row of the table."""
-    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in REPORTS}
+    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS)}
     assert known == {report for report, shown in VIEWS if shown == "html"}
 
 
@@ -327,6 +342,25 @@ def test_several_stacks_share_a_page() -> None:
     assert [one.attributes["href"] for one in page.all("a")] == ["#s1", "#s2"]
     assert {"s1", "s2"} <= set(ids)
     assert status_report(STATUS, display).command == "status"
+
+
+def test_a_run_over_several_stacks_is_one_page() -> None:
+    """What failed comes first, with its findings; each stack says which file it is of."""
+    failure = RunFailure((Diagnostic(Severity.ERROR, Code.FILE_MISSING, "no such file <b>"),))
+    results = (
+        StackResult("a/mtls.toml", "payments", PLAN, ExitCode.OK),
+        StackResult("b/mtls.toml", None, failure, ExitCode.FAILED),
+        StackResult("c/mtls.toml", "books", STATUS, ExitCode.OK),
+        StackResult("d/mtls.toml", "shop", DRIFT, ExitCode.CHANGES),
+        StackResult("e/mtls.toml", "post", FORECAST, ExitCode.OK),
+        StackResult("f/mtls.toml", "mail", APPLIED, ExitCode.OK),
+    )
+    page = parsed(render(Stacks("plan", results, ExitCode.PARTIAL), "html", Display(place)))
+    assert [one.text for one in page.all("h1")] == ["6 stacks"]
+    assert next(page.all("h2")).text == "✕ b/mtls.toml: failed"
+    assert "no such file <b>" in words(one.text for one in page.all("p"))
+    facts = words(one.text for one in page.all("dd"))
+    assert all(f"{letter}/mtls.toml" in facts for letter in "abcdef")
 
 
 def test_a_plan_and_its_saved_form_have_the_same_sections() -> None:

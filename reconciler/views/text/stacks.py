@@ -60,7 +60,7 @@ def heading_of(result: StackResult) -> str:
 
 def display_of(result: StackResult, display: Display) -> Display:
     """How the report of one stack is shown: its places lead from the same working directory."""
-    return replace(display, place=result.place, folder=result.folder)
+    return replace(display, place=result.place, folder=result.folder, file=result.within)
 
 
 def state_of(result: StackResult) -> str:
