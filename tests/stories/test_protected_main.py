@@ -5,6 +5,7 @@ Every step is a clone of its own, as on a runner. Nothing but what was pushed le
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ import reconciler.runs.project as projects
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.emulator.tokens import Permission, Token
-from tests.emulator.test_wrangler import Bench
+from tests.emulator.test_wrangler import Bench as Wrangler
+from tests.support.ci import Bench
 from tests.support.cli import Project, Result
 from tests.support.emulated import TOKEN, make_state
+from tests.support.forges import GitHub
 from tests.support.pki import DAY, Issued
 from tests.support.store_contract import LEAVES, SetClock
 from tests.support.wrangler_readers import MODULES, find_node
@@ -61,8 +64,10 @@ class Forge:
     state: EmulatorState
     url: str
     clock: SetClock
+    github: GitHub
     secrets: dict[str, str] = field(default_factory=dict)
     clones: int = 0
+    runs: int = 0
 
     def git(self, *arguments: str, at: Path, merging: bool = False, code: int = 0) -> str:
         """git, without anything of this machine's configuration."""
@@ -110,12 +115,21 @@ class Forge:
         self.secrets["BILLING_KEY"] = issued.key_pem.decode()
 
     def review(self, branch: str) -> list[str]:
-        """The plan on the pull request, with the token that may only read: what would be done."""
-        project = self.clone(branch, READING)
-        assert project.run("validate").code == 0
-        plan = project.run("plan", "--deploy", "--format", "json")
-        assert plan.code == 0, plan.err
-        return [change["action"] for change in plan.json["changes"]]
+        """The plan on the pull request, with the token that may only read: what would be done, and the comment."""
+        bench = Bench(self.clone(branch, READING), self.github)
+        head = self.git("rev-parse", "HEAD", at=bench.project.folder).strip()
+        self.runs += 1
+        assert bench.ci("validate", run=self.runs, commit=head).code == 0
+        done = bench.ci("plan", "--deploy", run=self.runs, commit=head)
+        assert done.code == 0, done.out + done.err
+        plan = json.loads(Path(bench.outputs["plan"]).read_text())
+        return [change["action"] for change in plan["changes"]]
+
+    @property
+    def comment(self) -> str:
+        """The only comment on the pull request."""
+        (found,) = self.github.comments
+        return str(found["body"])
 
     def approve(self) -> bytes:
         """The first job on main: the plan that a reviewer approves."""
@@ -160,13 +174,14 @@ def forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
     monkeypatch.setattr(projects, "SystemClock", lambda: clock)
     state = make_state(clock)
     state.access.tokens.update({TOKEN: Token(), READING: Token(READ)})
-    with running(state) as url:
-        made = Forge(tmp_path, state, url, clock)
+    github = GitHub()
+    with running(state) as url, github.running():
+        made = Forge(tmp_path, state, url, clock, github)
         (tmp_path / "origin.git").mkdir()
         made.git("init", "--quiet", "--bare", "--initial-branch", "main", at=tmp_path / "origin.git")
         made.git("clone", "--quiet", "origin.git", "first", at=tmp_path)
         first = Project(tmp_path / "first")
-        Bench(first.folder, url, state).bind("<CERTIFICATE_ID>")
+        Wrangler(first.folder, url, state).bind("<CERTIFICATE_ID>")
         first.write("mtls.toml", MTLS)
         first.write("certs/billing.pem", LEAVES[0].certificate_pem)
         made.secrets["BILLING_KEY"] = LEAVES[0].key_pem.decode()
@@ -182,15 +197,20 @@ def test_a_renewal_goes_by_pull_requests_alone_and_comes_back_by_a_revert(forge:
     """Plan, approval, apply, ids back, deploy; a revert in a second run; forward again; then the old one is deleted."""
     assert "main is protected" in _push_to_main(forge)
     assert forge.apply(forge.approve()).code == 0
-    Bench(forge.clone("main").folder, forge.url, forge.state).passes("deploy")  # the first time, it is the team's own
+    Wrangler(forge.clone("main").folder, forge.url, forge.state).passes(
+        "deploy"
+    )  # at first it is the team's own
     old, new = (leaf.bundle.fingerprint for leaf in LEAVES[:2])
     assert forge.serving() == {old}
 
     forge.propose(LEAVES[1], "renewal")
     assert forge.review("renewal") == ["upload", "rebind", "deploy"]
+    assert "1 upload, 1 config change, 1 deploy" in forge.comment
+    assert forge.review("renewal") == ["upload", "rebind", "deploy"]  # pushed again: the same comment
     assert forge.roll_out("renewal") == ["upload", "rebind", "deploy"]
     assert forge.serving() == {new}
     assert forge.review("main") == []
+    assert "no changes" in forge.comment
 
     approved = forge.approve()
     reverting = forge.clone("main")
