@@ -165,7 +165,7 @@ def apply(
     words: tuple[str, ...] = (str(saved), *overrides_of(request)) if saved is not None else apply_with(request, None)
     words += tuple(word for name in phase or () for word in ("--phase", name))
     words += ("--allow-commands",) if allow_commands else ()
-    again = ("apply", *words, *(("--deploy",) if deploy and saved is not None else ()))
+    again = ("apply", *session.selection, *words, *(("--deploy",) if deploy and saved is not None else ()))
     keep = record_keeper(session, record, saved, out)
     phases = tuple(Phase(name) for name in phase) if phase else tuple(Phase)
     doing = Doing(phases, again, read_waves(wave), keep, allow_commands=allow_commands)
@@ -234,7 +234,13 @@ def retire(
         )
         planned = make(project, request)
         _demand_retirable(planned, planned.request.retire or name, now=now)
-        again = ["retire", name, *(["--now"] if now else []), *(["--ignore-rollback"] if ignore_rollback else [])]
+        again = [
+            "retire",
+            *session.selection,
+            name,
+            *(["--now"] if now else []),
+            *(["--ignore-rollback"] if ignore_rollback else []),
+        ]
         again += [*(word for stack in stacks for word in ("--take-over", stack)), *overrides_of(request)]
         _carry_out(session, project, planned, Doing((Phase.RETIRE,), again, keep=keep), held, yes=yes, out=out)
 

@@ -92,7 +92,7 @@ def confirm(yes: bool, *, can_save: bool) -> None:
         raise DeclinedError("declined; nothing was changed")
 
 
-_SAVE = "; or save a plan with `mtlsctl plan --out plan.json`, review it, and run `mtlsctl apply plan.json`"
+_SAVE = "; or save a plan with `mtlsctl plan --out`, review it, and run `mtlsctl apply` with it"
 
 _DOING = {
     Phase.UPLOAD: "Uploading",

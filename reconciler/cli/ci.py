@@ -15,6 +15,7 @@ from reconciler.cli.applying import AllowCommandsOption, read_waves
 from reconciler.cli.planning import BaseOption, LiveOption
 from reconciler.cli.record import RecordOption, joined, record_keeper
 from reconciler.cli.session import Session, command, seconds
+from reconciler.cli.several import open_plans
 from reconciler.cli.terminal import say
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode, strongest
@@ -169,13 +170,17 @@ def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipe
 
 def _run_several(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
     """As `_run`, over several stacks; one that fails stops no other one."""
-    if settings.plan is not None:
-        raise UsageError("`--plan` is of one stack", hint="name one mtls.toml with `--file`")
     members = session.open_members()
+    saved_plans: list[tuple[Project, Path]] = []
+    if settings.plan is not None:
+        plans = open_plans(session, members, settings.plan)
+        members = tuple(member for member in members if member.file in plans.names)
+        saved_plans = [(member.project, plans.path_of(member)) for member in members]
     keeper = joined(record_keeper(session, settings.record))
 
     def make(project: Project) -> tuple[CiReport, ExitCode]:
-        report = run(action, project, settings, session.tell, keeper())
+        own = replace(settings, plan=next((path for one, path in saved_plans if one is project), None))
+        report = run(action, project, own, session.tell, keeper())
         return report, code_of(report)
 
     stacks = run_each(action, members, make)

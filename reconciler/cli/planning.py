@@ -148,7 +148,7 @@ def plan(
         _plan_several(session, request, out, detailed_exitcode=detailed_exitcode)
     project = session.open_project()
     saved = None if out == STDOUT else out
-    made = replace(make(project, request).plan, apply_with=apply_with(request, saved))
+    made = replace(make(project, request).plan, apply_with=(*session.selection, *apply_with(request, saved)))
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     if out != STDOUT:

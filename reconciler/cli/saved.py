@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
+from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import shell_word
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
 from reconciler.system.files import read_named
@@ -23,6 +26,11 @@ def show(
 
     Reads that file only: not mtls.toml, and nothing from Cloudflare or the local store.
     """
+    if os.path.isdir(saved):  # noqa: PTH112 - for any name, and never an error
+        raise UsageError(
+            f"{saved} is a folder of saved plans, one for each stack",
+            hint=f"show one of them: mtlsctl show {shell_word(str(saved))}/NAME.plan.json",
+        )
     plan = read_plan(read_named(saved, limit=MAX_BYTES), str(saved))
     session.tell(f"{saved} is {_TRUST}")
     session.show(plan, out)

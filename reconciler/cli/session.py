@@ -138,6 +138,11 @@ class Session:
         return next(iter(self.files), None)
 
     @property
+    def selection(self) -> tuple[str, ...]:
+        """The options that name the mtls.toml of this run, for a command that goes on; empty if it was searched for."""
+        return () if self.is_over_several or not self.files else ("-f", str(self.files[0]))
+
+    @property
     def is_over_several(self) -> bool:
         """Whether the run is over several stacks: with `--all`, several files, or a pattern, whatever it matches."""
         return self.all or len(self.files) > 1 or any(map(is_pattern, self.files))

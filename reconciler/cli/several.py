@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -52,7 +53,7 @@ def apply_several(
     members = session.open_members()
     for member in members:
         member.project.allow_commands = doing.allow_commands
-    folder = _open_plans(session, members, saved) if saved is not None else None
+    folder = open_plans(session, members, saved.folder) if saved is not None else None
     if folder is not None:
         members = tuple(member for member in members if member.file in folder.names)
 
@@ -84,16 +85,18 @@ def _has_news(result: StackResult) -> bool:
     return not isinstance(report, Applied) or bool(report.outcome.steps or report.to_deploy)
 
 
-def _open_plans(session: Session, members: Sequence[Member], saved: Saved) -> PlanFolder:
+def open_plans(session: Session, members: Sequence[Member], saved: Path) -> PlanFolder:
     """The folder of the saved plans, after a line on whom to trust, and one on the stacks without a plan."""
-    if not saved.folder.is_dir():
+    if not os.path.lexists(saved):
+        raise UsageError(f"{saved} does not exist", hint="make it with `mtlsctl plan --out`, for the same stacks")
+    if not saved.is_dir():
         raise UsageError(
-            f"{saved.folder} is the plan of one stack, but this run is over several",
+            f"{saved} is the plan of one stack, but this run is over several",
             hint="name the folder that `mtlsctl plan --out` made, or one stack with `--file`",
         )
-    folder = read_folder(saved.folder, members)
+    folder = read_folder(saved, members)
     session.tell(
-        f"{saved.folder}: {len(folder.names)} saved plans. They are not signed: anyone can make one, so use only those"
+        f"{saved}: {len(folder.names)} saved plans. They are not signed: anyone can make one, so use only those"
         " from a job that you trust."
     )
     left = [member.file for member in members if member.file not in folder.names]

@@ -27,7 +27,8 @@ class ExitCode(IntEnum):
         "Something is pending or differs: only with `plan --detailed-exitcode`, `drift` and `status --fail-on`.")
     BLOCKED = (3,
         "Blocked by a guard rail or a policy; what was not blocked is done. `verify`: neither proved nor refuted.")
-    STALE_PLAN = (4, "The saved plan, or the digest, is not of what would be done now. Nothing was changed.")
+    STALE_PLAN = (4,
+        "The saved plan, or the digest, is not of what would be done now. Of its stack nothing was changed.")
     PARTIAL = (5,
         "Something was done and something failed; the outcome lists both. `plan`: errors hold some changes, not all.")
     LOCKED = (6, "Another run holds the lock of this checkout, or its file was deleted during this run.")

@@ -103,7 +103,7 @@ def approve(found: Plan, saved: Plan | SavedPlan) -> Plan:
             "something changed since the plan was saved: make a new plan and have it approved",
             compare_plans(approved, saved, (*changes, *beyond), saved.changes),
         )
-    return replace(approved, calls=found.calls)
+    return replace(approved, calls=found.calls, commit=found.commit)
 
 
 def _stale(message: str, hint: str, differences: Differences) -> StalePlanError:

@@ -20,6 +20,7 @@ from reconciler.x509.chains import window_of
 SKIP_GUARD = "MTLSCTL_SKIP_GUARD"
 """The reason why a deploy must not be stopped; it is logged."""
 
+_DECLARE = "declare the binding in mtls.toml and run `mtlsctl apply`, or remove it from the wrangler file; then deploy"
 _APPLY = "run `mtlsctl apply`, or pull the commit with the IDs that it wrote, then deploy"
 _UPDATE = "update this branch (`git pull`, or rebase it)"
 _OF_CERTIFICATE = frozenset({Role.CURRENT, Role.NEWER, Role.SUPERSEDED})
@@ -157,7 +158,8 @@ def _placeholder(case: _Case) -> Diagnostic | None:
     text = case.row.found_id
     if text is None or not is_placeholder(text, case.desired.declaration.store.kind):
         return None
-    return case.stop(Code.GUARD_PLACEHOLDER, f"has the placeholder {text!r} instead of an ID", _APPLY)
+    hint = _APPLY if case.row.certificate is not None else _DECLARE
+    return case.stop(Code.GUARD_PLACEHOLDER, f"has the placeholder {text!r} instead of an ID", hint)
 
 
 def _unknown(case: _Case) -> Diagnostic | None:
@@ -245,7 +247,7 @@ def _older(case: _Case) -> Diagnostic | None:
     newest = max(later, key=lambda entry: (str(entry.uploaded_on), entry.id), default=None)
     if newest is None:
         return None
-    allow = f"if a newer commit was reverted, run `mtlsctl guard --accept-newer {newest.id}`"
+    allow = f"if a newer commit was reverted, run `mtlsctl guard --accept-newer {newest.id}`, in a build as its command"
     return case.stop(Code.GUARD_OLDER, _older_text(row.entry, newest), f"{_UPDATE}; {allow}")
 
 

@@ -14,7 +14,8 @@ from reconciler import keys
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.errors import KeySourceError, UsageError
+from reconciler.findings.errors import KeySourceError, ReconcilerError, UsageError
+from reconciler.findings.escape import printable
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
@@ -30,6 +31,7 @@ from reconciler.system.files import KEY_DIRS, ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
+from reconciler.system.several import find_all
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 
@@ -280,13 +282,23 @@ def open_project(
         where = "here or in a parent folder up to the git root"
         if git_root(cwd) is None:
             where = "here; parent folders are not searched, because there is no .git"
-        raise UsageError(
-            f"{FILE_NAME} was not found {where}",
-            hint="go to its folder, or name it with `--file`; run `mtlsctl init --from .` to create one",
-        )
+        hint = "go to its folder, or name it with `--file`; run `mtlsctl init --from .` to create one"
+        below = _below(cwd)
+        if below:
+            more = f" and {len(below) - 1} more" if len(below) > 1 else ""
+            hint = f"name it with `--file`: {below[0]}{more} below; several can be given, and `--all` finds them"
+        raise UsageError(f"{FILE_NAME} was not found {where}", hint=hint)
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="check the path of `--file`, which must be an mtls.toml")
     return project_at(path, environ=environ, context=context)
+
+
+def _below(cwd: Path) -> list[str]:
+    """The mtls.toml of this repository, seen from here; empty if they can't be searched for."""
+    try:
+        return [printable(os.path.relpath(path, cwd)) for path in find_all(cwd)]
+    except ReconcilerError:
+        return []
 
 
 def project_at(

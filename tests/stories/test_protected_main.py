@@ -197,9 +197,7 @@ def test_a_renewal_goes_by_pull_requests_alone_and_comes_back_by_a_revert(forge:
     """Plan, approval, apply, ids back, deploy; a revert in a second run; forward again; then the old one is deleted."""
     assert "main is protected" in _push_to_main(forge)
     assert forge.apply(forge.approve()).code == 0
-    Wrangler(forge.clone("main").folder, forge.url, forge.state).passes(
-        "deploy"
-    )  # at first it is the team's own
+    Wrangler(forge.clone("main").folder, forge.url, forge.state).passes("deploy")  # at first it is the team's own
     old, new = (leaf.bundle.fingerprint for leaf in LEAVES[:2])
     assert forge.serving() == {old}
 

@@ -33,7 +33,9 @@ def finding(message: str, severity: Severity = Severity.ERROR, hint: str | None 
 def test_an_annotation_has_its_place_its_code_and_its_fix() -> None:
     """The fix on a line of its own, as GitHub shows it."""
     text = show_annotations([(finding("a, b: 100%", hint="run `x`\nand more"), AT)], ())
-    assert text == "::error file=mtls.toml,line=3,col=7,title=too-many-findings::a, b: 100%25%0Arun `x`\n"
+    assert (
+        text == "::error file=mtls.toml,line=3,col=7,title=too-many-findings::a, b: 100%25%0Afix: run `x`%0Aand more\n"
+    )
 
 
 def test_a_place_ends_no_property() -> None:

@@ -13,6 +13,7 @@ from reconciler.findings.exits import ExitCode
 from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, DriftFinding
+from reconciler.reports.stacks import StackResult
 from reconciler.runs.ci.comment import RunOf, keep_comment, mark_as_old, marker_of, only_marker
 from reconciler.runs.ci.issues import MOST_NEW, IssueText, keep_issues
 from reconciler.runs.ci.pipeline import CiRun
@@ -37,7 +38,7 @@ def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, page: str, facts:
     if all(one.is_failure for one in run.results):
         why = f"The run for commit {code(job.commit[:12] or 'unknown')} failed{_link(job.url)}."
         return mark_as_old(forge, pull, marker, job, why)
-    is_quiet = all(isinstance(one.report, Plan) and one.exit_code is ExitCode.OK for one in run.results)
+    is_quiet = all(_is_quiet(one) for one in run.results)
     return keep_comment(
         forge,
         pull,
@@ -47,6 +48,11 @@ def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, page: str, facts:
         or_short=short_text(page, facts),
         only_if_there=is_quiet and run.settings.comment is CommentWhen.CHANGES,
     )
+
+
+def _is_quiet(result: StackResult) -> bool:
+    """Whether a reviewer need not hear of this plan: it has no change, and loosens no guard."""
+    return isinstance(result.report, Plan) and result.exit_code is ExitCode.OK and not result.report.weakened
 
 
 def keep_drift(forge: Forge, run: CiRun, job: RunOf, cure: str) -> Iterator[Diagnostic]:

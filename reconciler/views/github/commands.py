@@ -32,7 +32,7 @@ def _annotation(finding: Diagnostic, place: Place | None) -> str:
     at = {} if place is None else {"file": place.path, "line": place.line, "col": place.column}
     values = {**at, "title": finding.code}
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in values.items() if value is not None)
-    hint = f"\n{finding.hint.splitlines()[0]}" if finding.hint else ""
+    hint = f"\nfix: {finding.hint}" if finding.hint else ""
     text = "\n".join(printable(line) for line in f"{finding.message}{hint}".split("\n"))
     return f"::{_KINDS[finding.severity]} {properties}::{_data(text[:_LONGEST])}\n"
 

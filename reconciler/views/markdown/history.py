@@ -29,7 +29,9 @@ def _title(history: HistoryDocument) -> str:
 
 def _parts(history: HistoryDocument, stack: str | None) -> Iterator[str]:
     yield from table(("When (UTC)", "Who", "Command", "Result", "Changes"), [_row(run, stack) for run in history.runs])
-    yield from table(("When (UTC)", "Guard skipped for", "Reason"), list(map(_skipped, history.skipped_guards or ())))
+    yield from table(
+        ("When (UTC)", "Deploy without a guard", "Reason"), list(map(_skipped, history.skipped_guards or ()))
+    )
     yield from notes_of(history)
 
 

@@ -28,6 +28,7 @@ def show_history(history: HistoryDocument, display: Display) -> str:
         lines += wrapped(f"No runs {since_text(history)}.", width)
     elif not history.runs:
         lines += wrapped("No runs yet. `mtlsctl apply` writes down what it does.", width)
+    lines += [""] if lines and history.skipped_guards else []
     for skipped in history.skipped_guards or ():
         command = f" of wrangler {printable(skipped.command)}" if skipped.command else ""
         text = f"{skipped.time:%Y-%m-%d %H:%M:%S} UTC{command}: {printable(skipped.reason)}"

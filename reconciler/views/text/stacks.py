@@ -95,7 +95,8 @@ def summary_of(report: object) -> str:
         case RunFailure():
             return printable(next((one.message for one in report.diagnostics if one.is_error), "an error"))
         case Plan():
-            return changes_text(report)
+            guards = ", ".join(dict.fromkeys(printable(one.guard) for one in report.weakened or ()))
+            return changes_text(report) + (f"; guards weakened: {guards}" if guards else "")
         case Applied():
             return head_text(report.outcome)
         case Status():

@@ -76,8 +76,34 @@ def test_apply_keeps_one_record_of_all_runs(several: Bench) -> None:
     assert all(run["actor"]["forge"] == "github" for run in record["runs"])
 
 
-def test_one_saved_plan_is_of_one_stack(several: Bench) -> None:
-    """It could not be said which."""
+def test_one_saved_plan_is_not_of_several_stacks(several: Bench) -> None:
+    """It could not be said of which."""
+    several.project.write("runner/plan.json", "{}")
     main = {"event": {"repository": {"full_name": "acme/shop"}}, "GITHUB_EVENT_NAME": "push"}
-    done = several.ci("apply", "--all", "--plan", "plan.json", **main)  # type: ignore[arg-type]
-    assert (done.code, "`--plan` is of one stack" in done.err) == (64, True)
+    done = several.ci("apply", "--all", "--plan", "runner/plan.json", **main)  # type: ignore[arg-type]
+    assert (done.code, "is the plan of one stack" in done.err) == (64, True)
+
+
+def test_the_plans_of_several_stacks_can_be_approved(several: Bench) -> None:
+    """The folder of one job is what the next one is limited to; a stack without a plan there is left out."""
+    several.ci("plan", "--all")
+    folder = Path(several.outputs["plan"])
+    (folder / "apps__ledger.plan.json").unlink()
+    main = {"event": {"repository": {"full_name": "acme/shop"}}, "GITHUB_EVENT_NAME": "push"}
+    done = several.ci("apply", "--all", "--plan", str(folder), **main)  # type: ignore[arg-type]
+    assert done.code == 0, done.out + done.err
+    assert "### mtlsctl apply `billing`: Done" in several.runner("summary")
+    assert "10ca1000" in several.project.read("apps/billing/wrangler.toml")
+    assert "10ca1000" not in several.project.read("apps/ledger/wrangler.toml")
+
+
+def test_a_weakened_guard_is_told_though_nothing_changes(several: Bench) -> None:
+    """In the comment, which is written for it, and in the row of its stack."""
+    folder = several.project.folder
+    assert several.project.run("apply", "--all", "--yes").code == 0
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "all is well")
+    text = several.project.read("apps/billing/mtls.toml")
+    several.project.write("apps/billing/mtls.toml", f'{text}\n[policy]\ngrace = "0s"\n')
+    assert several.ci("plan", "--all", "--base", "HEAD").code == 0
+    assert "no changes; guards weakened: grace" in several.own[0].replace("&#59;", ";").replace("&#58;", ":")
