@@ -205,6 +205,7 @@ class PolicyTable(Table):
     )
     freeze: list[FreezeTable] = Field(
         default=[],
+        max_length=100,
         description="Times in which nothing is uploaded, bound, deployed or deleted, until --override-freeze REASON. A "
         "certificate whose bound predecessor ends soon passes, with a warning.",
         examples=[[{"start": "fri 16:00", "end": "mon 08:00", "zone": "Europe/Berlin"}]],

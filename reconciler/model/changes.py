@@ -221,7 +221,6 @@ class Condition(StrEnum):
     """
 
     FROZEN = "frozen"
-    EMPTY = "empty-mtls-toml"
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
     MAX_UNBINDS = "max-unbinds"
@@ -237,6 +236,7 @@ class Condition(StrEnum):
     CLOCK_SKEW = "clock-skew"
     SUCCESSOR_NOT_VALID = "successor-not-valid"
     GRACE = "grace"
+    EMPTY = "empty-mtls-toml"
     PROTECTED = "protected"
     NAMED_IN_FILE = "named-in-file"
     UNCHECKED = "unchecked"

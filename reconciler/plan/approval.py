@@ -125,7 +125,7 @@ def _is_released(waiting: Waiting, found: Plan) -> bool:
             return ask.allow_empty
         case Condition.PROTECTED, Retire() as retire:
             mark = read_mark(retire.entry)
-            names = {retire.certificate} if mark is None else {retire.certificate, mark.certificate}
+            names = {retire.certificate, retire.entry.name if mark is None else mark.certificate}
             return not names.isdisjoint(ask.unprotected)
         case _:
             return False

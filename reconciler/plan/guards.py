@@ -44,6 +44,8 @@ from reconciler.plan.policy import (
 )
 
 _MOST_NAMED = 4
+_COMPARED = frozenset({Code.GUARD_WEAKENED, Code.GUARDS_NOT_COMPARED})
+"""Findings about another revision, which no row of this plan has."""
 
 
 def hold(found: Plan, *, refuses: bool) -> Plan:
@@ -72,7 +74,9 @@ def hold(found: Plan, *, refuses: bool) -> Plan:
         limits=(*limited.limits, *findings),
     )
     drawn = draw_plan(limited, found.selection, at=found.at, show_live=found.live is not None)
-    return replace(drawn, calls=found.calls, commit=found.commit)
+    compared = tuple(one for one in found.diagnostics if one.code in _COMPARED)
+    diagnostics = (*compared, *drawn.diagnostics)
+    return replace(drawn, calls=found.calls, commit=found.commit, weakened=found.weakened, diagnostics=diagnostics)
 
 
 _Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, EntryRow)
@@ -257,13 +261,15 @@ def _with(what: str) -> str:
 
 
 def _ends_soon(entry: Entry | None, certificate: CertificateName | None, assessment: Assessment) -> datetime | None:
-    """The end of a certificate in use, if that is within half of its renewal lead; else None."""
+    """The end of a certificate in use, if that is within half of its renewal lead, or of the default; else None."""
     ends = entry.window(assessment.now).ends if entry is not None else None
     if entry is None or ends is None:
         return None
     declaration = assessment.desired.declaration
     before = declaration.policy.renew_before if certificate is None else renew_before_of(declaration, certificate)
-    lead = renewal_lead(entry.bundle, before) if entry.bundle is not None else DEFAULT_RENEW_BEFORE
+    lead = DEFAULT_RENEW_BEFORE
+    if entry.bundle is not None:  # a long `renew_before` makes no freeze weaker
+        lead = min(renewal_lead(entry.bundle, before), renewal_lead(entry.bundle, None))
     return ends if count_back(ends, lead / 2) <= assessment.now else None
 
 

@@ -93,9 +93,10 @@ def _smaller(count: int | None, share: int | None, uploads: int) -> tuple[int, i
 
 
 def protecting(entry: Entry, certificate: CertificateName, policy: Policy) -> frozenset[str]:
-    """The names of an upload that are protected: that in its mark, and that of the certificate that it is of."""
+    """The names of an upload that are protected: that in its mark, or of one by hand its own, and that of the
+    certificate that it is of."""
     mark = read_mark(entry)
-    names = {certificate} if mark is None else {certificate, mark.certificate}
+    names = {certificate, entry.name if mark is None else mark.certificate}
     return frozenset(name for name in names if any(fnmatchcase(name, glob) for glob in _protect(policy)))
 
 

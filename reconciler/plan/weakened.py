@@ -10,9 +10,10 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from itertools import islice, product
 from operator import gt, ne
 from typing import TypeVar
 
@@ -28,6 +29,8 @@ Keys = tuple[str, ...]
 _MOST_NAMED = 3
 _LONGEST_SHOWN = 200
 _DEFAULT_CONFIGS = frozenset({"wrangler.toml", "wrangler.json", "wrangler.jsonc"})
+_MOST_MOVED = 1000
+"""Pairs of a Worker that is gone and one that is new. More at once are no change that a person can review."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _T = TypeVar("_T")
 
@@ -46,7 +49,18 @@ class Weakened:
 
 def find_weakened(before: Declaration, after: Declaration) -> tuple[Weakened, ...]:
     """The guards that are weaker in `after`, in the order of the table."""
-    return tuple(one for guard in GUARDS for one in guard(before, after))
+    known = (before, *_moved(before, after))
+    return tuple(dict.fromkeys(one for guard in GUARDS for old in known for one in guard(old, after)))
+
+
+def _moved(before: Declaration, after: Declaration) -> Iterator[Declaration]:
+    """The first declaration, as if a Worker that is gone were one that is new: it may have another label and file."""
+    labels, files = set(before.workers), set(map(_file, before.workers.values()))
+    new = [one for one in after.workers.values() if one.label not in labels or _file(one) not in files]
+    there = {(one.label, _file(one)) for one in after.workers.values()}
+    gone = [one for one in before.workers.values() if (one.label, _file(one)) not in there]
+    for one, other in islice(product(gone, new), _MOST_MOVED):
+        yield replace(before, workers={other.label: replace(one, label=other.label, config=other.config)})
 
 
 def weakened_findings(found: Iterable[Weakened], path: str, revision: str) -> Iterator[Diagnostic]:
@@ -242,6 +256,24 @@ def _protects_less(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
     return not all(any(fnmatchcase(name, glob) for glob in after) for name in before)
 
 
+def _handed_over(before: Declaration, after: Declaration) -> Iterator[Weakened]:
+    """Uploads of others that a protected certificate replaces, and that another one replaces now."""
+    was, now = _replaced_by(before), _replaced_by(after)
+    for upload, name in now.items():
+        old = was.get(upload)
+        if old is not None and _is_protected(old, before) and not _is_protected(name, after):
+            keys: Keys = ("certificates", name, "supersedes")
+            yield Weakened("supersedes", old, name, _dotted(keys), keys, f"{upload} is not protected any more")
+
+
+def _replaced_by(declaration: Declaration) -> dict[str, str]:
+    return {upload: name for name, one in declaration.certificates.items() for upload in one.supersedes}
+
+
+def _is_protected(name: str, declaration: Declaration) -> bool:
+    return any(fnmatchcase(name, glob) for glob in declaration.policy.protect)
+
+
 def _freezes(policy: Policy) -> tuple[str, ...]:
     """Each freeze in one text; its reason does not count."""
     return tuple(f"{_freeze_text(one.when)} {one.zone}" for one in policy.freezes)
@@ -338,6 +370,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     _setting("max_deletes", "one run can delete more certificates", _deletes, _deletes_more, _deletes_text),
     _setting("protect", "uploads of these names can be deleted", lambda one: one.protect, _protects_less, _listed),
+    _handed_over,
     _setting("freeze", "changes are made in times that were frozen", _freezes, _has_fewer, _listed),
     _guard("max_unbinds", "one run can remove more bindings", _unbinds, _removes_more, str),
     _setting(

@@ -142,8 +142,11 @@ def demand_programs(project: Project, planned: Planned, phases: Sequence[Phase])
 
 
 def left_to_deploy(planned: Planned, outcome: Outcome) -> tuple[ToDeploy, ...]:
-    """What must still be deployed after this run."""
-    return find_left(outcome.steps, planned.plan.assessment.live, planned.plan.store, planned.actual.files)
+    """What must still be deployed after this run, without what a freeze holds."""
+    left = find_left(outcome.steps, planned.plan.assessment.live, planned.plan.store, planned.actual.files)
+    waits = (one.change for one in outcome.plan.waiting if one.condition is Condition.FROZEN)
+    held = {(change.at.config, change.at.environment) for change in waits if isinstance(change, Deploy)}
+    return tuple(one for one in left if (one.at.config, one.at.environment) not in held)
 
 
 def _wait_until(clock: Clock, tell: Callable[[str], None], time: datetime) -> None:

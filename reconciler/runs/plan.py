@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Declaration, Deploy, Desired, Listing, Reason, Retire
+from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, Listing, Reason, Retire
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
@@ -196,10 +196,13 @@ def plan_approved(
     demand_appliable(saved)
     demand_recent(saved, project.clock.now(), max_age)
     try:
-        deploys = [change for change in saved.changes if isinstance(change, Deploy)]
+        # What a freeze held when the plan was saved is approved as well, for after it.
+        frozen = (one.change for one in saved.waiting if one.condition is Condition.FROZEN)
+        meant = (*saved.changes, *frozen)
+        deploys = [change for change in meant if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
         wanted = replace(given.deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
-        retires = [change for change in saved.changes if isinstance(change, Retire)]
+        retires = [change for change in meant if isinstance(change, Retire)]
         request = replace(
             given,
             only=saved.partial,

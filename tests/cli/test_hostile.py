@@ -149,7 +149,7 @@ def test_one_content_as_leaf_and_ca_is_told_shortly(project: Project) -> None:
     given = project.write("mtls.toml", f"version = 1\nstack = 'a'\n{names}")
     result = run(project, "plan", "--format", "json")
     check_run(result, codes=frozenset({1}), given=given.stat().st_size)
-    assert len(result.out) < 3_000_000
+    assert len(result.out) < 4_500_000  # each certificate has its public facts, too
 
 
 def test_hostile_keys_cost_little_all_together(project: Project) -> None:

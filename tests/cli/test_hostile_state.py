@@ -114,7 +114,18 @@ def rename(value: object, name: str, skipped: frozenset[str]) -> object:
 
 
 FORM = frozenset({"format", "kind", "made", "digest", "action", "phase", "reasons", "severity", "condition"})
-FORM |= {"until", "not_after", "renew_from", "uploaded_on", "next", "actions", "area"}
+FORM |= {
+    "until",
+    "not_before",
+    "not_after",
+    "valid_from",
+    "valid_until",
+    "renew_from",
+    "uploaded_on",
+    "next",
+    "actions",
+    "area",
+}
 
 
 @pytest.mark.parametrize("name", FEW.values(), ids=FEW)

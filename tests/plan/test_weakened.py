@@ -41,6 +41,10 @@ def billing(text: str, more: str = "") -> str:
     return f'{more}[certificates.billing]\ncertificate = "billing.pem"\n{text}\n'
 
 
+def other(text: str) -> str:
+    return f'[certificates.other]\ncertificate = "other.pem"\n{text}\n'
+
+
 def site(text: str, label: str = "site", config: str = "wrangler.toml") -> str:
     return f'[workers.{label}]\nconfig = "{config}"\n{text}\n'
 
@@ -82,6 +86,14 @@ ROWS: Mapping[str, Row] = {
         policy('protect = ["billing", "ledger*"]'),
         policy('protect = ["ledger*"]'),
         ("policy.protect: billing, ledger* -> ledger*",),
+    ),
+    "supersedes of another certificate": Row(
+        policy('protect = ["billing"]') + billing('supersedes = ["old"]') + other(""),
+        policy('protect = ["billing"]') + billing("") + other('supersedes = ["old"]'),
+        ("certificates.other.supersedes: billing -> other",),
+    ),
+    "exclusive of a Worker with another label and file": Row(
+        site("exclusive = false"), site("", "shop", "apps/shop.toml"), ("workers.shop.exclusive: false -> true",)
     ),
     "freeze": Row(
         policy('freeze = [{ start = "fri 16:00", end = "mon 08:00" }, { start = "2026-12-20", end = "2027-01-04" }]'),

@@ -12,6 +12,7 @@ from reconciler.cli import applying
 from reconciler.system.clock import SystemClock
 from tests.runs.test_operator import retired, uploads, with_variables
 from tests.support.cli import MTLS, Project, make_project
+from tests.support.trees import git
 
 FOREVER = '[[policy.freeze]]\nstart = "2020-01-01"\nend = "2099-12-31"\nzone = "Europe/Berlin"\nwhy = "audit"\n'
 """A freeze that holds whenever the tests run."""
@@ -207,6 +208,29 @@ def test_a_freeze_that_begins_while_a_person_reads_the_plan_holds(
     result = project.run("apply")
     assert (result.code, uploads(project)) == (3, 0)
     assert "a freeze began after the plan was made" in " ".join(result.err.split())
+
+
+def test_a_long_lead_ends_no_freeze(tmp_path: Path) -> None:
+    """`renew_before` says when a person is asked to renew; else one line of it would disarm every freeze."""
+    project = make_project(tmp_path)
+    assert project.run("apply", "--yes").code == 0
+    project.write("mtls.toml", MTLS + '[policy]\nrenew_before = "5000w"\n' + FOREVER)
+    project.certificate("billing", 2)
+    assert (project.run("apply", "--yes").code, uploads(project)) == (3, 1)
+
+
+def test_a_freeze_hides_no_comparison_of_guards(tmp_path: Path) -> None:
+    """What is compared is told, whether something is held or not."""
+    project = make_project(tmp_path, MTLS + FOREVER)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "frozen")
+    same = project.run("plan", "--base", "HEAD", "--format", "json").json
+    assert (same["changes"], same["weakened"]) == ([], [])
+    project.write("mtls.toml", f'{MTLS}[policy]\ngrace = "0s"\n{FOREVER}')
+    looser = project.run("plan", "--base", "HEAD", "--format", "json").json
+    assert [one["guard"] for one in looser["weakened"]] == ["grace"]
+    assert "warning guard-weakened" in codes(looser)
 
 
 # --- shares, and nothing declared -------------------------------------------------------------------------------------
