@@ -106,3 +106,30 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
         shown = project.run("forecast", "--live").out
         assert f"  ! billing: by {one['by'][:10]}" in shown
         assert f"{TOLD}; else its old certificate stays\n" in shown
+
+
+def test_a_deploy_that_a_freeze_held_when_it_was_approved_is_made_after_it(tmp_path: Path) -> None:
+    """During the freeze the plan ends with 3, and nobody is told to deploy; after it, it deploys."""
+    freeze = '[[policy.freeze]]\nstart = "{}"\nend = "{}"\n'
+    state = new_state(SystemClock())
+    with running(state) as url:
+        project = make_project(tmp_path, mtls=ACCOUNT)
+        project.environ |= {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+            "PATH": str(tmp_path),  # no wrangler: what would be deployed is told before anything is changed
+        }
+        assert project.run("apply", "--yes").code == 0
+        deploy(project, state)
+        project.certificate("billing", 2)
+        assert project.run("apply", "--yes").code == 0
+        project.write("mtls.toml", ACCOUNT + freeze.format("2020-01-01", "2099-12-31"))
+        saved = project.run("plan", "--live", "--deploy", "--out", "plan.json", "--format", "json").json
+        assert [one["condition"] for one in saved["waiting"] if one["action"] == "deploy"] == ["frozen"]
+
+        held = project.run("apply", "plan.json", "--format", "json")
+        assert (held.code, held.json["to_deploy"]) == (3, [])
+        project.write("mtls.toml", ACCOUNT + freeze.format("2098-01-01", "2099-12-31"))
+        done = project.run("apply", "plan.json")
+        assert (done.code, "wrangler was not found" in done.err) == (1, True)
