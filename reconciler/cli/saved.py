@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
-from reconciler.findings.errors import UsageError
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileError
 from reconciler.findings.escape import shell_word
 from reconciler.plan.plan import SavedPlan
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
@@ -27,9 +29,11 @@ def show(
     Reads that file only: not mtls.toml, and nothing from Cloudflare or the local store.
     """
     if os.path.isdir(saved):  # noqa: PTH112 - for any name, and never an error
-        raise UsageError(
-            f"{saved} is a folder of saved plans, one for each stack",
-            hint=f"show one of them: mtlsctl show {shell_word(str(saved))}/NAME.plan.json",
+        raise FileError(
+            f"{saved} is a folder, not a saved plan",
+            hint=f"of the plans of several stacks, show one: mtlsctl show {shell_word(str(saved))}/NAME.plan.json",
+            where=Place(str(saved)),
+            code=Code.FILE_NOT_REGULAR,
         )
     plan = read_plan(read_named(saved, limit=MAX_BYTES), str(saved))
     session.tell(f"{saved} is {_TRUST}")
