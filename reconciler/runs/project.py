@@ -15,7 +15,7 @@ from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError, UsageError
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.keys import KeyContext, KeyFiles
@@ -285,8 +285,8 @@ def open_project(
         hint = "go to its folder, or name it with `--file`; run `mtlsctl init --from .` to create one"
         below = _below(cwd)
         if below:
-            more = f" and {len(below) - 1} more" if len(below) > 1 else ""
-            hint = f"name it with `--file`: {below[0]}{more} below; several can be given, and `--all` finds them"
+            hint = f"name it with `--file {shell_word(below[0])}`"
+            hint += f"; or use `--all` for all {len(below)} below the git root" if len(below) > 1 else ""
         raise UsageError(f"{FILE_NAME} was not found {where}", hint=hint)
     if file is not None and not os.path.lexists(path):
         raise UsageError(f"{file} does not exist", hint="check the path of `--file`, which must be an mtls.toml")

@@ -591,3 +591,15 @@ def test_forty_stacks_in_three_accounts_are_never_refused(cloud: Fleet, state: E
     assert lists(state) == 2 * 40 + 3  # the uploads begin a new page of each account
     assert cloud.run("drift", "--all").code == 0
     assert all(call.status != 429 for call in state.calls)
+
+
+def test_a_run_above_all_stacks_names_one(tmp_path: Path) -> None:
+    """Who stands at the root of a repository is not told to create another mtls.toml there."""
+    (tmp_path / ".git").mkdir()
+    for name in ("billing", "ledger"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mtls.toml").write_text(f'version = 1\nstack = "{name}"\n')
+    result = run(tmp_path, {}, "plan")
+    assert result.code == 64
+    assert "`--file billing/mtls.toml`; or use `--all` for all 2 below the git root" in result.err
+    assert "mtlsctl init" not in result.err
