@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from reconciler.forges.http import Address, ForgeHttp, parsed
 from reconciler.model.forges import Comment, ForgeError, Issue, Refusal
+from reconciler.web.http import Address, ForgeHttp, parsed
 
 FORGE = "GitHub"
 API_URL = "https://api.github.com"

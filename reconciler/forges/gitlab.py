@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from reconciler.forges.http import Address, ForgeHttp, parsed
 from reconciler.model.forges import Comment, ForgeError, Issue
+from reconciler.web.http import Address, ForgeHttp, parsed
 
 FORGE = "GitLab"
 API_URL = "https://gitlab.com/api/v4"

@@ -196,7 +196,7 @@ class GitHubPipeline:
     def _open_forge(self) -> Forge | None:
         """The repository on GitHub; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.github import API_URL, open_github
-        from reconciler.forges.http import check_base_url, check_token
+        from reconciler.web.http import check_base_url, check_token
 
         variable = next((name for name in TOKENS if self._environ.get(name)), None)
         if variable is None:

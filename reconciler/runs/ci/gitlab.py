@@ -127,7 +127,7 @@ class GitLabPipeline:
     def _open_forge(self) -> Forge | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.gitlab import API_URL, open_gitlab
-        from reconciler.forges.http import check_base_url, check_token
+        from reconciler.web.http import check_base_url, check_token
 
         variable = next((name for name in TOKENS if self._environ.get(name)), None)
         if variable is None:

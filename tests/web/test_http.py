@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from reconciler.forges.github import GitHub, open_github
-from reconciler.forges.http import Address, ForgeHttp, check_base_url
 from reconciler.model.forges import ForgeError, Refusal
+from reconciler.web.http import Address, ForgeHttp, check_base_url
 from tests.support import forges
 from tests.support.forges import TOKEN, Reply, Request
 
@@ -109,7 +109,7 @@ def test_a_forge_that_does_not_answer_is_an_error(asked: Asked) -> None:
 
 def test_an_answer_that_is_too_long_is_not_read(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, whatever the server sends."""
-    monkeypatch.setattr("reconciler.forges.http._MOST_BYTES", 1000)
+    monkeypatch.setattr("reconciler.web.http._MOST_BYTES", 1000)
     asked.fake.files = ["x" * 2000]
     with pytest.raises(ForgeError, match="not completely"):
         asked.github.changed_files(7)
