@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
-    "forges": {"web", "model"},
+    "forges": {"web", "model", "findings"},
     "web": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},

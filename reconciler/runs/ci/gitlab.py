@@ -133,7 +133,8 @@ class GitLabPipeline:
         if variable is None:
             return None
         token = check_token(variable, self._environ[variable])
-        base_url = check_base_url(API_VARIABLE, self._environ.get(API_VARIABLE) or API_URL)
+        url, hint = self._environ.get(API_VARIABLE) or API_URL, f"unset {API_VARIABLE}; the runner sets it"
+        base_url = check_base_url(API_VARIABLE, url, hint)
         if self._job.project is None:
             raise ReconcilerError(
                 "CI_PROJECT_ID is not a number", hint="the runner sets it", code=Code.VARIABLE_INVALID
