@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": {
         *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
         *("desired", "wrangler", "syntax", "workerd"),
-        *("stores", "keys", "system", "probe", "runtime", "forges", "private"),
+        *("stores", "keys", "system", "probe", "runtime", "forges", "web", "private"),
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
@@ -53,7 +53,8 @@ ROOMS: dict[str, set[str]] = {
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
-    "forges": {"model", "findings"},
+    "forges": {"web", "model", "findings"},
+    "web": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
     "records": {"plan", "model", "findings"},
