@@ -18,7 +18,8 @@ from reconciler.findings.errors import KeySourceError, ReconcilerError, UsageErr
 from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
-from reconciler.model.keys import KeyContext, KeyFiles
+from reconciler.model.key_places import RENEWED
+from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.runs.ledger import Ledger
@@ -27,8 +28,9 @@ from reconciler.stores import Connections, StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file, git_root
-from reconciler.system.files import KEY_DIRS, ProjectFiles
+from reconciler.system.files import ProjectFiles
 from reconciler.system.journal import JournalFile, Lines
+from reconciler.system.key_folders import KEY_DIRS
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
@@ -46,6 +48,10 @@ class ProjectTree(Files, KeyFiles, Protocol):
     @property
     def root(self) -> Path:
         """The root of the tree, absolute, links resolved."""
+
+    @property
+    def key_folders(self) -> KeyFolders:
+        """The port to the folders in which sinks keep keys."""
 
     def create(self, path: str, data: bytes) -> None:
         """Create a file, with its folders, in one step; FileError if something is there, or outside the tree."""
@@ -145,11 +151,17 @@ class Project:
         return os.path.relpath(Path(os.path.realpath(self.folder), self.name), self.files.root)
 
     @property
-    def key_sources(self) -> Sources:
-        """Every source of private keys by its name; opens no key."""
+    def key_context(self) -> KeyContext:
+        """The inputs of key sources and sinks; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        return keys.open_sources(KeyContext(self.files, self.environ, programs, self.allow_commands))
+        folders = self.files.key_folders
+        return KeyContext(self.files, self.environ, programs, self.allow_commands, folders=folders)
+
+    @property
+    def key_sources(self) -> Sources:
+        """Every source of private keys by its name; opens no key."""
+        return keys.open_sources(self.key_context)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.
@@ -159,7 +171,7 @@ class Project:
         """
         if only_local and certificate.key is not None and not keys.is_local(certificate.key):
             raise KeySourceError(
-                f"this command reads no key of `{certificate.key.source}`"
+                f"this command reads no key of `{certificate.key.options.get(RENEWED, certificate.key.source)}`"
                 + (" with a passphrase" if certificate.key.passphrase is not None else ""),
                 hint="`mtlsctl apply` checks it before it changes anything",
             )

@@ -62,6 +62,8 @@ SLOW = (
     "runs/test_guard_wrangler.py",
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
+    "keys/test_sinks.py::test_a_killed_",
+    "keys/test_sinks_in_runs.py::",
     "keys/test_sops.py::test_the_",
     "probe/test_probe_servers.py",
     "runs/test_dev.py",
