@@ -90,6 +90,13 @@ class Programs(Protocol):
         """
 
 
+class SecretServer(Protocol):
+    """The port to a server with secrets. It logs in once for a run, at the first call."""
+
+    def read(self, mount: str, path: str) -> Mapping[str, object]:
+        """The fields of a secret, by name. ReconcilerError, never with a value, if it can't be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
@@ -99,3 +106,4 @@ class KeyContext:
     environment: Mapping[str, str] = field(repr=False)
     programs: Programs
     allow_commands: bool = False
+    vault: SecretServer = field(kw_only=True)
