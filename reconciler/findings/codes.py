@@ -161,6 +161,9 @@ class Code(StrEnum):
     UNKNOWN_CERTIFICATE = ("unknown-certificate", _E,
         "A binding refers to a certificate that is not declared.",
         "Declare the certificate, correct the name, or delete the binding if the certificate was removed on purpose.")
+    UNKNOWN_ISSUER = ("unknown-issuer", _E,
+        "The `renew` of a certificate names an issuer that is not declared.",
+        "Declare the issuer in `[issuers.NAME]`, or correct the name.")
     CA_BOUND = ("ca-bound", _E,
         "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
         "Bind a client certificate.")
@@ -703,6 +706,10 @@ class Code(StrEnum):
         ("GitHub or GitLab could not be read or written, so a comment or an issue may be missing; as an info, the token"
          " may not, as on a pull request from a fork."),
         "Give the job's token the permission that the message names, or run the job again.")
+
+    ISSUER = ("issuer", _E,
+        "An issuer refused a certificate request, could not be asked, or is not set up for this run.",
+        "Do what the message says; then run `mtlsctl renew` again, which goes on with the same key.")
 
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 

@@ -83,8 +83,10 @@ def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str
 class Programs(Protocol):
     """The port that runs programs for their output."""
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         """What the program writes to its standard output, without its last line break; nothing else of it is shown.
+
+        `stdin`: what it can read from its standard input; None: nothing.
 
         KeySourceError if it can't be started, fails, takes too long, or writes more than `limit` bytes.
         """

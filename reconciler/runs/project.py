@@ -272,11 +272,13 @@ class _Programs:
     environ: Mapping[str, str] = field(repr=False)
     withheld: frozenset[str]
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         from reconciler.runtime.programs import output
 
         hide_from_other_programs()
-        return output(command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit)
+        return output(
+            command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit, stdin=stdin
+        )
 
 
 def open_project(

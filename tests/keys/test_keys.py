@@ -372,7 +372,7 @@ class FakeKeyFiles:
 class NoPrograms:
     """A port that starts nothing."""
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
 
