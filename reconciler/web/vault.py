@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationEr
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model.web import WebError
+from reconciler.model.web import Refusal, WebError
 
 if TYPE_CHECKING:
     from reconciler.web.http import Address, Answer, Http
@@ -70,8 +70,20 @@ class _Secret(Body):
     data: _Version
 
 
+class _Written(Body):
+    data: _Metadata
+
+
+class _Keys(Body):
+    keys: list[str]
+
+
+class _List(Body):
+    data: _Keys
+
+
 class _Refused(Body):
-    errors: list[str] = []
+    errors: list[str]
 
 
 class Vault:
@@ -90,6 +102,45 @@ class Vault:
         except WebError as error:
             raise _absent(error, mount, path) if error.status == _MISSING else error from None
         return self.parsed(_Secret, answer).data.data or {}
+
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        """The names directly below a path of secrets, those of folders with a slash at their end."""
+        return self.listed("{mount}/metadata/{path}", mount=mount, path=path)
+
+    def listed(self, path: str, /, **names: object) -> Sequence[str]:
+        """The keys of a list; none if it is empty, which Vault answers with 404 and no reason."""
+        try:
+            answer = self.call("GET", f"{path}?list=true", may="list", **names)
+        except WebError as error:
+            if error.status == _MISSING and reasons(error) == []:
+                return ()
+            raise
+        return self.parsed(_List, answer).data.keys
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        """Write a new secret. If the answer is lost, it is read: what is there with these fields was written."""
+        content = {"options": {"cas": 0}, "data": fields}
+        try:
+            answer = self.call("POST", "{mount}/data/{path}", content, may="create", mount=mount, path=path)
+        except WebError as error:
+            found = self._found(mount, path) if error.refusal is not Refusal.UNREACHED else None
+            if error.refusal is Refusal.UNKNOWN and found == fields:
+                return
+            if found is not None:  # 400; or 403 where the policy permits no update
+                by_hand = f"vault kv metadata get -mount={mount} {path}"
+                raise _said(error, f"Vault has a secret {path!r} of the KV mount {mount!r} already", by_hand) from None
+            raise
+        self.parsed(_Written, answer)  # another engine than KV version 2 takes a write, too, and answers nothing
+
+    def _found(self, mount: str, path: str) -> Mapping[str, JsonValue] | None:
+        try:
+            return self.read(mount, path)
+        except ReconcilerError:
+            return None
+
+    def remove(self, mount: str, path: str) -> None:
+        """Delete a secret with all its versions."""
+        self.call("DELETE", "{mount}/metadata/{path}", may="delete", mount=mount, path=path)
 
     def call(
         self, method: str, path: str, content: Mapping[str, object] | None = None, /, *, may: str, **names: object
@@ -214,8 +265,10 @@ def _explained(error: WebError, may: str, where: str) -> WebError:
         policy = f'path "{where}" {{ capabilities = ["{may}"] }}'
         hint = f"add to a policy of the token: {policy}; an expired token is denied, too: `vault token lookup` shows it"
         return _said(error, f"Vault does not permit {may!r} of {where!r} (403)", hint)
-    if error.status == _SEALED and any("sealed" in one for one in reasons(error)):
+    if error.status == _SEALED and any("sealed" in one for one in reasons(error) or ()):
         return _said(error, "Vault is sealed", f"have it unsealed, or set {ADDRESS} to a server that is")
+    if error.status == _MISSING:
+        return _said(error, f"Vault has nothing at {where!r} (404)", f"check the path, `mount` and {NAMESPACE}")
     if 300 <= error.status < 400:
         message = f"Vault answered with a redirect ({error.status}), which is not followed"
         return _said(error, message, f"set {ADDRESS} to the active server, or to a load balancer that finds it")
@@ -223,12 +276,15 @@ def _explained(error: WebError, may: str, where: str) -> WebError:
     return _said(error, error.message, error.hint or hint)
 
 
-def reasons(error: WebError) -> list[str]:
-    """What Vault says is wrong. It is for decisions, and never shown: some of its messages repeat what was sent."""
+def reasons(error: WebError) -> list[str] | None:
+    """What Vault says is wrong; None if it was not Vault that answered.
+
+    Not to be shown where a secret was sent: some of its messages repeat what was.
+    """
     try:
         return _Refused.model_validate_json(error.body).errors
     except ValidationError:
-        return []
+        return None
 
 
 def _absent(error: WebError, mount: str, path: str) -> WebError:

@@ -382,6 +382,15 @@ class NoVault:
     def read(self, mount: str, path: str) -> Mapping[str, object]:
         raise AssertionError(f"{path} was read in {mount}")
 
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        raise AssertionError(f"{path} was listed in {mount}")
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        raise AssertionError(f"{path} was written in {mount} with {len(fields)} fields")
+
+    def remove(self, mount: str, path: str) -> None:
+        raise AssertionError(f"{path} was removed in {mount}")
+
 
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
