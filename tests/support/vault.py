@@ -59,6 +59,7 @@ class Vault(FakeForge):
     namespace: str = ""
     sealed: bool = False
     logins: int = 0
+    has_default: bool = True
 
     def put(self, path: str, *, mount: str = "secret", **data: Any) -> None:
         """A new version of a secret."""
@@ -95,6 +96,11 @@ class Vault(FakeForge):
         """What a call gets that may be made."""
         if path == "auth/token/lookup-self":
             return answered({"id": request.headers["x-vault-token"], "ttl": 3600})
+        if path == "sys/capabilities-self":
+            (asked,) = request.body["paths"]
+            policy = self.tokens[request.headers["x-vault-token"]]
+            may = sorted({one for rule, can in policy.items() if _matches(rule, asked) for one in can}) or ["deny"]
+            return answered({"capabilities": may, asked: may})
         if path == "auth/token/revoke-self":
             del self.tokens[request.headers["x-vault-token"]]
             return 204, {}, None
@@ -122,8 +128,8 @@ class Vault(FakeForge):
         return 200, {}, {"auth": {"client_token": token, "lease_duration": 300, "renewable": True}, "data": None}
 
     def _permits(self, policy: Policy, path: str, request: Request) -> bool:
-        """Whether a policy permits a call; every token may look itself up and revoke itself."""
-        if path in {"auth/token/lookup-self", "auth/token/revoke-self"}:
+        """Whether a policy permits a call; by the policy `default`, every token may do a few of its own."""
+        if self.has_default and path in {"auth/token/lookup-self", "auth/token/revoke-self", "sys/capabilities-self"}:
             return True
         if is_list(request):
             wanted, path = "list", f"{path.rstrip('/')}/"
