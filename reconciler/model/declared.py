@@ -94,7 +94,7 @@ class Policy:
     always_protect: tuple[str, ...] = ()
 
 
-_IN_FILES = frozenset({"file", "pkcs12", "sops"})
+_IN_FILES = frozenset({"file", "pkcs12", "sops", "age"})
 """The key sources whose value is the path of a file."""
 
 

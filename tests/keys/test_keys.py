@@ -375,6 +375,9 @@ class NoPrograms:
     def output(self, command: Sequence[str], *, limit: int) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
+    def has(self, program: str) -> bool:
+        return False
+
 
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
@@ -386,7 +389,7 @@ def open_key(
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "age"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:
