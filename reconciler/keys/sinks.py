@@ -5,10 +5,12 @@ A sink shows no key, and judges none. A new one is a class in a file of its own,
 
 from __future__ import annotations
 
-from reconciler.findings.errors import KeySourceError
+from typing import assert_never
+
 from reconciler.keys.command_sink import ProgramSlots
 from reconciler.keys.file_sinks import FileSlots, SopsSlots
-from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, SopsSink, sink_text
+from reconciler.keys.vault import VaultKeySink
+from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, SopsSink, VaultSink
 from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 
@@ -16,11 +18,13 @@ from reconciler.model.renewal import KeySink
 def open_sink(options: SinkOptions, certificate: str, context: KeyContext) -> KeySink:
     """The sink with the keys of this certificate; nothing is read or started yet."""
     match options:
-        case FileSink(folder) if context.folders is not None:
+        case FileSink(folder):
             return FileSlots(context.folders, folder, certificate)
-        case SopsSink(folder) if context.folders is not None:
+        case SopsSink(folder):
             return SopsSlots(FileSlots(context.folders, folder, certificate), context.programs)
+        case VaultSink():
+            return VaultKeySink(options, certificate, context.vault)
         case CommandSink():
             return ProgramSlots(options, certificate, context.programs if context.allow_commands else None)
         case _:
-            raise KeySourceError(f"{sink_text(options)} can't be used for {certificate!r} by this mtlsctl")
+            assert_never(options)

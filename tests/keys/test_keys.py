@@ -33,6 +33,7 @@ from reconciler.x509.key_pairs import check_pair, only_key
 from reconciler.x509.pem import MAX_KEY_BYTES
 from tests.support.der_certificates import explicit_key_pem, make, plain_key_pem, pss_info, pss_key_pem
 from tests.support.pki import make_ca, rsa_pss_by_openssl, to_pem
+from tests.support.sinks import MemoryKeyFolders
 
 ROOT = make_ca("Root")
 MIDDLE = ROOT.issue_ca("Intermediate")
@@ -375,18 +376,39 @@ class NoPrograms:
     def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
+    def has(self, program: str) -> bool:
+        return False
+
+
+class NoVault:
+    """A port that reads nothing."""
+
+    def read(self, mount: str, path: str) -> Mapping[str, object]:
+        raise AssertionError(f"{path} was read in {mount}")
+
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        raise AssertionError(f"{path} was listed in {mount}")
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        raise AssertionError(f"{path} was written in {mount} with {len(fields)} fields")
+
+    def remove(self, mount: str, path: str) -> None:
+        raise AssertionError(f"{path} was removed in {mount}")
+
 
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
 ) -> PrivateKey:
     """The key that a source returns for `{ source = value }`."""
-    context = KeyContext(files or FakeKeyFiles(), environment or {}, NoPrograms())
+    context = KeyContext(
+        files or FakeKeyFiles(), environment or {}, NoPrograms(), folders=MemoryKeyFolders(), vault=NoVault()
+    )
     return open_sources(context)[source].open(KeyReference(source, {source: value}))
 
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault", "age"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:
@@ -545,7 +567,7 @@ def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
 def test_no_value_with_a_key_shows_it() -> None:
     """The repr of keys, key files and the context with its environment contains no secret."""
     secret = KEY.decode()
-    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms())
+    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms(), folders=MemoryKeyFolders(), vault=NoVault())
     values = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
     shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from reconciler.findings.errors import KeySourceError
 from reconciler.keys.command_sink import ProgramSlots
 from reconciler.keys.file_sinks import FileSlots, SopsSlots
 from reconciler.keys.sinks import open_sink
-from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, Slot, SopsSink
+from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, Slot, SopsSink, VaultSink
 from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 from reconciler.runs.project import project_at
+from tests.support import vault
 from tests.support.paths import REPOSITORY
 from tests.support.sinks import Kept, MemoryKeyFolders, MemorySink
 from tests.support.tools import find_age, find_tool
@@ -96,30 +97,44 @@ class Direct:
             raise KeySourceError(f"{command[0]} failed", hint="look")
         return done.stdout.removesuffix(b"\n")
 
+    def has(self, program: str) -> bool:
+        return True
+
 
 def quick(checkout: Path, environ: Mapping[str, str]) -> KeyContext:
     """The inputs of sinks whose programs are started at once."""
     return replace(context(checkout, environ), programs=Direct(checkout, environ))
 
 
-@pytest.fixture(params=["memory", "file", "file in the tree", "sops", "command"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+@pytest.fixture(params=["memory", "file", "file in the tree", "sops", "vault", "command"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Each sink, empty."""
+    if request.param == "vault":
+        policy = {"secret/data/mtls/*": ("create", "read"), "secret/metadata/mtls/*": ("list", "delete")}
+        with vault.Vault(tokens={vault.TOKEN: policy}).running() as url:
+            yield opened_by(request.param, tmp_path, {"VAULT_ADDR": url, "VAULT_TOKEN": vault.TOKEN})
+        return
+    yield opened_by(request.param, tmp_path, {})
+
+
+def opened_by(kind: str, tmp_path: Path, environ: Mapping[str, str]) -> Open:
+    """The sinks of a kind, in this folder."""
     checkout, elsewhere = make_checkout(tmp_path / "checkout"), tmp_path / "elsewhere"
     elsewhere.mkdir()
-    if request.param == "memory":
+    if kind == "memory":
         kept: Kept = {}
         return lambda certificate: MemorySink(certificate, kept)
-    environ = {"MTLSCTL_KEY_DIRS": str(elsewhere), "KEPT": str(elsewhere), "PATH": os.environ["PATH"]}
-    if request.param == "sops":
+    environ = {"MTLSCTL_KEY_DIRS": str(elsewhere), "KEPT": str(elsewhere), "PATH": os.environ["PATH"], **environ}
+    if kind == "sops":
         environ |= with_sops(checkout)
     options: Mapping[str, SinkOptions] = {
         "file": FileSink(str(elsewhere / "keys")),
         "file in the tree": FileSink("keys"),
         "sops": SopsSink("secrets/mtls"),
+        "vault": VaultSink("mtls"),
         "command": by_program(PROGRAM),
     }
-    return lambda certificate: open_sink(options[request.param], certificate, quick(checkout, environ))
+    return lambda certificate: open_sink(options[kind], certificate, quick(checkout, environ))
 
 
 def test_a_key_is_where_it_was_put(opening: Open) -> None:
