@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers.command import ProgramIssuer
-from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext
+from reconciler.issuers.step import StepCa
+from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, StepIssuer
 
 
 def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
@@ -12,5 +13,7 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
     match declared.options:
         case CommandIssuer() as options:
             return ProgramIssuer(options, context)
+        case StepIssuer() as options:
+            return StepCa(declared.name, options, context)
         case _:
             raise IssuerError(f"the issuer {declared.name!r} can't be used by this mtlsctl")

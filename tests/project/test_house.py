@@ -49,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
     "stores": {"private", "model", "x509", "findings"},
     "keys": {"model", "x509", "findings"},
-    "issuers": {"model", "findings"},
+    "issuers": {"web", "model", "findings"},
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
