@@ -263,7 +263,12 @@ class StepCa:
         """What happened, in one sentence, and what to do."""
         is_open = error.refusal is Refusal.UNKNOWN
         if not error.status:
-            return IssuerError(f"no certificate from {self._title}: {error.message}", hint=error.hint, is_open=is_open)
+            message = error.message
+            if error.refusal is Refusal.UNREACHED:
+                message = f"{self._title} does not answer any more"
+            elif is_open:
+                message = f"{self._title} may have signed the request; its answer was lost, or is not one of step-ca"
+            return IssuerError(message, hint=error.hint, is_open=is_open)
         try:
             text = Secrets((token,)).show(_Refused.model_validate_json(error.body).message)
         except ValidationError:
