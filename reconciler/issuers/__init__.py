@@ -5,7 +5,8 @@ from __future__ import annotations
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers.command import ProgramIssuer
 from reconciler.issuers.step import StepCa
-from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, StepIssuer
+from reconciler.issuers.vault_pki import VaultPki
+from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, StepIssuer, VaultIssuer
 
 
 def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
@@ -15,5 +16,7 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
             return ProgramIssuer(options, context)
         case StepIssuer() as options:
             return StepCa(declared.name, options, context)
+        case VaultIssuer() as options:
+            return VaultPki(options, context)
         case _:
             raise IssuerError(f"the issuer {declared.name!r} can't be used by this mtlsctl")

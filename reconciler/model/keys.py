@@ -92,6 +92,25 @@ class Programs(Protocol):
         """
 
 
+class SecretServer(Protocol):
+    """The port to a server with secrets. It logs in once for a run, at the first call.
+
+    Every method may raise ReconcilerError, which never shows a value.
+    """
+
+    def read(self, mount: str, path: str) -> Mapping[str, object]:
+        """The fields of a secret, by name; an error if there is none."""
+
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        """The names directly below a path; none if there is nothing."""
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        """Write a new secret; an error if there is one already."""
+
+    def remove(self, mount: str, path: str) -> None:
+        """Delete a secret with all its versions; one that does not exist is no error."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
@@ -101,3 +120,4 @@ class KeyContext:
     environment: Mapping[str, str] = field(repr=False)
     programs: Programs
     allow_commands: bool = False
+    vault: SecretServer = field(kw_only=True)

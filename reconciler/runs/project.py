@@ -32,6 +32,7 @@ from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
+from reconciler.web.vault import Vault
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 
@@ -118,6 +119,10 @@ class Project:
     ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
+    _vault: Vault = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._vault = Vault(self.environ)  # of the whole run, which logs in once
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
@@ -149,7 +154,8 @@ class Project:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        return keys.open_sources(KeyContext(self.files, self.environ, programs, self.allow_commands))
+        context = KeyContext(self.files, self.environ, programs, self.allow_commands, vault=self._vault)
+        return keys.open_sources(context)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.

@@ -47,9 +47,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
-    "stores": {"private", "model", "x509", "findings"},
+    "stores": {"web", "private", "model", "x509", "findings"},
     "keys": {"model", "x509", "findings"},
-    "issuers": {"web", "model", "findings"},
+    "issuers": {"web", "model", "x509", "findings"},
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
