@@ -940,8 +940,11 @@ class Code(StrEnum):
         "The file is not a saved plan that this version can read.",
         "Name a file that `mtlsctl plan --out` wrote.")
     PLAN_FOR_LOOKING = ("plan-for-looking", _E,
-        "The saved plan was made with `--offline` or `--at`, so it can't be applied.",
-        "Make a plan without that option.")
+        "The saved plan was made with `--offline` or `--at`, or by `replay`, so it can't be applied.",
+        "Make a plan with `mtlsctl plan`, without these options.")
+    RECORDING_FILE = ("recording-file", _E,
+        "A recording can't be made, or the file is not one that this version can read.",
+        "Name a file that `mtlsctl plan --record-inputs` wrote, and replay it with the version that wrote it.")
     UNKNOWN_FINDING = ("unknown-finding", _EWI,
         "The saved plan has a finding that this version of mtlsctl does not know.",
         "Update mtlsctl, or make a new plan.")
