@@ -10,6 +10,7 @@ from enum import StrEnum
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.freezes import Freeze
+from reconciler.model.hyperdrive import DeclaredHyperdrive
 from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -217,6 +218,7 @@ class Declaration:
     policy: Policy = Policy()
     certificates: Mapping[CertificateName, DeclaredCertificate] = field(default_factory=dict)
     workers: Mapping[WorkerLabel, DeclaredWorker] = field(default_factory=dict)
+    hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
 
     @property
     def secret_variables(self) -> frozenset[str]:

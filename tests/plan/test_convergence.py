@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -22,6 +22,7 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
+    HyperdriveConfig,
     KeyReference,
     Listing,
     Policy,
@@ -187,6 +188,17 @@ class _Gated:
 
     def live(self) -> None:
         return self.universe.store.live()
+
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        return self.universe.store.hyperdrives(wanted)
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        return self.universe.store.hyperdrive(config)
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        result = self.gate.pass_through(lambda: self.universe.store.update_hyperdrive(before, mtls))
+        assert isinstance(result, HyperdriveConfig)
+        return result
 
     def list_entries(self) -> Listing:
         return self.universe.store.list_entries()
