@@ -511,6 +511,7 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
+        *(Unknown(row.certificate, None, f"whether it is {row.text}") for row in assessment.hyperdrives if row.target),
         *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))
