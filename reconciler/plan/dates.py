@@ -16,9 +16,8 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Pending, Waits
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
+from reconciler.plan.renewals import Due, due_of, file_due, find_always_due, find_due
 from reconciler.x509.certificates import rfc3339
-from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_dates, check_stored
 
 _Subject = CertificateName | EntryId
@@ -66,16 +65,17 @@ def judge_dates(
 
 def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
     """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
-    return _due(assessment.desired, row, (), assessment.now)
+    return file_due(assessment.desired, row.name, assessment.now)
 
 
 def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now: datetime) -> Due | None:
     """The due date of the certificate in use that expires first; of the declared one if none is in use."""
     if row.bundle is None:
         return None
-    used = [(row.bundle, window_of(row.bundle, now=now, ca=row.declared.ca).ends)]
     bound = [(user.entry.bundle, user.entry.window(now).ends) for user in users if user.entry is not None]
-    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound or used if bundle and ends]
+    if not bound:
+        return file_due(desired, row.name, now)
+    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound if bundle and ends]
     return min(dues, key=lambda due: due.not_after, default=None)
 
 

@@ -11,6 +11,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName, Desired, Entry
 from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,15 @@ def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime
     declared = desired.bundles[name]
     is_later = declared.not_after > used.not_after
     return Due(name, ends, renew_from, renewed=is_later and used.digest != declared.digest)
+
+
+def file_due(desired: Desired, name: CertificateName, now: datetime) -> Due | None:
+    """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
+    bundle = desired.bundles.get(name)
+    if bundle is None:
+        return None
+    ends = window_of(bundle, now=now, ca=desired.declaration.certificates[name].ca).ends
+    return None if ends is None else due_of(desired, name, bundle, ends)
 
 
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:
