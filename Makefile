@@ -26,6 +26,7 @@ test: $(STAMP) ## every test, the large ones at their base size
 	@tests/node/setup
 	@tests/servers/setup
 	@tests/actions/setup
+	@tests/tools/setup
 ifdef COVERAGE
 	@$(PYTEST) -m 'not slow' --cov --cov-report=
 	@$(PYTEST) -m slow
@@ -37,6 +38,7 @@ endif
 slow: $(STAMP) ## the slow tests at their full size
 	@tests/node/setup
 	@tests/servers/setup
+	@tests/tools/setup
 	@TESTS_FULL=1 $(PYTEST) -m slow
 
 lint: $(STAMP) ## style and types

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFile
 from tests.support.cli import MTLS, Project, make_project
 from tests.support.pki import make_ca
+from tests.support.tools import find_age, find_tool
 
 LEAF = make_ca("Root").issue("client")
 
@@ -75,13 +75,9 @@ def test_nothing_at_that_place_is_an_error() -> None:
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A folder with `sops` and `age-keygen` as installed; skipped where they are not."""
-    for name in ("sops", "age-keygen"):
-        found = shutil.which(name)
-        if found is None:
-            pytest.skip(f"{name} is not installed")
-    return Path(str(shutil.which("sops"))).parent
+def tools() -> str:
+    """A PATH with the real `sops` and `age-keygen`; skipped where they are not installed."""
+    return os.pathsep.join((str(find_tool("sops").parent), str(find_age()), os.defpath))
 
 
 def encrypted(project: Project, text: str, name: str) -> None:
@@ -90,18 +86,18 @@ def encrypted(project: Project, text: str, name: str) -> None:
     public = made.stderr.split(":")[1].strip()
     project.environ["SOPS_AGE_KEY"] = made.stdout
     plain = project.write(name, text)
-    command = ["sops", "--encrypt", "--age", public, "--in-place", str(plain)]
+    command = [find_tool("sops"), "--encrypt", "--age", public, "--in-place", str(plain)]
     subprocess.run(command, check=True, capture_output=True, cwd=project.folder)
     assert LEAF.key_pem.decode().splitlines()[1] not in project.read(name)
 
 
 @pytest.mark.parametrize("name", ["mtls.yaml", "mtls.json"])
-def test_the_real_sops_gives_the_key(tmp_path: Path, tools: Path, name: str) -> None:
+def test_the_real_sops_gives_the_key(tmp_path: Path, tools: str, name: str) -> None:
     """The way of a user: a file in the repository, the age key in the environment, no option; and nothing is shown."""
     source = f'{{ sops = "{name}", extract = ["billing", "key"] }}'
     project = make_project(tmp_path, MTLS.replace('{ env = "BILLING_KEY" }', source))
     project.write("certs/billing.pem", LEAF.certificate_pem)
-    project.environ = {"PATH": os.pathsep.join((str(tools), os.defpath))}
+    project.environ = {"PATH": tools}
     encrypted(project, json.dumps({"billing": {"key": LEAF.key_pem.decode()}}), name)
     result = project.run("apply", "--yes", "--verbose", "--format", "json")
     assert result.code == 0, result.out + result.err
@@ -111,11 +107,11 @@ def test_the_real_sops_gives_the_key(tmp_path: Path, tools: Path, name: str) -> 
         assert secret not in result.out + result.err + journal
 
 
-def test_the_wrong_age_key_changes_nothing(tmp_path: Path, tools: Path) -> None:
+def test_the_wrong_age_key_changes_nothing(tmp_path: Path, tools: str) -> None:
     """The finding names the program, and how to see what it says."""
     project = make_project(tmp_path, MTLS.replace('{ env = "BILLING_KEY" }', '{ sops = "key.pem" }'))
     project.write("certs/billing.pem", LEAF.certificate_pem)
-    project.environ = {"PATH": os.pathsep.join((str(tools), os.defpath))}
+    project.environ = {"PATH": tools}
     encrypted(project, LEAF.key_pem.decode(), "key.pem")
     other = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True)
     project.environ["SOPS_AGE_KEY"] = other.stdout

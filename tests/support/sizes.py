@@ -57,11 +57,12 @@ SLOW = (
     "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
     "takeover/test_takeover.py::test_whatever_is_made_fit_is_taken_by_mtls_toml",
     "wrangler/test_remote.py::test_in_any_layout_remote_changes_only_its_binding",
-    # real wrangler, workerd, npm, TLS servers and a browser
+    # real wrangler, workerd, npm, TLS servers, a browser, sops and age
     "apply/test_deploy_wrangler.py",
     "runs/test_guard_wrangler.py",
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
+    "keys/test_sops.py::test_the_",
     "probe/test_probe_servers.py",
     "runs/test_dev.py",
     "runs/test_verify.py::test_wrangler_is_asked_what_it_would_deploy",
