@@ -14,7 +14,7 @@ from typing import Protocol
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import InputError, IssuerError, ReconcilerError
+from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
 from reconciler.model import Desired, Gate
 from reconciler.model.key_places import Slot, sink_text
 from reconciler.model.ports import PrivateKey
@@ -112,9 +112,10 @@ class _Slots:
 def renew_certificate(
     item: Renewable, text: bytes | None, desired: Desired, world: RenewWorld, *, new_key: bool = False
 ) -> RenewStep:
-    """How the renewal of one certificate ended; errors are part of it. `text`: its file; None: there is none yet.
+    """How the renewal of one certificate ended; errors are part of it, except LockedError.
 
-    `new_key`: pending slots are not used, because their keys leaked or can't be used.
+    `text`: its file; None: there is none yet. `new_key`: pending slots are not used, because their keys leaked or are
+    damaged.
     """
     renewal = item.declared.renew
     if renewal is None:
@@ -122,6 +123,8 @@ def renew_certificate(
     work = _Work(item, renewal, desired, world)
     try:
         return _renew(work, text, new_key=new_key)
+    except LockedError:
+        raise
     except ReconcilerError as error:
         found = tuple(replace(one, certificate=item.name, where=one.where or work.where) for one in error.diagnostics())
         problems = tuple(one for one in found if one.is_error)

@@ -164,6 +164,12 @@ class Code(StrEnum):
     UNKNOWN_ISSUER = ("unknown-issuer", _E,
         "The `renew` of a certificate names an issuer that is not declared.",
         "Declare the issuer in `[issuers.NAME]`, or correct the name.")
+    ISSUER_UNUSED = ("issuer-unused", _W,
+        "An issuer is declared, but no certificate names it in its `renew`.",
+        "Name it in the `renew` of a certificate, or remove it.")
+    RENEWED_FILE_SHARED = ("renewed-file-shared", _E,
+        "Two certificates have the same file, and one of them renews it: the key of the other would not fit any more.",
+        "Give each of them a file of its own; or declare one certificate, and bind that everywhere.")
     CA_BOUND = ("ca-bound", _E,
         "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
         "Bind a client certificate.")

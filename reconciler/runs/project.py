@@ -147,9 +147,14 @@ class Project:
     @property
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
+        return keys.open_sources(self.key_context)
+
+    @property
+    def key_context(self) -> KeyContext:
+        """What sources and sinks of private keys are opened with; opens nothing."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        return keys.open_sources(KeyContext(self.files, self.environ, programs, self.allow_commands))
+        return KeyContext(self.files, self.environ, programs, self.allow_commands)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.
