@@ -6,12 +6,14 @@ A sink shows no key, and judges none. A new one is a class here or in a file of 
 from __future__ import annotations
 
 from reconciler.findings.errors import KeySourceError
-from reconciler.model.key_places import SinkOptions, sink_text
+from reconciler.keys.vault import VaultKeySink
+from reconciler.model.key_places import SinkOptions, VaultSink, sink_text
 from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 
 
 def open_sink(options: SinkOptions, certificate: str, context: KeyContext) -> KeySink:
     """The sink with the keys of this certificate; nothing is read or started yet."""
-    del context
+    if isinstance(options, VaultSink):
+        return VaultKeySink(options, certificate, context.vault)
     raise KeySourceError(f"{sink_text(options)} can't be used for {certificate!r} by this mtlsctl")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
+from weakref import finalize
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -149,11 +150,11 @@ class Http:
         self._left_s = LONGEST_WAIT_S
         self._client: httpx.Client | None = None
 
-    def get(self, path: str, **names: object) -> Answer:
+    def get(self, path: str, /, **names: object) -> Answer:
         """The answer to a GET of `path`, a template such as `/repos/{repo}/issues` that `names` fill, quoted."""
         return self.send("GET", path, None, **names)
 
-    def send(self, method: str, path: str, body: bytes | None, **names: object) -> Answer:
+    def send(self, method: str, path: str, body: bytes | None, /, **names: object) -> Answer:
         """The answer to a call with a JSON body; WebError for anything but success.
 
         A call that was refused or not sent, and so changed nothing, is repeated a few times, after the time that the
@@ -180,10 +181,10 @@ class Http:
         """The body as what it should be; WebError for anything else."""
         try:
             return adapter.validate_json(answer.body)
-        except ValidationError as error:
+        except ValidationError:
             reason = "its answer is not what its API promises"
             hint = "check what is between this run and the API, such as a proxy"
-            raise self._error("GET", reason, Refusal.UNKNOWN, hint=hint) from error
+            raise self._error("GET", reason, Refusal.UNKNOWN, hint=hint) from None  # the other shows a part of it
 
     def _exchange(self, method: str, path: str, url: str, body: bytes | None) -> Answer | WebError:
         """The answer with its whole body, or why there is none."""
@@ -213,6 +214,7 @@ class Http:
             self._client = httpx.Client(
                 headers=headers, verify=context, timeout=_TIMEOUT, follow_redirects=False, trust_env=not is_here
             )
+            finalize(self, self._client.close)  # no one else knows when the last call of a run was
         return self._client
 
     def close(self) -> None:
