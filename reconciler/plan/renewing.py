@@ -16,7 +16,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Difference
-from reconciler.model.key_places import sink_text
+from reconciler.model.key_places import SopsSink, sink_text
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.plan import exit_code_of
 from reconciler.plan.renewals import Due, file_due, find_always_due
@@ -81,6 +81,12 @@ class RenewStep:
         """Where its keys are, for a sentence."""
         renew = self.item.declared.renew
         return sink_text(renew.sink) if renew is not None else ""
+
+    @property
+    def to_commit(self) -> tuple[str, ...]:
+        """What it changed in the tree, to commit: the certificate file, and the folder of encrypted keys."""
+        sink = self.item.declared.renew.sink if self.item.declared.renew is not None else None
+        return (self.item.declared.path, *((sink.sops,) if isinstance(sink, SopsSink) else ()))
 
     @property
     def differences(self) -> tuple[Difference, ...]:

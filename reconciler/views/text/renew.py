@@ -60,9 +60,9 @@ def _step(step: RenewStep, display: Display) -> Iterator[str]:
         RenewStatus.PLANNED: ("would renew:", style.change),
     }[step.status]
     owner = f", owner {printable(declared.owner)}" if declared.owner is not None else ""
-    head = f"{printable(declared.name)}  {why_text(step)}{owner}"
+    head = f"{printable(declared.name)}: {why_text(step)}{owner}"
     yield from led(sign, head, width, paint=paint)
-    yield from labelled("issuer  ", printable(step.issuer), width, indent=_INDENT)
+    yield from labelled("by      ", printable(step.issuer), width, indent=_INDENT)
     yield from labelled("key in  ", printable(step.sink), width, indent=_INDENT)
     yield from labelled("file    ", printable(declared.path), width, indent=_INDENT)
     for label, text in difference_texts(step.differences):
@@ -80,6 +80,6 @@ def _ending(found: Renewals, display: Display) -> Iterator[str]:
         names = ", ".join(printable(due.certificate) for due in found.manual)
         yield from wrapped(f"Due, but without `renew`, so you renew them: {names}.", width)
     if found.of(RenewStatus.RENEWED):
-        files = ", ".join(printable(step.item.declared.path) for step in found.of(RenewStatus.RENEWED))
-        yield from wrapped(f"Commit {files} (and new encrypted keys, if the sink is in the tree).", width)
+        places = dict.fromkeys(place for step in found.of(RenewStatus.RENEWED) for place in step.to_commit)
+        yield from wrapped(f"Commit {', '.join(map(printable, places))}.", width)
         yield from next_lines(("mtlsctl", "plan"), width)
