@@ -39,6 +39,12 @@ def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
     return {**declared, RENEWED: _Renewed(declared, context)}
 
 
+def open_secret(reference: KeyReference, context: KeyContext) -> bytes:
+    """A declared secret that is no key, such as the password of an issuer. KeySourceError as for a key."""
+    source = next(source for source in SOURCES if source.kind.name == reference.source)
+    return source.open(context).passphrase(reference)
+
+
 def is_local(reference: KeyReference) -> bool:
     """Whether opening this key reads this machine alone, starts nothing and is fast, whatever mtls.toml has."""
     if reference.slots is not None:
