@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.findings.errors import KeySourceError
-from reconciler.keys import command, env, file, sops, vault
+from reconciler.keys import age, command, env, file, sops, vault
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.keys.sinks import open_sink
 from reconciler.model import KeyReference
@@ -25,6 +25,7 @@ SOURCES: tuple[Registration, ...] = (
     command.SOURCE,
     sops.SOURCE,
     vault.SOURCE,
+    age.SOURCE,
 )
 
 KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import KeySourceError
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeySourceKind
 from reconciler.model.ports import KeySource
@@ -24,3 +26,12 @@ class Registration:
 
     kind: KeySourceKind
     open: Callable[[KeyContext], SecretSource]
+
+
+def missing_extra(extra: str, needed: str) -> KeySourceError:
+    """The error of a source that needs an extra which is not installed."""
+    return KeySourceError(
+        f"this private key needs {needed}",
+        hint=f"install mtlsctl again with it, in its checkout: pipx install --force '.[{extra}]'",
+        code=Code.EXTRA,
+    )

@@ -2,11 +2,13 @@
 
 The user's own `sops` decrypts it, and finds what it needs for that where it always does: age, PGP, or a cloud service.
 Which of these it asks is said in the file, so it is started only where the operator trusts it, never on a pull request.
+Where `sops` is not installed, files for age are decrypted here, with the same age keys.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,13 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
-from reconciler.keys.registration import Registration
+from reconciler.keys.age import AgeKeys
+from reconciler.keys.registration import Registration, missing_extra
+from reconciler.keys.sops_files import Damaged, UnknownForm, decrypt, read_file
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, Programs
 from reconciler.model.ports import PrivateKey
 from reconciler.x509.pem import MAX_KEY_BYTES
 
 _MAX_BYTES = 1_000_000
+_INSTALL = "install sops on the PATH of this run: https://getsops.io"
 
 
 class SopsKey(BaseModel):
@@ -33,7 +38,8 @@ class SopsKey(BaseModel):
         Field(
             min_length=1,
             max_length=4096,
-            description="Path to the encrypted file, relative to the folder of mtls.toml. Your own `sops` decrypts it.",
+            description="Path to the encrypted file, relative to the folder of mtls.toml. Your own `sops` decrypts it;"
+            " without it, mtlsctl decrypts files for age.",
         ),
     ]
     extract: Annotated[
@@ -41,21 +47,22 @@ class SopsKey(BaseModel):
         Field(
             min_length=1,
             max_length=16,
-            description="Where the key is in a YAML or JSON file: the keys that lead there. Without it, the whole file"
-            " is the private key.",
+            description="Where the key is in a YAML, JSON or .env file: the keys that lead there. Without it, the whole"
+            " file is the private key.",
         ),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class SopsKeySource:
-    """Decrypts files of the tree with the user's `sops`."""
+    """Decrypts files of the tree with the user's `sops`, or without it, files for age."""
 
     files: KeyFiles
     programs: Programs
+    age: AgeKeys
 
     def open(self, reference: KeyReference) -> PrivateKey:
-        """The key in the decrypted file. KeySourceError if the file can't be read, or `sops` can't decrypt it."""
+        """The key in the decrypted file. KeySourceError if the file can't be read or decrypted."""
         return PrivateKey(self._decrypted(reference))
 
     def passphrase(self, reference: KeyReference) -> bytes:
@@ -65,21 +72,46 @@ class SopsKeySource:
     def _decrypted(self, reference: KeyReference) -> bytes:
         path = reference.options["sops"]
         try:
-            self.files.read_key(path, limit=_MAX_BYTES)  # sops itself would follow it to any place
+            data = self.files.read_key(path, limit=_MAX_BYTES).data  # sops itself would follow it to any place
         except FileError as error:
             raise KeySourceError(error.message, hint=error.hint, where=error.where) from error
-        keys = shlex.split(reference.options.get("extract", ""))
-        extract = ["--extract", "".join(f'["{key}"]' for key in keys)] if keys else []
-        output = self.programs.output(
-            ["sops", "--decrypt", *extract, path if path.startswith("/") else f"./{path}"], limit=MAX_KEY_BYTES
-        )
+        extract = shlex.split(reference.options.get("extract", ""))
+        output = self._by_sops(path, extract) if self.programs.has("sops") else self._by_us(path, data, extract)
         if not output.strip():
             raise KeySourceError(f"{path!r} has nothing there", hint="check `extract`", code=Code.KEY_EMPTY)
         return output
 
+    def _by_sops(self, path: str, extract: Sequence[str]) -> bytes:
+        words = ["--extract", "".join(f'["{key}"]' for key in extract)] if extract else []
+        return self.programs.output(
+            ["sops", "--decrypt", *words, path if path.startswith("/") else f"./{path}"], limit=MAX_KEY_BYTES
+        )
+
+    def _by_us(self, path: str, data: bytes, extract: Sequence[str]) -> bytes:
+        try:
+            file = read_file(path, data)
+            if not file.for_age:
+                raise UnknownForm(f"is encrypted for {' and '.join(file.for_others) or 'no one'}, not for age")
+            if file.is_binary == bool(extract):
+                raise UnknownForm("has no keys for `extract`" if extract else "needs `extract`, which names one value")
+            data_key = self.age.decrypt([one.encode() for one in file.for_age], repr(path))
+            return decrypt(file, data_key, extract) or b""
+        except ModuleNotFoundError as error:
+            raise missing_extra("sops", "sops, or pyrage and PyYAML, and they are not installed") from error
+        except UnknownForm as error:
+            raise KeySourceError(
+                f"sops is not installed, and without it {path!r} can't be read: it {error}", hint=_INSTALL
+            ) from error
+        except Damaged as error:
+            raise KeySourceError(
+                f"{path!r} is damaged, or was changed by something else than sops: its MAC or a value does not match",
+                hint="restore the file from the history of git, or encrypt the key again",
+                code=Code.KEY_FILE_DAMAGED,
+            ) from error
+
 
 def _open(context: KeyContext) -> SopsKeySource:
-    return SopsKeySource(context.files, context.programs)
+    return SopsKeySource(context.files, context.programs, AgeKeys(context.read_own, context.environment))
 
 
 SOURCE = Registration(KeySourceKind("sops", SopsKey, is_path=True, is_local=False), _open)

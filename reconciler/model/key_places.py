@@ -68,7 +68,7 @@ def sink_text(sink: SinkOptions) -> str:
 RENEWED = "renewed"
 """The source of keys that `mtlsctl renew` made."""
 
-_IN_FILES = frozenset({"file", "pkcs12", "sops"})
+_IN_FILES = frozenset({"file", "pkcs12", "sops", "age"})
 """The key sources whose value is the path of a file."""
 
 

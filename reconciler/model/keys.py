@@ -5,11 +5,13 @@ The parser of mtls.toml and the key sources import this module, and not each oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.errors import FileError
 from reconciler.model.declared import DeclaredCertificate
 
 if TYPE_CHECKING:
@@ -91,6 +93,16 @@ class Programs(Protocol):
         KeySourceError if it can't be started, fails, takes too long, or writes more than `limit` bytes.
         """
 
+    def has(self, program: str) -> bool:
+        """Whether a program of this name is on the PATH."""
+
+
+ReadOwn = Callable[[str], bytes]
+
+
+def _no_file(path: str) -> bytes:
+    raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING)
+
 
 class SecretServer(Protocol):
     """The port to a server with secrets. It logs in once for a run, at the first call.
@@ -114,10 +126,13 @@ class SecretServer(Protocol):
 @dataclass(frozen=True, slots=True)
 class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
-    may start the commands of mtls.toml."""
+    may start the commands of mtls.toml. `read_own`: the whole of a file that the operator named, wherever it is;
+    FileError, never with content. It must not be called with a path of mtls.toml.
+    """
 
     files: KeyFiles
     environment: Mapping[str, str] = field(repr=False)
     programs: Programs
     allow_commands: bool = False
+    read_own: ReadOwn = _no_file
     vault: SecretServer = field(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from reconciler.stores import Connections, StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file, git_root
-from reconciler.system.files import KEY_DIRS, ProjectFiles
+from reconciler.system.files import KEY_DIRS, ProjectFiles, read_named
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
@@ -35,6 +36,8 @@ from reconciler.system.several import find_all
 from reconciler.web.vault import Vault
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
+_MOST_OF_OWN = 100_000
+"""Bytes of a file with the operator's own keys."""
 
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
@@ -154,8 +157,11 @@ class Project:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        context = KeyContext(self.files, self.environ, programs, self.allow_commands, vault=self._vault)
+        context = KeyContext(self.files, self.environ, programs, self.allow_commands, self._read_own, vault=self._vault)
         return keys.open_sources(context)
+
+    def _read_own(self, path: str) -> bytes:
+        return read_named(self.folder / path, limit=_MOST_OF_OWN)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.
@@ -279,6 +285,9 @@ class _Programs:
         return output(
             command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit, stdin=stdin
         )
+
+    def has(self, program: str) -> bool:
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath)) is not None
 
 
 def open_project(

@@ -156,7 +156,7 @@ def tracked_keys(
 
 def _is_in_clear(project: Project, key: KeyReference) -> bool:
     """Whether who has this key's file has the key: it is not encrypted, or mtls.toml has no passphrase for it."""
-    if key.source == "sops":
+    if key.source in {"sops", "age"}:
         return False
     if key.passphrase is None or key.source != "file":
         return key.passphrase is None

@@ -375,6 +375,9 @@ class NoPrograms:
     def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
+    def has(self, program: str) -> bool:
+        return False
+
 
 class NoVault:
     """A port that reads nothing."""
@@ -402,7 +405,7 @@ def open_key(
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault", "age"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:

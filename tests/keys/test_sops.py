@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ import pytest
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.keys.age import AgeKeys
 from reconciler.keys.sops import SopsKeySource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFile
+from tests.cli.test_canaries import EVERYTHING, LOGS, search
 from tests.support.cli import MTLS, Project, make_project
 from tests.support.pki import make_ca
 from tests.support.tools import find_age, find_tool
+from tests.support.worlds import issued
 
 LEAF = make_ca("Root").issue("client")
 
@@ -41,9 +45,16 @@ class Asked:
         self.commands.append([*command])
         return self.output_
 
+    def has(self, program: str) -> bool:
+        return program == "sops"
+
+
+def nothing(path: str) -> bytes:
+    raise AssertionError(f"{path} was read")
+
 
 def opened(asked: Asked, **options: str) -> bytes:
-    return SopsKeySource(asked, asked).open(KeyReference("sops", options)).pem
+    return SopsKeySource(asked, asked, AgeKeys(nothing, {})).open(KeyReference("sops", options)).pem
 
 
 @pytest.mark.parametrize(
@@ -86,7 +97,7 @@ def encrypted(project: Project, text: str, name: str) -> None:
     public = made.stderr.split(":")[1].strip()
     project.environ["SOPS_AGE_KEY"] = made.stdout
     plain = project.write(name, text)
-    command = [find_tool("sops"), "--encrypt", "--age", public, "--in-place", str(plain)]
+    command = [str(find_tool("sops")), "--encrypt", "--age", public, "--in-place", str(plain)]
     subprocess.run(command, check=True, capture_output=True, cwd=project.folder)
     assert LEAF.key_pem.decode().splitlines()[1] not in project.read(name)
 
@@ -118,3 +129,20 @@ def test_the_wrong_age_key_changes_nothing(tmp_path: Path, tools: str) -> None:
     result = project.run("apply", "--yes")
     assert result.code == 1
     assert "the command 'sops' failed with exit code" in " ".join(result.out.split())
+
+
+@pytest.mark.parametrize("log", LOGS, ids=["text", "json"])
+def test_the_file_of_the_real_sops_needs_no_sops(tmp_path: Path, tools: str, log: tuple[str, ...]) -> None:
+    """A whole run without `sops` on its PATH: the same upload, and nothing secret in anything that is written."""
+    source = '{ sops = "mtls.yaml", extract = ["billing", "key"] }'
+    project = make_project(tmp_path, MTLS.replace('{ env = "BILLING_KEY" }', source))
+    project.environ = {"PATH": tools}
+    encrypted(project, json.dumps({"billing": {"key": issued(1).key_pem.decode()}}), "mtls.yaml")
+    project.environ["PATH"] = os.defpath
+    assert shutil.which("sops", path=os.defpath) is None
+    results = [project.run(*arguments, *log) for arguments in EVERYTHING]
+    assert [result.code for result in results] == [0] * len(results), [one.out + one.err for one in results]
+    search(project, results, (1,), ())
+    age_key = project.environ["SOPS_AGE_KEY"].splitlines()[-1]
+    written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(age_key in text for text in (*written, *(one.out + one.err for one in results)))

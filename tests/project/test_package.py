@@ -121,6 +121,7 @@ def test_what_is_installed_with_hashes_is_what_was_tested() -> None:
 
 LICENCES = {
     *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC License (ISCL)", "PSF-2.0"),
+    "Apache License 2.0",
     "BSD License",  # jinja2, whose text is that of BSD-3-Clause
     "Mozilla Public License 2.0 (MPL 2.0)",  # certifi: a file of certificates, which is used unchanged
 }
@@ -128,10 +129,15 @@ NOT_INSTALLED = {"colorama": "Windows", "socksio": "the extra `socks`"}
 """Packages of the lock that an environment for developers may lack, and what installs them."""
 
 
+_MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
+
+
 def licences(name: str) -> set[str]:
     """What a distribution may be used under, as it says itself; of `A OR B`, both."""
     told = metadata.metadata(name)
     given = [*(told.get_all("License-Expression") or ()), *(told.get_all("License") or ())]
+    if not given and _MIT in " ".join((metadata.distribution(name).read_text("licenses/LICENSE") or "").split()):
+        given = ["MIT"]  # pyrage has the text alone
     classified = {one.rpartition(" :: ")[2] for one in told.get_all("Classifier") or () if one.startswith("License ::")}
     return {part for one in given for part in one.split(" OR ")} | classified
 

@@ -23,6 +23,7 @@ from tests.support.emulated import TOKEN
 from tests.support.pages import NOT_RUN, blocks, not_printed, run_page
 from tests.support.paths import REPOSITORY
 from tests.support.runtime_programs import install_wrangler, node_path
+from tests.support.tools import find_age, find_tool
 from tests.support.vault import TOKEN as VAULT_TOKEN
 from tests.support.vault import Vault
 from tests.support.worlds import issued
@@ -89,7 +90,7 @@ class Reader:
         self.git("config", "--global", "init.defaultBranch", "main")
         self.git("config", "--global", "user.name", "Reader")
         self.git("config", "--global", "user.email", "reader@mtls.example")
-        for number, name in enumerate(("renewed", "renewed-again"), start=2):
+        for number, name in enumerate(("renewed", "renewed-again", "third", "fourth"), start=2):
             (self.home / name).mkdir()
             (self.home / name / "billing.pem").write_bytes(issued(number).certificate_pem)
             (self.home / name / "billing.key").write_bytes(issued(number).key_pem)
@@ -194,18 +195,21 @@ def read(page: Path, reader: Reader) -> None:
     assert list(not_printed(page, printed)) == []
 
 
-def needs_wrangler(page: Path) -> bool:
-    """A block that is run has wrangler in it."""
-    return any("npx wrangler" in (block.shell or "") for block in blocks(page))
+def runs(page: Path, program: str) -> bool:
+    """A block that is run has this program in it."""
+    return any(program in (block.shell or "") for block in blocks(page))
 
 
-@ids("page", [page for page in PAGES if not needs_wrangler(page)], ids=lambda page: page.stem)
+@ids("page", [page for page in PAGES if not runs(page, "npx wrangler")], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work(page: Path, reader: Reader) -> None:
     """Each block ends well, after the blocks before it."""
+    if runs(page, "sops "):
+        folders = (find_tool("sops").parent, find_age(), os.environ["PATH"])
+        reader.environ["PATH"] = os.pathsep.join(map(str, folders))
     read(page, reader)
 
 
-@ids("page", [page for page in PAGES if needs_wrangler(page)], ids=lambda page: page.stem)
+@ids("page", [page for page in PAGES if runs(page, "npx wrangler")], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work_with_wrangler(page: Path, reader: Reader) -> None:
     """The same with the real one, which comes from npm."""
     install_wrangler(reader.folder)
