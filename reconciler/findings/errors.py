@@ -135,8 +135,10 @@ class IssuerError(ReconcilerError):
 
     code = Code.ISSUER
 
-    def __init__(self, message: str, *, hint: str | None = None, is_open: bool = False) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, hint: str | None = None, code: Code | None = None, is_open: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
         self.is_open = is_open
 
 

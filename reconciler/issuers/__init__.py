@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers.command import ProgramIssuer
+from reconciler.issuers.step import StepCa
 from reconciler.issuers.vault_pki import VaultPki
-from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, VaultIssuer
+from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, StepIssuer, VaultIssuer
 
 
 def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
@@ -13,6 +14,8 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
     match declared.options:
         case CommandIssuer() as options:
             return ProgramIssuer(options, context)
+        case StepIssuer() as options:
+            return StepCa(declared.name, options, context)
         case VaultIssuer() as options:
             return VaultPki(options, context)
         case _:

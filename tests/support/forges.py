@@ -112,8 +112,9 @@ def _handler(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
             request = Request(self.command, parts.path, query, headers, json.loads(data) if data else None)
             status, extra, body = forge.answer(request)
             content = b"" if body is None else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **extra}.items():
+            self.send_response_only(status)
+            fixed = {"content-type": "application/json", "date": self.date_time_string()}
+            for name, value in {**fixed, **extra}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

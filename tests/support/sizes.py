@@ -121,6 +121,7 @@ SLOW = (
     "runs/test_verify.py::test_a_worker_that_wrangler_can_not_make_leaves_it_open",
     "runtime/test_children.py",
     "views/test_prometheus.py::test_promtool_agrees_with_the_rules_and_their_tests",
+    "issuers/test_step_ca.py",
     "project/test_bench.py",
     "project/test_examples.py",
     "project/test_package.py",
