@@ -14,6 +14,7 @@ from reconciler.desired.wording import Suggestions, listed, looks_like_key, quot
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
 from reconciler.model.accounts import account_problem
+from reconciler.model.hyperdrive import SSLMODES
 from reconciler.model.templates import template_of
 
 
@@ -170,6 +171,20 @@ def check_store_kind(text: str) -> str:
 def check_deployer(text: str) -> str:
     """A known way to deploy."""
     return check_known(text, [one.value for one in Deployer])
+
+
+def check_sslmode(text: str) -> str:
+    """A mode that Hyperdrive knows, of PostgreSQL or MySQL."""
+    return check_known(text, list(SSLMODES))
+
+
+def check_hyperdrive(text: str) -> str:
+    """The ID or the name of a Hyperdrive configuration. Names can be nearly anything, but not as long as a key."""
+    if 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace():
+        return text
+    message = f"must be the ID or name of a Hyperdrive configuration: 1 to {_LONGEST_TEXT} printable characters"
+    hint = "run `wrangler hyperdrive list` to see those of an account"
+    raise Refused(Code.BAD_TEXT, message, hint=hint)
 
 
 def check_known(text: str, known: list[str]) -> str:

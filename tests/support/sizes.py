@@ -77,6 +77,7 @@ SLOW = (
     "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
     "runs/test_check_live.py",
     "runs/test_frugal.py",
+    "runs/test_hyperdrive.py",
     "runs/test_rare_deploys.py",
     "stores/test_cloudflare_calls.py",
     "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
