@@ -277,6 +277,12 @@ def check_key_path(text: str) -> str:
     return text
 
 
+def check_tree_folder(text: str) -> str:
+    """A path to a folder of the tree; never shown, as that of a private key."""
+    _check_relative(check_key_path(text))
+    return text
+
+
 KEY_IN_FILE = "contains a private key, which must never be in this file"
 KEY_IN_FILE_HINT = (
     'write private_key = "path/to/it.key" or private_key = { env = "NAME" }; if the file was ever shared, '

@@ -19,6 +19,7 @@ from tests.simulation import failures
 from tests.simulation.gate import Gate, T
 from tests.simulation.record import Recorder
 from tests.support.memory import MemoryFiles
+from tests.support.sinks import MemoryKeyFolders
 
 
 @dataclass
@@ -32,6 +33,10 @@ class GatedFiles(MemoryFiles):
     @property
     def root(self) -> Path:
         return Path("/simulated")
+
+    @property
+    def key_folders(self) -> MemoryKeyFolders:
+        return MemoryKeyFolders(self.tree)
 
     def read(self, path: str, *, limit: int) -> bytes:
         def effect() -> bytes:

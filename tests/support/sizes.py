@@ -89,6 +89,8 @@ SLOW = (
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
     "keys/test_age.py::test_what_the_real_age_encrypted_is_read",
+    "keys/test_sinks.py::test_a_killed_write_leaves_no_slot_and_the_next_one_tidies_up",
+    "keys/test_sinks_in_runs.py",
     "keys/test_sops.py::test_the_file_of_the_real_sops_needs_no_sops",
     "keys/test_sops.py::test_the_real_sops_gives_the_key",
     "keys/test_sops.py::test_the_wrong_age_key_changes_nothing",

@@ -29,6 +29,7 @@ from reconciler.model import (
     Verify,
     Waiting,
 )
+from reconciler.model.key_places import RENEWED
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
@@ -303,9 +304,9 @@ def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
 
 
 def key_text(source: KeyReference) -> str:
-    """`$BILLING_KEY`, or the path; of any other source its name as well. Then where its passphrase is."""
+    """`$BILLING_KEY`, the path, or the sink; of any other source its name as well. Then where its passphrase is."""
     where = printable(source.options.get(source.source, ""))
-    known = {"env": f"${where}", "file": where, "pkcs12": where}
+    known = {"env": f"${where}", "file": where, "pkcs12": where, RENEWED: where}
     text = known.get(source.source, f"{printable(source.source)} {where}")
     return text if source.passphrase is None else f"{text} (passphrase: {key_text(source.passphrase)})"
 
