@@ -6,6 +6,7 @@ bindings and the names of what else is bound, of certificates the certificates. 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -91,6 +92,20 @@ def _read_zone(data: Json) -> tzinfo:
     return load_zone(data)
 
 
+def _write_json(value: object) -> Json:
+    text = json.dumps(_hidden(value) if isinstance(value, str) else value)
+    return json.dumps(HIDDEN) if "PRIVATE KEY" in text else text
+
+
+def _read_json(data: Json) -> object:
+    if not isinstance(data, str):
+        raise ValueError("must be JSON in a text")  # noqa: TRY004 - a value of the file, not a type of ours
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("is too deep") from error
+
+
 _BUNDLE = {
     "type": "object",
     "additionalProperties": False,
@@ -102,6 +117,7 @@ VALUES = Values(
         Bundle: Form(_write_bundle, _read_bundle, _BUNDLE),
         bytes: Form(_write_ids, _read_ids, {"type": "string"}),
         Code: Form(str, _read_code, {"type": "string"}),
+        object: Form(_write_json, _read_json, {"type": "string"}),
         tzinfo: Form(str, _read_zone, {"type": "string"}),
     },
     hide=_hidden,
