@@ -6,7 +6,6 @@ bindings and the names of what else is bound, of certificates the certificates. 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -92,18 +91,17 @@ def _read_zone(data: Json) -> tzinfo:
     return load_zone(data)
 
 
-def _write_json(value: object) -> Json:
-    text = json.dumps(_hidden(value) if isinstance(value, str) else value)
-    return json.dumps(HIDDEN) if "PRIVATE KEY" in text else text
-
-
-def _read_json(data: Json) -> object:
-    if not isinstance(data, str):
-        raise ValueError("must be JSON in a text")  # noqa: TRY004 - a value of the file, not a type of ours
-    try:
-        return json.loads(data)
-    except RecursionError as error:
-        raise ValueError("is too deep") from error
+def _without_secrets(data: Json) -> Json:
+    """A value of another API's JSON, in which no text has a secret."""
+    match data:
+        case str():
+            return _hidden(data)
+        case Mapping():
+            return {key: _without_secrets(value) for key, value in data.items()}
+        case list():
+            return [_without_secrets(value) for value in data]
+        case _:
+            return data
 
 
 _BUNDLE = {
@@ -117,8 +115,8 @@ VALUES = Values(
         Bundle: Form(_write_bundle, _read_bundle, _BUNDLE),
         bytes: Form(_write_ids, _read_ids, {"type": "string"}),
         Code: Form(str, _read_code, {"type": "string"}),
-        object: Form(_write_json, _read_json, {"type": "string"}),
         tzinfo: Form(str, _read_zone, {"type": "string"}),
+        object: Form(_without_secrets, lambda data: data, {}),
     },
     hide=_hidden,
     texts={(Entry, "certificates"): _certificates},

@@ -36,7 +36,6 @@ from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.declared import Deployer, Origin, RenewBefore
 from reconciler.model.declared import Gate as ProofGate
 from reconciler.model.found import Built
-from reconciler.model.hyperdrive import HyperdriveConfig
 from reconciler.model.key_places import KeyReference
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.inputs import CallsMade, PlanInputs, Recording, replay, under
@@ -470,18 +469,3 @@ def test_the_parts_of_a_recording_are_values() -> None:
     assert VALUES.write(datetime, datetime(2027, 1, 1, tzinfo=UTC)) == "2027-01-01T00:00:00Z"
     assert codes(replay(recorded(old_one(timedelta(days=7), Sweep(), None)))) == []
     assert CertificateName("billing") in recorded(everything()).desired.bundles
-
-
-def test_what_an_api_says_of_a_hyperdrive_configuration_is_kept_but_no_key() -> None:
-    """Any JSON, for a change sends back what it does not change."""
-    kept = {"mtls_certificate_id": uid(1), "sslmode": None, "later": {"a": [1, True, "x"]}}
-    config = HyperdriveConfig("h1", "db", kept)
-    assert VALUES.read(HyperdriveConfig, VALUES.write(HyperdriveConfig, config)) == config
-    leaked = HyperdriveConfig("h1", "db", {"a": KEY_TEXT, "b": {"c": KEY_TEXT}})
-    assert "PRIVATE KEY" not in json.dumps(VALUES.write(HyperdriveConfig, leaked))
-    for wrong in (7, "{", "[" * 100_000):
-        with pytest.raises(ValueError, match=r"mtls\.a"):
-            VALUES.read(HyperdriveConfig, {"id": "h1", "name": "db", "mtls": {"a": wrong}})
-
-
-KEY_TEXT = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n"
