@@ -160,6 +160,7 @@ class _Run:
                 environment=project.environ,
                 output=output if project.allow_commands else None,
                 tell=self.tell,
+                managed_ca=partial(project.managed_ca, tell=self.tell),
             ),
         )
 

@@ -97,6 +97,7 @@ SLOW = (
     "keys/test_sops_without_sops.py",
     "probe/test_probe_servers.py",
     "runs/test_dev.py",
+    "runs/test_renew_places.py",
     "runs/test_verify.py::test_wrangler_is_asked_what_it_would_deploy",
     "runtime/test_reach.py",
     "syntax/test_jsonc_spans.py::test_an_accepted_text_has_the_values_that_another_parser_reads",
