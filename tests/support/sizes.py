@@ -79,6 +79,7 @@ SLOW = (
     "runs/test_frugal.py",
     "runs/test_hyperdrive.py",
     "runs/test_rare_deploys.py",
+    "runs/test_renew_with_vault.py",
     "stores/test_cloudflare_calls.py",
     "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
     "takeover/test_takeover.py::test_whatever_is_made_fit_is_taken_by_mtls_toml",
