@@ -69,7 +69,7 @@ class Job(Bench):
     def renew(self, **environ: str) -> Result:
         """`mtlsctl ci github renew` on a schedule."""
         fixed = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", **environ}
-        return self.ci("renew", event={"repository": {"full_name": "acme/shop"}}, **fixed)
+        return self.ci("renew", event={"repository": {"full_name": "acme/shop"}}, **fixed)  # type: ignore[arg-type]
 
     def checkout(self) -> None:
         """Commit what is there, as a merge did, and give the forge the same commit."""
@@ -114,7 +114,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
     with (
         github.running(),
         mock.patch("reconciler.runs.renew.open_sink", open_sink),
-        mock.patch("reconciler.issuers.open_issuer", lambda *_: made.issuer),
+        mock.patch("reconciler.issuers.open_issuer", return_value=made.issuer),
     ):
         yield made
 
