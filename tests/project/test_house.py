@@ -57,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "web": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
-    "records": {"plan", "model", "findings"},
+    "records": {"plan", "model", "x509", "findings", "desired"},
     "reports": {"plan", "model", "x509", "findings"},
     "takeover": {"plan", "model", "x509", "findings", "desired", "wrangler", "syntax"},
     "plan": {"model", "x509", "findings"},

@@ -24,6 +24,7 @@ NAMES = {
     ("renew", "names"): "certificate",
     ("retire", "name"): "certificate",
     ("explain", "name"): "name",
+    ("replay", "explain"): "other",
     ("dev", "worker"): "worker",
     ("guard", "names"): "worker",
     ("guard", "environment"): "environment",

@@ -15,6 +15,8 @@ from reconciler.model import (
     BindingChange,
     Change,
     Deploy,
+    HyperdriveChange,
+    HyperdriveField,
     Retire,
     SiteAddress,
     StoreSettings,
@@ -76,7 +78,7 @@ def _whole(plan: PlanFacts, display: Display) -> str:
 def next_text(plan: PlanFacts, style: Style, width: int | None) -> str:
     """The command to run now, and where nothing is to be done, the one that continues what waits."""
     now = f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
-    if not isinstance(plan, Plan) or plan.changes or plan.at:
+    if not isinstance(plan, Plan) or plan.changes or plan.at or plan.replayed:
         return now
     if _is_live_open(plan):
         look = shell_command(("mtlsctl", "apply", *plan.only, "--deploy"))
@@ -146,6 +148,8 @@ def _ids(plan: PlanFacts) -> Iterator[str | None]:
         match change:
             case BindingChange():
                 yield from (change.before, change.after)
+            case HyperdriveChange() if change.at.field is not HyperdriveField.SSLMODE:
+                yield from (change.before, change.after)
             case Retire():
                 yield change.entry.id
             case Deploy():
@@ -175,6 +179,7 @@ _COUNTED = (
     (frozenset({Action.UPLOAD}), "upload"),
     (frozenset({Action.BIND, Action.REBIND, Action.UNBIND}), "config change"),
     (frozenset({Action.DEPLOY}), "deploy"),
+    (frozenset({Action.UPDATE}), "Hyperdrive update"),
     (frozenset({Action.VERIFY}), "proof"),
     (frozenset({Action.RETIRE}), "deletion"),
 )
@@ -211,6 +216,8 @@ def notes(plan: PlanFacts) -> Iterator[str]:
         yield f"GUARDS WEAKENED: {guards}; see the warnings"
     if plan.partial:
         yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
+    if plan.replayed:
+        yield f"REPLAYED from a recording of {plan.made:%Y-%m-%d %H:%M} UTC: nothing was read now, it can't be applied"
     if plan.at:
         read = "files, uploads and live Workers" if plan.store.kind.traits.has_live_workers else "files and uploads"
         yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} of now, it can't be applied"
@@ -232,6 +239,9 @@ def describe(change: Change) -> str:
             where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
             return f"{where}{built} as {printable(change.script)}"
+        case HyperdriveChange():
+            value = change.after if change.digest is None else change.certificate
+            return f"{printable(change.at.text)} = {printable(value or '')}"
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"
         case Retire():
