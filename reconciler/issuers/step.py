@@ -148,7 +148,8 @@ class StepCa:
             _demand_joserfc()
             with _as_issuer_error():
                 password = self.context.secret(self.options.password)
-            with self._http() as http, _as_issuer_error():
+            reach = f"check `url` of [issuers.{self.name}]: the address of step-ca, which this machine must reach"
+            with self._http() as http, _as_issuer_error(reach):
                 found, ahead_s = self._provisioners(http)
             self._signer = self._opened(found, password, ahead_s)
         return self._signer
@@ -301,13 +302,14 @@ def _demand_joserfc() -> None:
 
 
 @contextmanager
-def _as_issuer_error() -> Iterator[None]:
+def _as_issuer_error(hint: str | None = None) -> Iterator[None]:
+    """`hint`: for errors that have none."""
     try:
         yield
     except IssuerError:
         raise
     except ReconcilerError as error:
-        raise IssuerError(error.message, hint=error.hint) from error
+        raise IssuerError(error.message, hint=error.hint or hint) from error
 
 
 def _shown(text: str) -> str:

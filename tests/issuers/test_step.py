@@ -331,6 +331,15 @@ def test_a_lost_answer_is_open_and_a_call_that_was_not_sent_is_not(
     assert asked.waits == [1.0, 2.0, 4.0]
 
 
+def test_an_address_that_is_not_one_of_step_ca_is_told_with_its_setting(asked: Asked) -> None:
+    """Nothing listens there, or another server does."""
+    for url, reason in (("https://127.0.0.1:1", "did not answer"), (f"{asked.url}/ca", "answered with 404")):
+        with pytest.raises(IssuerError, match=reason) as error:
+            asked.issuer(url=url).demand()
+        assert str(error.value.hint).startswith("check `url` of [issuers.internal]")
+        assert not error.value.is_open
+
+
 def test_a_server_that_its_root_does_not_vouch_for_gets_nothing(asked: Asked) -> None:
     """With the line of mtls.toml to correct."""
     good, asked.root = asked.root, trustme.CA().cert_pem.bytes()
