@@ -233,6 +233,10 @@ PLAIN = json.dumps(PROVISIONER.key.as_dict(private=True)).encode()
         lock(b'{"kty":"EC","d":"CANARY"}'),
         lock(json.dumps(PROVISIONER.key.as_dict(private=False)).encode()),
         lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "alg": "none"}).encode()),
+        lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "alg": "RS256"}).encode()),
+        lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "use": "enc"}).encode()),
+        lock(b'{"kty":"oct","alg":"HS256","k":"CANARY"}'),
+        lock(b"[" * 30_000),
     ],
 )
 def test_a_key_of_another_form_is_one_sentence(asked: Asked, encrypted: str) -> None:
@@ -279,7 +283,8 @@ def test_a_refusal_has_the_reason_of_step_ca_and_what_to_do(
     """After an error of the server it is unknown whether it signed."""
     asked.fake.refuse(status, message)
     error = asked.refused()
-    assert error.message == f"step-ca {asked.url} signed nothing ({status}): {message.removesuffix('.')}"
+    what = "may have signed the request" if is_open else "signed nothing"
+    assert error.message == f"step-ca {asked.url} {what} ({status}): {message.removesuffix('.')}"
     assert hint in str(error.hint)
     assert error.is_open is is_open
     assert asked.fake.calls("POST") == ["/1.0/sign"]
