@@ -89,7 +89,7 @@ LiveOption = Annotated[
 DeployOption = Annotated[
     bool,
     typer.Option(
-        "--deploy", help="Deploy Workers whose live version uses a different certificate than their wrangler file."
+        "--deploy", help="Deploy Workers whose live version uses a different certificate, and update Hyperdrive."
     ),
 ]
 OverSplitOption = Annotated[bool, typer.Option("--over-split", help="Deploy even if that ends a gradual deployment.")]

@@ -36,6 +36,7 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_references(raw, findings)
     _check_issuers(raw, findings)
     _check_environments(raw, findings)
+    _check_hyperdrives(raw, findings)
 
 
 def _check_stacks(raw: Raw, findings: Findings) -> None:
@@ -151,11 +152,7 @@ def _check_references(raw: Raw, findings: Findings) -> None:
                 if not isinstance(target, str):
                     continue
                 if target not in declared:
-                    message = (
-                        f"{named(keys)} refers to {quoted_value(target)}, but no certificate with that name is declared"
-                    )
-                    hint = _reference_hint(target, declared, suggestions)
-                    findings.add(Code.UNKNOWN_CERTIFICATE, keys, message, hint=hint)
+                    _add_unknown(target, keys, declared, suggestions, findings)
                 elif target in cas:
                     message = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
                     hint = "bind a client certificate: a Worker can't use a CA"
@@ -175,6 +172,11 @@ def _check_issuers(raw: Raw, findings: Findings) -> None:
             message = f"{named(keys)} refers to {quoted_value(issuer)}, but no issuer with that name is declared"
             hint = suggestions.did_you_mean(issuer, list(declared)) or "declare it in `[issuers.NAME]`"
             findings.add(Code.UNKNOWN_ISSUER, keys, message, hint=hint)
+
+
+def _add_unknown(target: str, keys: Keys, declared: Raw, suggestions: Suggestions, findings: Findings) -> None:
+    message = f"{named(keys)} refers to {quoted_value(target)}, but no certificate with that name is declared"
+    findings.add(Code.UNKNOWN_CERTIFICATE, keys, message, hint=_reference_hint(target, declared, suggestions))
 
 
 _REMOVED = "if the certificate was removed on purpose, delete this line"
@@ -209,3 +211,32 @@ def _check_environments(raw: Raw, findings: Findings) -> None:
                 message = f"{table(other)} and {table(keys)} both declare {what} of {quoted_value(file)}"
                 hint = "move the bindings of both into one table"
                 findings.add(Code.ENVIRONMENT_DECLARED_TWICE, keys, message, hint=hint, at_key=True)
+
+
+def _check_hyperdrives(raw: Raw, findings: Findings) -> None:
+    declared = raw.get("certificates", {})
+    cas = {name for name, certificate in tables(raw, "certificates") if certificate.get("ca") is True}
+    suggestions, seen = Suggestions(), dict[str, str]()
+    for label, found in tables(raw, "hyperdrive"):
+        keys: Keys = ("hyperdrive", label)
+        if not {"certificate", "ca", "sslmode"} & found.keys():
+            message, hint = f"{table(keys)} declares nothing to use", "add `certificate`, `ca` or `sslmode`"
+            findings.add(Code.HYPERDRIVE_EMPTY, keys, message, hint=hint, at_key=True)
+        config = found.get("config")
+        other = seen.setdefault(config, label) if isinstance(config, str) else label
+        if other != label:
+            message = f"{table(('hyperdrive', other))} and {table(keys)} are both about {quoted_value(str(config))}"
+            hint = "move the keys of both into one table"
+            findings.add(Code.HYPERDRIVE_DECLARED_TWICE, (*keys, "config"), message, hint=hint)
+        for key, wants_ca in (("certificate", False), ("ca", True)):
+            target = found.get(key)
+            if not isinstance(target, str) or not isinstance(declared, dict):
+                continue
+            if target not in declared:
+                _add_unknown(target, (*keys, key), declared, suggestions, findings)
+            elif wants_ca is not (target in cas):
+                has = "has" if target in cas else "does not have"
+                message = f"{named((*keys, key))} refers to {quoted_value(target)}, which {has} `ca = true`"
+                code = Code.HYPERDRIVE_NEEDS_CA if wants_ca else Code.CA_BOUND
+                hint = "name the CA of the database" if wants_ca else "name a client certificate; a CA goes into `ca`"
+                findings.add(code, (*keys, key), message, hint=hint)

@@ -165,11 +165,20 @@ class Code(StrEnum):
         "The `renew` of a certificate names an issuer that is not declared.",
         "Declare the issuer in `[issuers.NAME]`, or correct the name.")
     CA_BOUND = ("ca-bound", _E,
-        "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
-        "Bind a client certificate.")
+        "A binding, or the `certificate` of a Hyperdrive configuration, refers to a certificate with `ca = true`.",
+        "Use a client certificate.")
     ENVIRONMENT_DECLARED_TWICE = ("environment-declared-twice", _E,
         "The same environment of the same wrangler file is declared under two labels.",
         "Put the bindings of both into one table.")
+    HYPERDRIVE_EMPTY = ("hyperdrive-empty", _E,
+        "A `[hyperdrive.NAME]` declares nothing that its configuration should use.",
+        "Add `certificate`, `ca` or `sslmode`, or remove the table.")
+    HYPERDRIVE_DECLARED_TWICE = ("hyperdrive-declared-twice", _E,
+        "Two `[hyperdrive.NAME]` tables are about the same Hyperdrive configuration.",
+        "Put both into one table.")
+    HYPERDRIVE_NEEDS_CA = ("hyperdrive-needs-ca", _E,
+        "The `ca` of a `[hyperdrive.NAME]` is a client certificate.",
+        "Use a certificate with `ca = true`.")
     ACCOUNT_ID_UNUSED = ("account-id-unused", _W,
         "`account_id` is set, but a local store has no accounts.",
         'Remove `account_id`, or set `kind = "cloudflare"`.')
@@ -848,6 +857,18 @@ class Code(StrEnum):
     WORKER_NOT_FOUND = ("worker-not-found", _E,
         "The account has no such Worker, version or Pages project.",
         "Check the name in the wrangler file, and its account.")
+    HYPERDRIVE_NOT_FOUND = ("hyperdrive-not-found", _E,
+        "The account has no Hyperdrive configuration with this ID or name.",
+        "Run `wrangler hyperdrive list`, and correct `config`.")
+    HYPERDRIVE_AMBIGUOUS = ("hyperdrive-ambiguous", _E,
+        "Several Hyperdrive configurations have this name.",
+        "Write the ID instead of the name.")
+    HYPERDRIVE_UNREAD = ("hyperdrive-unread", _E,
+        "The Hyperdrive configurations that mtls.toml declares could not be read, so they are not updated.",
+        "Fix what the message names; the token needs `Hyperdrive Read`.")
+    HYPERDRIVE_CHANGED = ("hyperdrive-changed", _E,
+        "A Hyperdrive configuration was changed during this run, or is not as it should be after an update.",
+        "Run `mtlsctl plan` to see what it uses now.")
     PROGRAM_MISSING = ("program-missing", _E,
         "Wrangler or workerd was not found, or can't be run.",
         "Check the PATH, or run `npm install wrangler` in the Worker's folder, or follow the hint.")

@@ -14,7 +14,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Pending, Waits
+from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
 from reconciler.x509.certificates import rfc3339
@@ -39,12 +39,12 @@ class JudgedDates:
 def judge_dates(
     desired: Desired,
     certificates: Sequence[CertificateRow],
-    bindings: Sequence[BindingRow],
+    bindings: Sequence[UserRow],
     now: datetime,
     inventory: Inventory | None,
 ) -> JudgedDates:
     """The due date of each certificate, and the findings about dates. `inventory` None: offline."""
-    users: dict[CertificateName, list[BindingRow]] = defaultdict(list)
+    users: dict[CertificateName, list[UserRow]] = defaultdict(list)
     for binding in bindings:
         name = binding.certificate
         if name is not None and name == binding.owner and binding.entry is not None:
@@ -69,7 +69,7 @@ def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
     return _due(assessment.desired, row, (), assessment.now)
 
 
-def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now: datetime) -> Due | None:
+def _due(desired: Desired, row: CertificateRow, users: Sequence[UserRow], now: datetime) -> Due | None:
     """The due date of the certificate in use that expires first; of the declared one if none is in use."""
     if row.bundle is None:
         return None
@@ -80,10 +80,10 @@ def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now
 
 
 def _bound_expired(
-    bindings: Sequence[BindingRow], desired: Desired, inventory: Inventory | None, now: datetime
+    bindings: Sequence[UserRow], desired: Desired, inventory: Inventory | None, now: datetime
 ) -> Mapping[_Subject, Diagnostic]:
     """The expired certificates that are in use and stay in use, by the declared certificate or ID."""
-    found: dict[_Subject, list[BindingRow]] = defaultdict(list)
+    found: dict[_Subject, list[UserRow]] = defaultdict(list)
     for row in bindings:
         stays = row.declared is not None and not _moves(row)
         if stays and row.entry is not None and row.entry.window(now).has_ended(now):
@@ -111,12 +111,12 @@ def _valid_entry(
     return next((entry for entry in stored if entry.ca == is_ca and entry.window(now).contains(now)), None)
 
 
-def _moves(row: BindingRow) -> bool:
+def _moves(row: UserRow) -> bool:
     """Whether a binding gets another id in this run."""
     return isinstance(row.verdict, Pending) and row.found_id != row.wanted
 
 
-def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None, now: datetime) -> Diagnostic:
+def _expired(subject: _Subject, rows: Sequence[UserRow], valid: Entry | None, now: datetime) -> Diagnostic:
     first = rows[0]
     ends = min(end for row in rows if row.entry is not None and (end := row.entry.window(now).ends) is not None)
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
@@ -137,7 +137,7 @@ def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None,
     return Diagnostic(Severity.WARNING, Code.BOUND_EXPIRED, message, first.pointer, hint, name)
 
 
-def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
+def _bound_early(bindings: Sequence[UserRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
     """The certificates that are in use and not valid yet, by the declared certificate or ID."""
     found: dict[_Subject, Diagnostic] = {}
     for row in bindings:
@@ -173,9 +173,9 @@ def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound
         yield due
 
 
-def _gaps(desired: Desired, bindings: Sequence[BindingRow], now: datetime) -> Iterator[Diagnostic]:
+def _gaps(desired: Desired, bindings: Sequence[UserRow], now: datetime) -> Iterator[Diagnostic]:
     """Where the certificate in use expires before its successor is valid: the longest gap of each certificate or ID."""
-    gaps: dict[_Subject, tuple[datetime, datetime, BindingRow]] = {}
+    gaps: dict[_Subject, tuple[datetime, datetime, UserRow]] = {}
     for row in bindings:
         verdict, target = row.verdict, row.target
         if not isinstance(verdict, Waits) or verdict.condition is not Condition.NOT_VALID_YET or row.entry is None:

@@ -16,12 +16,14 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
+    Hyperdrives,
     Listing,
     LiveQuestion,
     StoreKind,
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.model.progress import Done
@@ -133,7 +135,24 @@ def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | N
     listing = listing or reader.list_entries()
     ids = _declared_ids(checkout.desired.declaration, checkout.configs)
     asked, unasked = ask_for_missing(reader, listing, ids, checkout.desired.declaration.store.kind)
-    return Actual(checkout.configs, listing, asked, unasked=unasked, broken=checkout.broken)
+    return Actual(
+        checkout.configs,
+        listing,
+        asked,
+        unasked=unasked,
+        broken=checkout.broken,
+        hyperdrives=_hyperdrives(checkout.desired.declaration, reader),
+    )
+
+
+def _hyperdrives(declaration: Declaration, reader: StoreReader) -> Hyperdrives | None:
+    """The Hyperdrive configurations, if one is declared. That they can't be read holds only their own changes."""
+    if not declaration.hyperdrives:
+        return None
+    try:
+        return Hyperdrives(reader.hyperdrives(one.config for one in declaration.hyperdrives))
+    except StoreError as error:
+        return Hyperdrives(unread=(error.message, error.hint))
 
 
 MOST_ASKED = 20

@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_command
 from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, KeyReference
-from reconciler.model.keys import at_key, place_of_key
+from reconciler.model.key_places import FileSink
+from reconciler.model.keys import at_key, declaration_of_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificate_policy import judge_policy
@@ -88,7 +89,6 @@ def _check_bindings(
 
 def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:
     """The findings about a certificate and its key, if the key is available; in a pipeline it often is not."""
-    where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
         key = project.key_of(declared, only_local=True)
     except KeySourceError as error:
@@ -96,8 +96,8 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
             yield from at_key(error.diagnostics(), declared, project.name)
             return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
-        is_elsewhere = declared.key is not None and declared.key.source == "env"  # as in the job of a pull request
-        hint = _ELSEWHERE if is_elsewhere else error.hint
+        hint = _ELSEWHERE if declared.key is not None and _is_elsewhere(declared.key) else error.hint
+        where = declaration_of_key(declared, project.name)
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
@@ -105,6 +105,11 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
         if key is not None:
             yield from key.findings
             yield from at_key(check_pair(bundle, key.pem, where=None), declared, project.name)
+
+
+def _is_elsewhere(key: KeyReference) -> bool:
+    """Whether a key that is not available here is so in the job of every pull request."""
+    return key.source == "env" or (key.slots is not None and isinstance(key.slots.sink, FileSink))
 
 
 def _join_absent(absent: Sequence[Diagnostic]) -> Iterator[Diagnostic]:

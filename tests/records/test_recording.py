@@ -33,9 +33,10 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
-from reconciler.model.declared import Deployer, KeyReference, Origin, RenewBefore
+from reconciler.model.declared import Deployer, Origin, RenewBefore
 from reconciler.model.declared import Gate as ProofGate
 from reconciler.model.found import Built
+from reconciler.model.key_places import KeyReference
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.inputs import CallsMade, PlanInputs, Recording, replay, under
 from reconciler.plan.live import DeployChoice

@@ -11,6 +11,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
+from reconciler.model import HyperdriveAddress
 from reconciler.model.words import environment_text
 from reconciler.plan.renewals import Due
 from reconciler.reports.outage import Outage
@@ -86,6 +87,8 @@ def _outages(status: Status) -> Iterator[Event]:
 
 
 def _where(one: Outage) -> str:
+    if isinstance(one.at, HyperdriveAddress):
+        return f"First {one.at.text}."
     return f"First {one.at.binding} in {one.at.config} ({environment_text(one.at.environment)})."
 
 

@@ -24,6 +24,7 @@ _DONE = {
     Action.REBIND: ("binding", "written"),
     Action.UNBIND: ("binding", "removed"),
     Action.DEPLOY: ("Worker", "deployed"),
+    Action.UPDATE: ("Hyperdrive setting", "updated"),
     Action.VERIFY: ("certificate", "proved"),
     Action.RETIRE: ("old certificate", "deleted"),
 }
@@ -33,6 +34,7 @@ _JOBS = {
     Action.REBIND: "config change",
     Action.UNBIND: "config change",
     Action.DEPLOY: "deploy",
+    Action.UPDATE: "Hyperdrive update",
     Action.VERIFY: "proof",
     Action.RETIRE: "deletion",
 }
