@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
+from reconciler.desired.certificate_policy import parse_key
 from reconciler.desired.findings import Findings, Raw, tables, texts
-from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN
+from reconciler.desired.renewal import KEY_TYPES
+from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN, Refused
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
 from reconciler.findings.codes import Code, Severity
 from reconciler.model import EnvironmentName, StoreKind
+from reconciler.model.certificate_policy import AllowedKey
 
 _MOST_LISTED = 5
 _NOT_FOR_CA = (
@@ -35,6 +39,8 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_supersedes(raw, findings)
     _check_references(raw, findings)
     _check_issuers(raw, findings)
+    _check_shared_files(raw, findings)
+    _check_new_keys(raw, findings)
     _check_environments(raw, findings)
     _check_hyperdrives(raw, findings)
 
@@ -164,14 +170,71 @@ def _check_issuers(raw: Raw, findings: Findings) -> None:
     if not isinstance(declared, dict):
         return
     suggestions = Suggestions()
+    used: set[object] = set()
     for name, certificate in tables(raw, "certificates"):
         renew = certificate.get("renew")
         issuer = renew.get("issuer") if isinstance(renew, dict) else None
+        used |= {issuer} if isinstance(issuer, str) else set()
         if isinstance(issuer, str) and issuer not in declared:
             keys = ("certificates", name, "renew", "issuer")
             message = f"{named(keys)} refers to {quoted_value(issuer)}, but no issuer with that name is declared"
             hint = suggestions.did_you_mean(issuer, list(declared)) or "declare it in `[issuers.NAME]`"
             findings.add(Code.UNKNOWN_ISSUER, keys, message, hint=hint)
+    for name in declared if used <= set(declared) else ():  # else the misspelt name may mean it
+        if name not in used:
+            message = f"{named(('issuers', name))} is used by no certificate"
+            hint = "name it in the `renew` of a certificate, or remove it"
+            findings.add(
+                Code.ISSUER_UNUSED, ("issuers", name), message, hint=hint, at_key=True, severity=Severity.WARNING
+            )
+
+
+def _check_shared_files(raw: Raw, findings: Findings) -> None:
+    """A certificate file that is replaced by a renewal has its key in the sink of one certificate alone."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for name, certificate in tables(raw, "certificates"):
+        path = certificate.get("certificate")
+        if isinstance(path, str):
+            owners[posixpath.normpath(path)].append(name)
+    for name, certificate in tables(raw, "certificates"):
+        path = certificate.get("certificate")
+        others = [one for one in owners[posixpath.normpath(path)] if one != name] if isinstance(path, str) else []
+        if "renew" in certificate and others:
+            keys = ("certificates", name, "certificate")
+            message = f"{quoted(name)} renews {quoted_value(str(path))}, which is the file of {quoted(others[0])}, too"
+            hint = "give each of them a file of its own; or declare one certificate, and bind that everywhere"
+            findings.add(Code.RENEWED_FILE_SHARED, keys, message, hint=hint)
+
+
+def _check_new_keys(raw: Raw, findings: Findings) -> None:
+    """The type of new keys must be one that `[policy.certificates]` allows."""
+    policy = raw.get("policy")
+    rules = policy.get("certificates") if isinstance(policy, dict) else None
+    if not isinstance(rules, dict) or "keys" in [text for _, text in texts(rules, "warn_only")]:
+        return
+    allowed = [found for _, text in texts(rules, "keys") if (found := _allowed_key(text)) is not None]
+    for name, certificate in tables(raw, "certificates"):
+        renew = certificate.get("renew")
+        kind = renew.get("key") if isinstance(renew, dict) else None
+        wanted = _made_key(kind) if kind in KEY_TYPES else None
+        if allowed and wanted is not None and not any(one.covers(wanted) for one in allowed):
+            keys = ("certificates", name, "renew", "key")
+            message = (
+                f"{named(keys)} is {quoted_value(str(kind))}, which `keys` in `[policy.certificates]` does not allow"
+            )
+            findings.add(Code.POLICY_KEY_TYPE, keys, message, hint=f"write one of {listed(map(str, allowed))}")
+
+
+def _allowed_key(text: str) -> AllowedKey | None:
+    try:
+        return parse_key(text)
+    except Refused:
+        return None  # reported by its model
+
+
+def _made_key(kind: str) -> AllowedKey:
+    word, _, bits = kind.partition(" ")
+    return AllowedKey(word, int(bits)) if word == "RSA" else AllowedKey(kind)
 
 
 def _add_unknown(target: str, keys: Keys, declared: Raw, suggestions: Suggestions, findings: Findings) -> None:

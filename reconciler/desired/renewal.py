@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cryptography import x509
@@ -84,6 +85,12 @@ def _check_name(text: str) -> str:
             f"must begin with one of {listed(f'{kind}:' for kind in _NAME_KINDS)}, followed by the name",
             hint='for example names = ["DNS:billing.example"]',
         )
+    kind, _, value = text.partition(":")
+    if kind == "IP":
+        try:
+            ip_address(value)
+        except ValueError:
+            raise Refused(Code.BAD_VALUE, f"has {value!r}, which is no IP address") from None
     return text
 
 

@@ -164,6 +164,12 @@ class Code(StrEnum):
     UNKNOWN_ISSUER = ("unknown-issuer", _E,
         "The `renew` of a certificate names an issuer that is not declared.",
         "Declare the issuer in `[issuers.NAME]`, or correct the name.")
+    ISSUER_UNUSED = ("issuer-unused", _W,
+        "An issuer is declared, but no certificate names it in its `renew`.",
+        "Name it in the `renew` of a certificate, or remove it.")
+    RENEWED_FILE_SHARED = ("renewed-file-shared", _E,
+        "Two certificates have the same file, and one of them renews it: the key of the other would not fit any more.",
+        "Give each of them a file of its own; or declare one certificate, and bind that everywhere.")
     CA_BOUND = ("ca-bound", _E,
         "A binding, or the `certificate` of a Hyperdrive configuration, refers to a certificate with `ca = true`.",
         "Use a client certificate.")
@@ -722,6 +728,22 @@ class Code(StrEnum):
     ISSUER = ("issuer", _E,
         "An issuer refused a certificate request, could not be asked, or is not set up for this run.",
         "Do what the message says; then run `mtlsctl renew` again, which goes on with the same key.")
+    ISSUED_TWICE = ("issued-twice", _W,
+        ("`mtlsctl renew` goes on after a run whose answer is unknown, so the issuer may have issued a certificate that"
+         " no one uses."),
+        "Look it up at the issuer by its public key, and revoke it if you don't want it.")
+    RENEWAL_DIFFERS = ("renewal-differs", _E,
+        "An issuer answered with another subject, other names or an older certificate than was asked for.",
+        "Correct the issuer's template or role; or declare what it makes in `renew`, if that is right.")
+    RENEWAL_USAGES = ("renewal-usages", _W,
+        "An issuer answered with other extended key usages than the request has.",
+        "Correct the issuer's template or role, if an origin needs them.")
+    NOTHING_TO_ASK = ("nothing-to-ask", _E,
+        "It is unknown what `mtlsctl renew` should ask the issuer for.",
+        "Declare `subject`, `names` or `key` in the certificate's `renew`.")
+    KEYS_LEFT = ("keys-left", _W,
+        "A renewal is done, but a private key that nothing needs any more could not be removed.",
+        "No action needed: the next renewal removes it; if it leaked, remove it by hand.")
 
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 

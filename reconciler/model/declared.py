@@ -131,6 +131,11 @@ class DeclaredCertificate:
     owner: str | None = None
     renew: Renewal | None = None
 
+    @property
+    def own_key(self) -> KeyReference | None:
+        """The declared `private_key`; of a certificate that renews itself, that of before its first renewal."""
+        return self.key if self.key is None or self.key.slots is None else self.key.slots.otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class ByCertificate:

@@ -16,9 +16,8 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
 from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
+from reconciler.plan.renewals import Due, due_of, file_due, find_always_due, find_due, to_renew, with_renewal
 from reconciler.x509.certificates import rfc3339
-from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_dates, check_stored
 
 _Subject = CertificateName | EntryId
@@ -66,16 +65,17 @@ def judge_dates(
 
 def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
     """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
-    return _due(assessment.desired, row, (), assessment.now)
+    return file_due(assessment.desired, row.name, assessment.now)
 
 
 def _due(desired: Desired, row: CertificateRow, users: Sequence[UserRow], now: datetime) -> Due | None:
     """The due date of the certificate in use that expires first; of the declared one if none is in use."""
     if row.bundle is None:
         return None
-    used = [(row.bundle, window_of(row.bundle, now=now, ca=row.declared.ca).ends)]
     bound = [(user.entry.bundle, user.entry.window(now).ends) for user in users if user.entry is not None]
-    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound or used if bundle and ends]
+    if not bound:
+        return file_due(desired, row.name, now)
+    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound if bundle and ends]
     return min(dues, key=lambda due: due.not_after, default=None)
 
 
@@ -92,7 +92,7 @@ def _bound_expired(
             if subject is not None:
                 found[subject].append(row)
     return {
-        subject: _expired(subject, rows, _valid_entry(desired, inventory, rows[0].certificate, now), now)
+        subject: _expired(subject, rows, _valid_entry(desired, inventory, rows[0].certificate, now), desired, now)
         for subject, rows in found.items()
     }
 
@@ -116,7 +116,9 @@ def _moves(row: UserRow) -> bool:
     return isinstance(row.verdict, Pending) and row.found_id != row.wanted
 
 
-def _expired(subject: _Subject, rows: Sequence[UserRow], valid: Entry | None, now: datetime) -> Diagnostic:
+def _expired(
+    subject: _Subject, rows: Sequence[UserRow], valid: Entry | None, desired: Desired, now: datetime
+) -> Diagnostic:
     first = rows[0]
     ends = min(end for row in rows if row.entry is not None and (end := row.entry.window(now).ends) is not None)
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
@@ -126,7 +128,7 @@ def _expired(subject: _Subject, rows: Sequence[UserRow], valid: Entry | None, no
     if name is None:
         hint = "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
     elif valid is None:
-        hint = "get a new certificate, replace its file, run `mtlsctl apply`, and deploy"
+        hint = f"{to_renew(desired.declaration.certificates[name])}, run `mtlsctl apply`, and deploy"
     elif valid.id == first.wanted:
         hint = f"{valid.id} is valid: fix what keeps the binding from it, run `mtlsctl apply`, and deploy"
     else:
@@ -167,7 +169,7 @@ def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound
         yield from (replace(problem, certificate=row.name) for problem in keys)
     dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
     if row.entry is not None and not is_bound_expired:  # else the other finding already reports it
-        yield from (replace(problem, certificate=row.name) for problem in dates)
+        yield from (replace(with_renewal(problem, row.declared), certificate=row.name) for problem in dates)
     due = None if dates or row.due is None or row.due.renewed else find_due(desired, row.due, now)
     if due is not None:
         yield due

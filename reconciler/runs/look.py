@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import (
@@ -30,6 +31,7 @@ from reconciler.model.progress import Done
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
+from reconciler.plan.renewals import to_renew
 from reconciler.plan.users import entries_of
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
@@ -101,6 +103,8 @@ def _load_certificates(
         else:
             said = found.diagnostics() if name == first[declared.path] else found.diagnostics()[:1]
             named = Pointer(declaration.path, ("certificates", name, "certificate"))
+            if declared.renew is not None and isinstance(found, FileError) and found.code is Code.FILE_MISSING:
+                said = tuple(replace(one, hint=f"{to_renew(declared)}, and run `mtlsctl apply`") for one in said)
             for problem in said:
                 # A missing file has no line, so the finding points to mtls.toml.
                 where = named if isinstance(found, FileError) else problem.where

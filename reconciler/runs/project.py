@@ -20,7 +20,7 @@ from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.key_places import RENEWED
-from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders
+from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, SecretServer
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.runs.ledger import Ledger
@@ -35,7 +35,6 @@ from reconciler.system.key_folders import KEY_DIRS
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
-from reconciler.web.vault import Vault
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 _MOST_OF_OWN = 100_000
@@ -128,10 +127,7 @@ class Project:
     ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
-    _vault: Vault = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._vault = Vault(self.environ)  # of the whole run, which logs in once
+    _opened_vault: SecretServer | None = field(default=None, init=False, repr=False)
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
@@ -157,6 +153,15 @@ class Project:
     def within(self) -> str:
         """mtls.toml from the root of the tree, which is that of its repository."""
         return os.path.relpath(Path(os.path.realpath(self.folder), self.name), self.files.root)
+
+    @property
+    def _vault(self) -> SecretServer:
+        """Vault for the whole run, which logs in once; imported only where a key may be opened."""
+        if self._opened_vault is None:
+            from reconciler.web.vault import Vault
+
+            self._opened_vault = Vault(self.environ)
+        return self._opened_vault
 
     @property
     def key_context(self) -> KeyContext:

@@ -22,7 +22,7 @@ from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.certificates import judge_certificates
-from reconciler.plan.renewals import find_always_due
+from reconciler.plan.renewals import find_always_due, with_renewal
 from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
@@ -51,7 +51,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         same = (bundle, declared.ca, declared.path)
         if same not in checks:
             checks[same] = tuple(check_unknown(bundle, ca=declared.ca, path=declared.path, now=now))
-        found.extend(replace(problem, certificate=name) for problem in checks[same])
+        found.extend(replace(with_renewal(problem, declared), certificate=name) for problem in checks[same])
         found.extend(breaches.get(name, ()))
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
@@ -128,9 +128,9 @@ def tracked_keys(
     If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
     """
     files = {
-        certificate.name: certificate.key.file
+        certificate.name: key.file
         for certificate in declaration.certificates.values()
-        if certificate.key is not None and certificate.key.file is not None and _is_in_clear(project, certificate.key)
+        if (key := certificate.own_key) is not None and key.file is not None and _is_in_clear(project, key)
     }
     declared = {name: project.folder / path for name, path in files.items()}
     others = _undeclared_keys(project, declaration, frozenset(declared.values()))

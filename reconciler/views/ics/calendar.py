@@ -72,7 +72,10 @@ def _waits(status: Status) -> Iterator[Event]:
 def _about(one: CertificateStatus, due: Due) -> str:
     ends = f"It ends on {due.not_after:%Y-%m-%d %H:%M} UTC. "
     owner = f"Owner: {one.owner}. " if one.owner else ""
-    return f"{ends}{owner}Get a new certificate, replace the file, run mtlsctl apply, and deploy."
+    new = "Get a new certificate, replace the file"
+    if one.renews:
+        new = f"Run mtlsctl renew {one.certificate}, commit its file"
+    return f"{ends}{owner}{new}, run mtlsctl apply, and deploy."
 
 
 def _outages(status: Status) -> Iterator[Event]:
