@@ -19,6 +19,8 @@ import pytest
 _PROC = Path("/proc")
 _PAUSE_S = 0.008
 _LARGEST = 4_000_000
+BEGINNING = "a process that begins"
+"""One whose arguments were not there yet when its environment was; it is seen once more with them."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Seen:
         """Where a text was seen, with line ends or without: a command, or the path of a file."""
         wanted = secret.encode()
         for command, environments in self.commands.items():
-            words = command.replace(b"\0", b" ").decode(errors="replace")
+            words = command.replace(b"\0", b" ").decode(errors="replace") or BEGINNING
             if wanted in _flat(command):
                 yield f"arguments of {words}"
             if any(wanted in _flat(one) for one in environments):
