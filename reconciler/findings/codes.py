@@ -954,7 +954,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[age,calendar,emulator,html,socks,sops]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[age,aws,calendar,emulator,html,socks,sops]'` in a checkout of mtlsctl.")
     OUT_OF_MEMORY = ("out-of-memory", _E,
         "This machine has not enough memory for the run.",
         "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")

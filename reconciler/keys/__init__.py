@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.keys import age, command, env, file, sops
+from reconciler.keys import age, aws, command, env, file, sops
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeySourceKind
@@ -22,6 +22,7 @@ SOURCES: tuple[Registration, ...] = (
     command.SOURCE,
     sops.SOURCE,
     age.SOURCE,
+    aws.SOURCE,
 )
 
 KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)

@@ -62,6 +62,7 @@ SLOW = (
     "runs/test_guard_wrangler.py",
     "apply/test_gate_at_origin.py",
     "emulator/test_wrangler.py",
+    "keys/test_aws.py",
     "keys/test_age.py::test_what_the_real_age_encrypted_is_read",
     "keys/test_sops.py::test_the_file_of_the_real_sops_needs_no_sops",
     "keys/test_sops.py::test_the_real_sops_gives_the_key",
