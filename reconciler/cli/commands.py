@@ -38,6 +38,7 @@ GROUPS = {
         "verify": ("verifying", "Prove that certificates work."),
         "guard": ("guarding", "Stop a deploy with outdated certificate IDs; exit 3."),
         "output": ("daily", "Print the ID of an uploaded certificate."),
+        "replay": ("replaying", "Make a recorded plan again, and show it."),
         "history": ("history", "Show the runs that changed something from this checkout."),
     },
     "Pipelines": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -12,12 +13,14 @@ import typer
 
 from reconciler.cli.session import STDOUT, Session, command, moment
 from reconciler.cli.terminal import say
+from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.plan.inputs import Recording
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan
 from reconciler.reports.stacks import join
-from reconciler.runs.plan import PlanRequest
+from reconciler.runs.plan import Planned, PlanRequest
 from reconciler.runs.plan import plan as make
 from reconciler.runs.plan_folder import open_folder
 from reconciler.runs.stacks import plan_all
@@ -94,6 +97,14 @@ BaseOption = Annotated[
     str | None,
     typer.Option("--base", metavar="REV", help="Warn first of settings that protect less than at REV (runs git)."),
 ]
+RecordInputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--record-inputs",
+        metavar="FILE",
+        help="Also record all that this plan was made from, without keys, for `mtlsctl replay FILE`.",
+    ),
+]
 PlanOutOption = Annotated[
     Path | None,
     typer.Option(
@@ -124,6 +135,7 @@ def plan(
     deploy: DeployOption = False,
     over_split: OverSplitOption = False,
     base: BaseOption = None,
+    record_inputs: RecordInputsOption = None,
 ) -> None:
     """Show what `apply` would do, and why.
 
@@ -144,11 +156,17 @@ def plan(
         deploy=DeployChoice(everybody=deploy, over_split=over_split),
         base=base,
     )
+    demand_own_file("--record-inputs", record_inputs, out)
     if session.is_over_several:
+        if record_inputs is not None:
+            raise UsageError("`--record-inputs` is of one stack", hint="name one mtls.toml with `--file`")
         _plan_several(session, request, out, detailed_exitcode=detailed_exitcode)
     project = session.open_project()
     saved = None if out == STDOUT else out
-    made = replace(make(project, request).plan, apply_with=(*session.selection, *apply_with(request, saved)))
+    planned = make(project, request)
+    made = replace(planned.plan, apply_with=(*session.selection, *apply_with(request, saved)))
+    if record_inputs is not None:
+        _record(session, planned, record_inputs)
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     if out != STDOUT:
@@ -156,6 +174,22 @@ def plan(
     elif session.format != "json":
         say(render(made, session.format, session.display(sys.stderr)), err=True, nl=False)
     raise typer.Exit(_exit_code(made, detailed=detailed_exitcode))
+
+
+def demand_own_file(option: str, file: Path | None, *others: Path | None) -> None:
+    """Raise UsageError if the file of an option is standard output, or that of another option."""
+    if file == STDOUT:
+        raise UsageError(f"`{option} -`: a record is a file, not standard output", hint="name a file")
+    if file is not None and os.path.realpath(file) in {os.path.realpath(one) for one in others if one is not None}:
+        raise UsageError(f"`{option} {file}` is also the file of PLAN or `--out`", hint="name another file")
+
+
+def _record(session: Session, planned: Planned, file: Path) -> None:
+    """Keep what a plan was made from in a file."""
+    found = (one.where for one in (*planned.plan.assessment.findings, *planned.plan.diagnostics))
+    places = {one: place for one in found if isinstance(one, Pointer) and (place := session.place(one)) is not None}
+    text = render(Recording(planned.inputs, places), "json", session.display(sys.stdout))
+    session.write(file, text, option="--record-inputs")
 
 
 def _exit_code(made: Plan, *, detailed: bool) -> ExitCode:

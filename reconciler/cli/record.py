@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.planning import demand_own_file
+from reconciler.cli.session import Session
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
-from reconciler.findings.errors import FileError, UsageError
+from reconciler.findings.errors import FileError
 from reconciler.records.base import to_json
 from reconciler.records.history import HistoryDocument
 from reconciler.runs.journal import NO_RUN, Keep
@@ -31,10 +32,7 @@ _LARGEST = 10_000_000
 
 def record_keeper(session: Session, record: Path | None, *others: Path | None) -> Keep:
     """What writes the record of this run to its file. UsageError for one that another option names, too."""
-    if record == STDOUT:
-        raise UsageError("`--record -`: a record is a file, not standard output", hint="name a file")
-    if record is not None and os.path.realpath(record) in {os.path.realpath(one) for one in others if one is not None}:
-        raise UsageError(f"`--record {record}` is also the file of PLAN or `--out`", hint="name another file")
+    demand_own_file("--record", record, *others)
 
     def keep(document: HistoryDocument) -> None:
         if record is not None:

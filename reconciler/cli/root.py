@@ -8,12 +8,15 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TextIO
 
 import typer
+from typer.main import get_command
 
 from reconciler.cli.commands import Commands
 from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption, WideOption
@@ -83,9 +86,15 @@ def run() -> NoReturn:
 def _call() -> object:
     """The exit code of the command line; errors of its use are shown here."""
     try:
-        return app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        return _command()(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.exceptions.TyperException as error:
         return _failures().report_usage(error)
+
+
+@cache
+def _command() -> Callable[..., object]:
+    """The whole command line; made once, however often a process runs it."""
+    return get_command(app)
 
 
 def _mend_streams() -> None:

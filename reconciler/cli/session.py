@@ -34,7 +34,7 @@ from reconciler.cli.options import (
 from reconciler.cli.progress import make_meter
 from reconciler.cli.terminal import TEXT, columns, document_failure, say, show_failure, tell
 from reconciler.findings.codes import Code
-from reconciler.findings.diagnostics import Place, Pointer
+from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.findings.differences import NONE
 from reconciler.findings.errors import FileError, ReconcilerError, StalePlanError, UsageError
 from reconciler.findings.exits import ExitCode
@@ -116,6 +116,7 @@ class Session:
         self.format = TEXT
         self.wide = False
         self.project: Project | None = None
+        self.resolve: Resolve = Display().place  # where there is no project
         self._projects: tuple[Project, ...] = ()
 
     def style(self, stream: TextIO) -> Style:
@@ -223,7 +224,7 @@ class Session:
 
     def place(self, where: Pointer | Place | None) -> Place | None:
         """The place of a finding; without a project only if it needs no lookup."""
-        return self.project.place(where) if self.project else Display().place(where)
+        return self.project.place(where) if self.project else self.resolve(where)
 
     def display(self, stream: TextIO) -> Display:
         """How a report is shown on a stream, with places that lead from the working directory."""
@@ -299,8 +300,8 @@ def command(
             session = _session(arguments, function.__name__)
             with logging_to_stderr(session.log_format, session.place):
                 try:
-                    for name in ("out", "record"):
-                        _demand_file_name(f"--{name}", arguments.get(name))
+                    for name in ("out", "record", "record_inputs"):
+                        _demand_file_name(f"--{name.replace('_', '-')}", arguments.get(name))
                     _demand_views(shows, session.format)
                     function(session, **arguments)
                 except ReconcilerError as error:

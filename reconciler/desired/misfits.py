@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.findings import Findings, Raw, value_at
 from reconciler.desired.proofs import OriginTable
+from reconciler.desired.renewal import ISSUERS, SINKS, RenewTable, SinkCommands
 from reconciler.desired.rules import Refused
 from reconciler.desired.shapes import (
     CertificateTable,
@@ -38,7 +39,7 @@ _EXPECTED = {
     "model_type": "a table",
     "float_type": "a number",
 }
-_DURATIONS = frozenset({"grace", "max_lifetime", "renew_before"})
+_DURATIONS = frozenset({"grace", "lifetime", "max_lifetime", "renew_before"})
 
 # Where a key belongs that is in the wrong table.
 _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
@@ -161,9 +162,9 @@ class _Misfits:
             case ("certificates", _):
                 return CertificateTable
             case ("certificates", _, "private_key"):
-                held = value_at(self.raw, keys)
-                names = held if isinstance(held, dict) else ()
-                return next((kind.shape for name, kind in self.kinds.items() if name in names), None)
+                return self._source(keys)
+            case ("issuers", *_) | ("certificates", _, "renew", *_):
+                return self._renewal_model(keys)
             case ("certificates", _, "verify"):
                 return OriginTable
             case ("workers", _):
@@ -175,6 +176,31 @@ class _Misfits:
                 return reference_shape(held if isinstance(held, dict) else {})
             case _:
                 return None
+
+    def _renewal_model(self, keys: Keys) -> type[BaseModel] | None:
+        """The same, of `[issuers]` and the tables of `renew`."""
+        held = value_at(self.raw, keys)
+        names = held if isinstance(held, dict) else {}
+        match keys:
+            case ("certificates", _, "renew"):
+                return RenewTable
+            case ("certificates", _, "renew", "sink"):
+                return next((one for name, one in SINKS.items() if name in names), None)
+            case ("certificates", _, "renew", "sink", "command"):
+                return SinkCommands
+            case ("issuers", _):
+                kind = names.get("kind")
+                return ISSUERS.get(kind) if isinstance(kind, str) else None
+            case ("issuers", _, "password"):
+                return self._source(keys)
+            case _:
+                return None
+
+    def _source(self, keys: Keys) -> type[BaseModel] | None:
+        """The model of the key source that the table at `keys` names."""
+        held = value_at(self.raw, keys)
+        names = held if isinstance(held, dict) else ()
+        return next((kind.shape for name, kind in self.kinds.items() if name in names), None)
 
     def _home(self, keys: Keys, model: type[BaseModel] | None) -> str | None:
         """A hint for a known key in the wrong table, or None."""

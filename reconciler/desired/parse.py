@@ -35,7 +35,9 @@ from reconciler.model import (
     StoreSettings,
     WorkerLabel,
 )
+from reconciler.model.key_places import RENEWED, KeyReference, KeySlots, sink_text
 from reconciler.model.keys import KeySourceKind
+from reconciler.model.renewal import DeclaredIssuer
 from reconciler.syntax.reading import ReadFault, UnreadableError
 from reconciler.syntax.toml_read import load
 from reconciler.version import __version__
@@ -128,6 +130,7 @@ def build_declaration(document: Document, path: str) -> Declaration:
             CertificateName(name): _certificate(CertificateName(name), table)
             for name, table in document.certificates.items()
         },
+        issuers={name: DeclaredIssuer(name, options) for name, options in document.issuers.items()},
         workers={WorkerLabel(label): _worker(WorkerLabel(label), table) for label, table in document.workers.items()},
     )
 
@@ -161,7 +164,7 @@ def _certificate(name: CertificateName, table: CertificateTable) -> DeclaredCert
     return DeclaredCertificate(
         name=name,
         path=table.certificate,
-        key=table.private_key,
+        key=_key(name, table),
         ca=table.ca,
         verify=table.verify,
         verify_before=table.verify_before,
@@ -169,7 +172,16 @@ def _certificate(name: CertificateName, table: CertificateTable) -> DeclaredCert
         renew_before=_renew_before(table.renew_before),
         grace=None if table.grace is None else parse_duration(table.grace),
         owner=table.owner,
+        renew=None if table.renew is None else table.renew.build(),
     )
+
+
+def _key(name: CertificateName, table: CertificateTable) -> KeyReference | None:
+    """Where its private key is: in a slot of its sink, if it renews itself."""
+    if table.renew is None:
+        return table.private_key
+    slots = KeySlots(name, table.renew.sink, otherwise=table.private_key)
+    return KeyReference(RENEWED, {RENEWED: sink_text(table.renew.sink)}, slots=slots)
 
 
 def _worker(label: WorkerLabel, table: WorkerTable) -> DeclaredWorker:

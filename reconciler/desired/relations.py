@@ -20,6 +20,7 @@ from reconciler.model import EnvironmentName, StoreKind
 _MOST_LISTED = 5
 _NOT_FOR_CA = (
     ("private_key", "a CA is uploaded without its private key"),
+    ("renew", "a CA is renewed by its owner"),
     ("verify", "a CA is not a client certificate"),
     ("verify_before", "a CA is not a client certificate"),
 )
@@ -33,6 +34,7 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_gates(raw, findings)
     _check_supersedes(raw, findings)
     _check_references(raw, findings)
+    _check_issuers(raw, findings)
     _check_environments(raw, findings)
 
 
@@ -158,6 +160,21 @@ def _check_references(raw: Raw, findings: Findings) -> None:
                     message = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
                     hint = "bind a client certificate: a Worker can't use a CA"
                     findings.add(Code.CA_BOUND, keys, message, hint=hint)
+
+
+def _check_issuers(raw: Raw, findings: Findings) -> None:
+    declared = raw.get("issuers", {})
+    if not isinstance(declared, dict):
+        return
+    suggestions = Suggestions()
+    for name, certificate in tables(raw, "certificates"):
+        renew = certificate.get("renew")
+        issuer = renew.get("issuer") if isinstance(renew, dict) else None
+        if isinstance(issuer, str) and issuer not in declared:
+            keys = ("certificates", name, "renew", "issuer")
+            message = f"{named(keys)} refers to {quoted_value(issuer)}, but no issuer with that name is declared"
+            hint = suggestions.did_you_mean(issuer, list(declared)) or "declare it in `[issuers.NAME]`"
+            findings.add(Code.UNKNOWN_ISSUER, keys, message, hint=hint)
 
 
 _REMOVED = "if the certificate was removed on purpose, delete this line"

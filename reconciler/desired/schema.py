@@ -41,9 +41,12 @@ def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
         *([_KEY_PATH] if any(kind.bare for kind in kinds) else []),
         *(_with_passphrase(_schema_of(kind.shape), kinds) for kind in kinds),
     ]
+    for table in properties["issuers"]["additionalProperties"]["anyOf"]:
+        if "password" in table["properties"]:
+            table["properties"]["password"]["anyOf"] = [_schema_of(kind.shape) for kind in kinds]
     # A CA has no private key: repeated here so that editors check it.
     certificate["if"] = {"properties": {"ca": {"const": True}}, "required": ["ca"]}
-    certificate["then"] = {"properties": {"private_key": False}}
+    certificate["then"] = {"properties": {"private_key": False, "renew": False}}
     return {"$schema": DRAFT, "title": TITLE, **schema}
 
 

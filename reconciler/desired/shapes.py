@@ -13,6 +13,7 @@ from reconciler.desired import freezes, rules
 from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
 from reconciler.desired.proofs import GatesValue, OriginValue
+from reconciler.desired.renewal import IssuerValue, RenewTable
 from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
 from reconciler.model import Deployer, StoreKind
 
@@ -35,6 +36,7 @@ Stack = Annotated[
     str, AfterValidator(rules.name_rule("stack name", 32)), Field(json_schema_extra={"pattern": rules.STACK_PATTERN})
 ]
 CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name", 48, of_key=True))]
+IssuerKey = Annotated[str, AfterValidator(rules.name_rule("issuer name", 48, of_key=True))]
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
@@ -264,6 +266,12 @@ class CertificateTable(Table):
     owner: Text | None = Field(
         default=None, description="Who is responsible for it; shown in reports.", examples=["team-payments"]
     )
+    renew: RenewTable | None = Field(
+        default=None,
+        description="How `mtlsctl renew` makes the next certificate. `private_key` is then only needed for a"
+        " certificate that was made in another way.",
+        examples=[{"issuer": "internal", "sink": {"sops": "secrets/mtls"}}],
+    )
 
 
 Bindings = dict[BindingKey, TargetValue]
@@ -354,6 +362,12 @@ class Document(Table):
         default_factory=dict,
         description="The certificates, by name: at most 48 of a-z, 0-9 and -.",
         examples=[{"billing": {"certificate": "certs/billing.pem", "private_key": {"env": "BILLING_KEY"}}}],
+        json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
+    )
+    issuers: dict[IssuerKey, IssuerValue] = Field(
+        default_factory=dict,
+        description="The issuers that `mtlsctl renew` asks for certificates, by a name that you choose.",
+        examples=[{"internal": {"kind": "command", "command": ["./sign.sh"]}}],
         json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
     )
     workers: dict[WorkerKey, WorkerTable] = Field(

@@ -161,6 +161,9 @@ class Code(StrEnum):
     UNKNOWN_CERTIFICATE = ("unknown-certificate", _E,
         "A binding refers to a certificate that is not declared.",
         "Declare the certificate, correct the name, or delete the binding if the certificate was removed on purpose.")
+    UNKNOWN_ISSUER = ("unknown-issuer", _E,
+        "The `renew` of a certificate names an issuer that is not declared.",
+        "Declare the issuer in `[issuers.NAME]`, or correct the name.")
     CA_BOUND = ("ca-bound", _E,
         "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
         "Bind a client certificate.")
@@ -707,6 +710,10 @@ class Code(StrEnum):
          " may not, as on a pull request from a fork."),
         "Give the job's token the permission that the message names, or run the job again.")
 
+    ISSUER = ("issuer", _E,
+        "An issuer refused a certificate request, could not be asked, or is not set up for this run.",
+        "Do what the message says; then run `mtlsctl renew` again, which goes on with the same key.")
+
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,
@@ -933,8 +940,11 @@ class Code(StrEnum):
         "The file is not a saved plan that this version can read.",
         "Name a file that `mtlsctl plan --out` wrote.")
     PLAN_FOR_LOOKING = ("plan-for-looking", _E,
-        "The saved plan was made with `--offline` or `--at`, so it can't be applied.",
-        "Make a plan without that option.")
+        "The saved plan was made with `--offline` or `--at`, or by `replay`, so it can't be applied.",
+        "Make a plan with `mtlsctl plan`, without these options.")
+    RECORDING_FILE = ("recording-file", _E,
+        "A recording can't be made, or the file is not one that this version can read.",
+        "Name a file that `mtlsctl plan --record-inputs` wrote, and replay it with the version that wrote it.")
     UNKNOWN_FINDING = ("unknown-finding", _EWI,
         "The saved plan has a finding that this version of mtlsctl does not know.",
         "Update mtlsctl, or make a new plan.")
@@ -954,7 +964,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[age,aws,calendar,emulator,html,socks,sops]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[age,aws,calendar,emulator,html,socks,sops,step]'` in a checkout of mtlsctl.")
     OUT_OF_MEMORY = ("out-of-memory", _E,
         "This machine has not enough memory for the run.",
         "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")

@@ -130,5 +130,17 @@ class KeySourceError(ReconcilerError):
         return self.code is Code.KEY_UNAVAILABLE
 
 
+class IssuerError(ReconcilerError):
+    """An issuer gave no certificate. `is_open`: it is unknown whether it issued one. Contains no secret."""
+
+    code = Code.ISSUER
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, code: Code | None = None, is_open: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.is_open = is_open
+
+
 class CertificateError(InputError):
     """A certificate or key file can't be used; one diagnostic for each problem."""

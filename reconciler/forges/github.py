@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from reconciler.forges.http import Address, ForgeHttp, parsed
-from reconciler.model.forges import Comment, ForgeError, Issue, Refusal
+from reconciler.findings.codes import Code
+from reconciler.model.forges import Comment, Issue
+from reconciler.model.web import Refusal, WebError
+from reconciler.web.http import Address, Http
 
 FORGE = "GitHub"
 API_URL = "https://api.github.com"
@@ -79,14 +81,14 @@ def open_github(base_url: str, repository: str, token: str, tell: Callable[[str]
         "x-github-api-version": VERSION,
     }
     root = base_url.removesuffix(_REST_OF_SERVER)  # of GitHub Enterprise Server: https://HOST/api
-    http = ForgeHttp(Address(FORGE, root, headers), tell)
+    http = Http(Address(FORGE, root, headers, Code.FORGE), tell)
     return GitHub(http, repository, rest=base_url.removeprefix(root))
 
 
 class GitHub:
     """One repository, as `Forge`. `rest`: the path of the REST API below the address that GraphQL is below, too."""
 
-    def __init__(self, http: ForgeHttp, repository: str, *, rest: str = "") -> None:
+    def __init__(self, http: Http, repository: str, *, rest: str = "") -> None:
         self._http, self._repository, self._rest = http, repository, rest
         self._login: str | None = None
 
@@ -125,7 +127,8 @@ class GitHub:
         # GitHub drops a label that the token may not set, without a word, and the issue would never be found again.
         if label not in (one.name for one in row.labels):
             self.edit_issue(row.number, title, body, is_open=False)
-            raise ForgeError(f"{FORGE} could not be written: the token may not set labels", refusal=Refusal.DENIED)
+            message = f"{FORGE} could not be written: the token may not set labels"
+            raise WebError(message, code=Code.FORGE, refusal=Refusal.DENIED)
         return _issue(row)
 
     def edit_issue(self, issue: int, title: str, body: str, *, is_open: bool) -> Issue:
@@ -146,7 +149,7 @@ class GitHub:
         if self._login is None:
             query = json.dumps({"query": "query { viewer { login } }"}).encode()
             answer = self._http.send("POST", "/graphql", query)
-            self._login = parsed(FORGE, _VIEWER, answer.body).data.viewer.login
+            self._login = self._http.parsed(_VIEWER, answer).data.viewer.login
         return self._login
 
     def _pages(
@@ -156,18 +159,18 @@ class GitHub:
         for page in range(1, most + 1):
             query = f"{self._rest}{path}per_page={_PER_PAGE}&page={{page}}"
             answer = self._http.get(query, repo=self._repository, page=page, **names)
-            yield from parsed(FORGE, rows, answer.body)
+            yield from self._http.parsed(rows, answer)
             if 'rel="next"' not in answer.headers.get("link", ""):
                 return
         if most == _MOST_PAGES:
-            raise ForgeError(f"{FORGE} could not be read: a list has more than {most} pages")
+            raise WebError(f"{FORGE} could not be read: a list has more than {most} pages", code=Code.FORGE)
 
     def _write(
         self, method: str, path: str, row: TypeAdapter[_Row], content: Mapping[str, object], **names: object
     ) -> _Row:
         body = json.dumps(content).encode()
         answer = self._http.send(method, f"{self._rest}{path}", body, repo=self._repository, **names)
-        return parsed(FORGE, row, answer.body)
+        return self._http.parsed(row, answer)
 
 
 def _comment(row: _Comment) -> Comment:

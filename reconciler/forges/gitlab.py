@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from reconciler.forges.http import Address, ForgeHttp, parsed
-from reconciler.model.forges import Comment, ForgeError, Issue
+from reconciler.findings.codes import Code
+from reconciler.model.forges import Comment, Issue
+from reconciler.model.web import WebError
+from reconciler.web.http import Address, Http
 
 FORGE = "GitLab"
 API_URL = "https://gitlab.com/api/v4"
@@ -57,13 +59,13 @@ _DIFFS = TypeAdapter(list[_Diff])
 
 def open_gitlab(base_url: str, project: int, token: str, tell: Callable[[str], None]) -> GitLab:
     """A project at a checked address. Calls nothing yet."""
-    return GitLab(ForgeHttp(Address(FORGE, base_url, {"private-token": token}), tell), project)
+    return GitLab(Http(Address(FORGE, base_url, {"private-token": token}, Code.FORGE), tell), project)
 
 
 class GitLab:
     """One project, as `Forge`."""
 
-    def __init__(self, http: ForgeHttp, project: int) -> None:
+    def __init__(self, http: Http, project: int) -> None:
         self._http, self._project = http, project
         self._own: int | None = None
 
@@ -116,7 +118,7 @@ class GitLab:
     def _own_id(self) -> int:
         """The user as which this token writes; a project's token has one of its own."""
         if self._own is None:
-            self._own = parsed(FORGE, _USER, self._http.get("/user").body).id
+            self._own = self._http.parsed(_USER, self._http.get("/user")).id
         return self._own
 
     def _pages(self, rows: TypeAdapter[list[_Row]], path: str, **names: object) -> Iterator[_Row]:
@@ -124,16 +126,16 @@ class GitLab:
         for page in range(1, _MOST_PAGES + 1):
             query = f"{path}per_page={_PER_PAGE}&page={{page}}"
             answer = self._http.get(query, project=self._project, page=page, **names)
-            yield from parsed(FORGE, rows, answer.body)
+            yield from self._http.parsed(rows, answer)
             if not answer.headers.get("x-next-page"):
                 return
-        raise ForgeError(f"{FORGE} could not be read: a list has more than {_MOST_PAGES} pages")
+        raise WebError(f"{FORGE} could not be read: a list has more than {_MOST_PAGES} pages", code=Code.FORGE)
 
     def _write(
         self, method: str, path: str, row: TypeAdapter[_Row], content: Mapping[str, object], **names: object
     ) -> _Row:
         answer = self._http.send(method, path, json.dumps(content).encode(), project=self._project, **names)
-        return parsed(FORGE, row, answer.body)
+        return self._http.parsed(row, answer)
 
 
 def _comment(row: _Note) -> Comment:

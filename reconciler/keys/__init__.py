@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.keys import age, aws, command, env, file, sops
+from reconciler.findings.errors import KeySourceError
+from reconciler.keys import age, aws, command, env, file, sops, vault
 from reconciler.keys.registration import Registration, SecretSource
+from reconciler.keys.sinks import open_sink
 from reconciler.model import KeyReference
+from reconciler.model.key_places import RENEWED, FileSink, sink_text
 from reconciler.model.keys import KeyContext, KeySourceKind
 from reconciler.model.ports import KeySource, PrivateKey
 
@@ -21,6 +24,7 @@ SOURCES: tuple[Registration, ...] = (
     file.PKCS12,
     command.SOURCE,
     sops.SOURCE,
+    vault.SOURCE,
     age.SOURCE,
     aws.SOURCE,
 )
@@ -32,11 +36,15 @@ KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)
 def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
     """Every source by its name, ready to open keys, and to decrypt them where mtls.toml has a passphrase."""
     plain = {source.kind.name: source.open(context) for source in SOURCES}
-    return {name: _Unlocking(source, plain) for name, source in plain.items()}
+    declared: dict[str, KeySource] = {name: _Unlocking(source, plain) for name, source in plain.items()}
+    return {**declared, RENEWED: _Renewed(declared, context)}
 
 
 def is_local(reference: KeyReference) -> bool:
     """Whether opening this key reads this machine alone, starts nothing and is fast, whatever mtls.toml has."""
+    if reference.slots is not None:
+        first = reference.slots.otherwise
+        return isinstance(reference.slots.sink, FileSink) and (first is None or is_local(first))
     kind = next(kind for kind in KINDS if kind.name == reference.source)
     return kind.is_local and reference.passphrase is None
 
@@ -73,3 +81,27 @@ class _Unlocking:
 
         passphrase = b"" if secret is None else self.others[secret.source].passphrase(secret)
         return replace(key, pem=unlock(key.pem, passphrase))
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """The keys of certificates that renew themselves; `declared` has the sources of those of before."""
+
+    declared: Mapping[str, KeySource]
+    context: KeyContext
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        """The key in the slot that the certificate file selects, else that of `private_key`; KeySourceError if none."""
+        slots = reference.slots
+        if slots is None:
+            raise ValueError(reference)
+        sink = open_sink(slots.sink, slots.certificate, self.context)
+        fitting = sorted(slot for slot in sink.slots() if slot.key == slots.key)
+        if fitting:
+            return PrivateKey(sink.read(fitting[-1]))
+        if slots.otherwise is not None:
+            return self.declared[slots.otherwise.source].open(slots.otherwise)
+        raise KeySourceError(
+            f"{sink_text(slots.sink)} has no key that belongs to the certificate file of {slots.certificate!r}",
+            hint=f"run `mtlsctl renew {slots.certificate}`, or say with `private_key` where its key is",
+        )

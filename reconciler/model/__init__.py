@@ -32,7 +32,6 @@ from reconciler.model.declared import (
     Deployer,
     Desired,
     Gate,
-    KeyReference,
     Origin,
     Policy,
     RenewBefore,
@@ -48,6 +47,7 @@ from reconciler.model.found import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.model.key_places import KeyReference
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.stores import StoreKind, StoreTraits
 from reconciler.model.words import (

@@ -10,6 +10,8 @@ from enum import StrEnum
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.freezes import Freeze
+from reconciler.model.key_places import KeyReference
+from reconciler.model.renewal import DeclaredIssuer, Renewal, StepIssuer
 from reconciler.model.stores import StoreKind
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -94,39 +96,6 @@ class Policy:
     always_protect: tuple[str, ...] = ()
 
 
-_IN_FILES = frozenset({"file", "pkcs12", "sops", "age"})
-"""The key sources whose value is the path of a file."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyReference:
-    """Where a private key is, not the key: the name of a key source and that source's own options.
-
-    `passphrase`: where the passphrase is with which the key is encrypted. A list of words, such as a command, is one
-    option, quoted as in a shell.
-    """
-
-    source: str
-    options: Mapping[str, str]
-    passphrase: KeyReference | None = None
-
-    @property
-    def file(self) -> str | None:
-        """The path of the file that the key is in, as written; None for a key from elsewhere."""
-        return self.options[self.source] if self.source in _IN_FILES else None
-
-    @property
-    def needs_command(self) -> bool:
-        """Whether a command of mtls.toml has to be started for the key or its passphrase."""
-        return self.source == "command" or (self.passphrase is not None and self.passphrase.needs_command)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables that contain the key or its passphrase."""
-        own = (self.options["env"],) if self.source == "env" else ()
-        return own if self.passphrase is None else (*own, *self.passphrase.variables)
-
-
 @dataclass(frozen=True, slots=True)
 class Origin:
     """An origin that enforces mutual TLS, where the handshake is proved. Paths are as written.
@@ -146,7 +115,7 @@ class Origin:
 class DeclaredCertificate:
     """One `[certificates.NAME]`. `path` is as written, relative to the folder of mtls.toml.
 
-    `verify_before` None: the policy's value.
+    `verify_before` None: the policy's value. `renew`: how it is renewed; its `key` has `slots` then.
     """
 
     name: CertificateName
@@ -159,6 +128,7 @@ class DeclaredCertificate:
     renew_before: RenewBefore | None = None
     grace: timedelta | None = None
     owner: str | None = None
+    renew: Renewal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +187,14 @@ class Declaration:
     policy: Policy = Policy()
     certificates: Mapping[CertificateName, DeclaredCertificate] = field(default_factory=dict)
     workers: Mapping[WorkerLabel, DeclaredWorker] = field(default_factory=dict)
+    issuers: Mapping[str, DeclaredIssuer] = field(default_factory=dict)
 
     @property
     def secret_variables(self) -> frozenset[str]:
         """The environment variables with private keys and passphrases, which no program is given."""
-        keys = (one.key for one in self.certificates.values() if one.key is not None)
-        return frozenset(name for key in keys for name in key.variables)
+        keys = [one.key for one in self.certificates.values() if one.key is not None]
+        passwords = [one.options.password for one in self.issuers.values() if isinstance(one.options, StepIssuer)]
+        return frozenset(name for key in (*keys, *passwords) for name in key.variables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,36 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
-
-from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError
-
-
-class Refusal(StrEnum):
-    """Why a forge did not do what it was asked.
-
-    `denied`: the token may not, as on the pull request of a fork. `missing`: what was named does not exist (any more).
-    `invalid`: such as a text that is too long. `unknown`: no answer, or an error of the server: a write may have been
-    made. `other`: anything else, such as a rate limit; nothing was written.
-    """
-
-    DENIED = "denied"
-    MISSING = "missing"
-    INVALID = "invalid"
-    UNKNOWN = "unknown"
-    OTHER = "other"
-
-
-class ForgeError(ReconcilerError):
-    """A forge could not be read or written. Contains nothing of the token."""
-
-    code = Code.FORGE
-
-    def __init__(self, message: str, *, refusal: Refusal = Refusal.OTHER, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +31,7 @@ class Issue:
 
 
 class Forge(Protocol):
-    """One repository on a forge, with one token. Every call but `close` may raise ForgeError."""
+    """One repository on a forge, with one token. Every call but `close` may raise WebError."""
 
     def close(self) -> None:
         """Close the connections."""

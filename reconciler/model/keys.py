@@ -85,8 +85,10 @@ def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str
 class Programs(Protocol):
     """The port that runs programs for their output."""
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         """What the program writes to its standard output, without its last line break; nothing else of it is shown.
+
+        `stdin`: what it can read from its standard input; None: nothing.
 
         KeySourceError if it can't be started, fails, takes too long, or writes more than `limit` bytes.
         """
@@ -102,6 +104,25 @@ def _no_file(path: str) -> bytes:
     raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING)
 
 
+class SecretServer(Protocol):
+    """The port to a server with secrets. It logs in once for a run, at the first call.
+
+    Every method may raise ReconcilerError, which never shows a value.
+    """
+
+    def read(self, mount: str, path: str) -> Mapping[str, object]:
+        """The fields of a secret, by name; an error if there is none."""
+
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        """The names directly below a path; none if there is nothing."""
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        """Write a new secret; an error if there is one already."""
+
+    def remove(self, mount: str, path: str) -> None:
+        """Delete a secret with all its versions; one that does not exist is no error."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
@@ -114,3 +135,4 @@ class KeyContext:
     programs: Programs
     allow_commands: bool = False
     read_own: ReadOwn = _no_file
+    vault: SecretServer = field(kw_only=True)

@@ -25,6 +25,12 @@ _SKEW = timedelta(minutes=5)
 
 def demand_appliable(saved: PlanFacts) -> None:
     """Raise ReconcilerError if a saved plan is only a preview."""
+    if saved.replayed:
+        raise ReconcilerError(
+            "the plan was made by `mtlsctl replay` from a recording, so it can't be applied",
+            hint="make a plan of what there is now: `mtlsctl plan --out plan.json`",
+            code=Code.PLAN_FOR_LOOKING,
+        )
     if saved.offline or saved.at:
         how = "--offline" if saved.offline else "--at"
         raise ReconcilerError(

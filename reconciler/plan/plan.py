@@ -87,6 +87,7 @@ class PlanFacts:
     `apply_with`: the arguments of `mtlsctl apply` for this plan; None if `apply` itself made it. `commit`: that of the
     checkout; None outside git. `owners`: of the certificates in `changes` and `waiting`, if mtls.toml names them.
     `weakened`: the guards that are weaker than at the revision of `--base`; None if they were not compared.
+    `replayed`: it was made from a recording.
     """
 
     stack: str
@@ -110,6 +111,7 @@ class PlanFacts:
     commit: str | None = None
     owners: Mapping[CertificateName, str] = field(default_factory=dict)
     weakened: tuple[Weakened, ...] | None = None
+    replayed: bool = False
 
     @property
     def only(self) -> tuple[str, ...]:

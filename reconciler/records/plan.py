@@ -139,7 +139,8 @@ class PlanDocument(JsonPart):
     `certificates`: the public facts of each declared certificate whose file could be read; of those alone that the plan
     is limited to. `owners`: the owner of each certificate in `changes` and `waiting`, if mtls.toml names one.
     `keys`: the private keys that `apply` will need; none was opened. `next_command`: what to run next.
-    `weakened`: absent if the guards were not compared with another revision.
+    `weakened`: absent if the guards were not compared with another revision. `replayed`: it was made from a recording,
+    and can't be applied.
     """
 
     format: Literal["mtlsctl.plan/1"] = "mtlsctl.plan/1"
@@ -151,6 +152,7 @@ class PlanDocument(JsonPart):
     content_hash: str = ""
     offline: bool = False
     at: bool = False
+    replayed: bool | None = None
     partial: tuple[str, ...] | None = None
     weakened: Annotated[tuple[WeakenedPart, ...], FIRST_MISTAKE] | None = None
     changes: Annotated[tuple[ChangePart, ...], FIRST_MISTAKE]
@@ -181,6 +183,7 @@ def plan_document(plan: Plan | SavedPlan, resolve: Resolve) -> PlanDocument:
         digest=plan.digest,
         offline=plan.offline,
         at=plan.at,
+        replayed=plan.replayed or None,
         partial=plan.partial or None,
         weakened=None if plan.weakened is None else tuple(map(_weakened_part, plan.weakened)),
         changes=tuple(change_part(change) for change in plan.changes),

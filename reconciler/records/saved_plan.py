@@ -115,6 +115,7 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
         commit=document.commit,
         offline=document.offline,
         at=document.at,
+        replayed=bool(document.replayed),
         partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
         weakened=(

@@ -27,6 +27,7 @@ from reconciler.model import (
 from reconciler.plan.assessment import Assessment, BindingRow, ByIdRow, CertificateRow, Waits
 from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.dates import declared_due
+from reconciler.plan.freeze import Frozen, frozen
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
 from reconciler.plan.renewals import Due
@@ -108,6 +109,7 @@ class Status:
     stack, as far as that was read. `live`: what live Workers use; None if not read. `not_checked`: what was not read.
     `about`: what it is limited to; () is everything. `asked`: certificates were asked for by name, so everything about
     them is shown. `hidden`: how many rows a filter left out.
+    `freeze`: the one in which nothing is changed now.
     """
 
     stack: str
@@ -128,6 +130,7 @@ class Status:
     about: tuple[str, ...] = ()
     asked: bool = False
     hidden: int = 0
+    freeze: Frozen | None = None
 
     @property
     def outage(self) -> Outage | None:
@@ -172,6 +175,7 @@ def make_status(plan: Plan) -> Status:
         uses=find_uses(plan.assessment),
         live=plan.live,
         not_checked=of_live(plan.not_checked),
+        freeze=frozen(plan.assessment.desired.declaration.policy.freezes, plan.made),
     )
 
 

@@ -31,7 +31,7 @@ from reconciler.plan.live import targets_of
 from reconciler.plan.users import entries_of
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
-from reconciler.x509.certificates import Bundle, quiet, remember
+from reconciler.x509.certificates import Bundle, key_digest, quiet, remember
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
 
 
@@ -103,7 +103,18 @@ def _load_certificates(
                 # A missing file has no line, so the finding points to mtls.toml.
                 where = named if isinstance(found, FileError) else problem.where
                 problems.append(replace(problem, certificate=name, where=where))
-    return Desired(declaration, bundles), tuple(problems)
+    return Desired(_with_slots(declaration, bundles), bundles), tuple(problems)
+
+
+def _with_slots(declaration: Declaration, bundles: Mapping[CertificateName, Bundle]) -> Declaration:
+    """The same, where the key of a certificate that renews itself is the one that belongs to its file."""
+    chosen = dict(declaration.certificates)
+    for name, bundle in bundles.items():
+        declared = chosen[name]
+        if declared.key is not None and declared.key.slots is not None:
+            slots = replace(declared.key.slots, key=key_digest(bundle.leaf))
+            chosen[name] = replace(declared, key=replace(declared.key, slots=slots))
+    return replace(declaration, certificates=chosen)
 
 
 def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:

@@ -10,16 +10,15 @@ from fnmatch import fnmatchcase
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
 from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, Listing, Reason, Retire
-from reconciler.model.calls import Calls, expect_calls
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
 from reconciler.model.ports import StoreReader
 from reconciler.plan.approval import approve, demand_appliable, demand_recent
-from reconciler.plan.assess import judge
 from reconciler.plan.assessment import Assessment, PlanOptions
 from reconciler.plan.guards import hold
-from reconciler.plan.live import NOBODY, DeployChoice, count_versions
-from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, make_plan, match_names
+from reconciler.plan.inputs import CallsMade, PlanInputs, draw, judge_first
+from reconciler.plan.live import NOBODY, DeployChoice
+from reconciler.plan.plan import LONGEST_PATTERN, Plan, SavedPlan, Selection, match_names
 from reconciler.plan.policy import PATIENCE
 from reconciler.runs.base import NOT_ASKED, compare_with
 from reconciler.runs.ledger import account_of
@@ -37,11 +36,12 @@ MAX_AGE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with the request that it was made for. `unmatched`: the patterns of `only` that match nothing here, in a
-    run in which they may be of another stack."""
+    """A plan with the request that it was made for, and all that it was made from. `unmatched`: the patterns of `only`
+    that match nothing here, in a run in which they may be of another stack."""
 
     plan: Plan
     request: PlanRequest
+    inputs: PlanInputs
     unmatched: tuple[str, ...] = ()
 
     @property
@@ -102,13 +102,12 @@ def plan(project: Project, request: PlanRequest, listing: Listing | None = None)
 
     `listing`: a recent list, so that the store is not listed again.
     """
-    return _guarded(project, _find(project, request, listing))
+    return _guarded(_find(project, request, listing))
 
 
-def _guarded(project: Project, planned: Planned) -> Planned:
+def _guarded(planned: Planned) -> Planned:
     """The same, but what must not be done now waits."""
-    refuses = planned.request.acts and not read_operator(project.environ).scheduled
-    return replace(planned, plan=hold(planned.plan, refuses=refuses))
+    return replace(planned, plan=hold(planned.plan, refuses=planned.inputs.refuses))
 
 
 def _find(project: Project, request: PlanRequest, listing: Listing | None = None) -> Planned:
@@ -148,25 +147,32 @@ def _find(project: Project, request: PlanRequest, listing: Listing | None = None
         allow_empty=request.allow_empty or request.retire is not None,  # who names one does not mean all
         freeze_reason=request.freeze_reason,
     )
-    assessment = judge(desired, actual, now, ask, checkout.findings)
+    inputs = PlanInputs(
+        desired=desired,
+        actual=actual,
+        now=now,
+        ask=ask,
+        findings=checkout.findings,
+        selection=Selection(request.only, request.retire),
+        allow_deletes=request.allow_deletes,
+        allow_unbinds=request.allow_unbinds,
+        at=request.at is not None,
+        show_live=further.live,
+        refuses=request.acts and not operator.scheduled,
+        weakened=compared.weakened,
+        compared=compared.findings,
+    )
+    assessment = judge_first(inputs)
     others = _not_uploaded(others, assessment)
     if others and project.ledger is None:
         removed = (row.owner for row in assessment.entries if row.reason is Reason.ORPHANED and row.owner is not None)
         raise _no_match(others[0], {*desired.declaration.certificates, *removed})
     assessment = look_further(assessment, further)
-    made = make_plan(
-        assessment,
-        Selection(request.only, request.retire),
-        allow_deletes=request.allow_deletes,
-        allow_unbinds=request.allow_unbinds,
-        at=request.at is not None,
-        show_live=further.live,
-    )
+    calls = None
     if reader is not None and before is not None:
-        made = replace(made, calls=_count_calls(made, before - begun, (reader.calls or 0) - begun))
-    findings = (*compared.findings, *made.diagnostics)
-    made = replace(made, commit=head_commit(project.folder), weakened=compared.weakened, diagnostics=findings)
-    return Planned(made, request, tuple(others))
+        calls = CallsMade(before - begun, (reader.calls or 0) - begun)
+    inputs = replace(inputs, actual=assessment.actual, calls=calls, commit=head_commit(project.folder))
+    return Planned(draw(inputs, assessment), request, inputs, tuple(others))
 
 
 def _listing(project: Project, declaration: Declaration, reader: StoreReader | None) -> Listing | None:
@@ -176,13 +182,6 @@ def _listing(project: Project, declaration: Declaration, reader: StoreReader | N
         return None
     account, began = account_of(declaration.store, project.folder), project.clock.now()
     return ledger.listing(account) or ledger.keep(account, reader.list_entries(), began)
-
-
-def _count_calls(made: Plan, before: int, calls: int) -> Calls:
-    actual = made.assessment.actual
-    entries = len(actual.listing.entries) if actual.listing else 0
-    again = calls - before - (count_versions(actual.live) if actual.live else 0)
-    return expect_calls(made.changes, made=calls, again=again, entries=entries)
 
 
 def plan_approved(
@@ -218,7 +217,7 @@ def plan_approved(
     except UsageError as error:
         message = f"the saved plan selects certificates that are no longer declared: {error.message}"
         raise StalePlanError(message, hint="make a new plan and have it approved") from error
-    return _guarded(project, replace(planned, plan=approve(planned.plan, saved)))
+    return _guarded(replace(planned, plan=approve(planned.plan, saved)))
 
 
 def _demand_former(declaration: Declaration, request: PlanRequest) -> None:

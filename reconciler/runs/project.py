@@ -33,6 +33,7 @@ from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
+from reconciler.web.vault import Vault
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 _MOST_OF_OWN = 100_000
@@ -121,6 +122,10 @@ class Project:
     ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
+    _vault: Vault = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._vault = Vault(self.environ)  # of the whole run, which logs in once
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
@@ -152,7 +157,8 @@ class Project:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        return keys.open_sources(KeyContext(self.files, self.environ, programs, self.allow_commands, self._read_own))
+        context = KeyContext(self.files, self.environ, programs, self.allow_commands, self._read_own, vault=self._vault)
+        return keys.open_sources(context)
 
     def _read_own(self, path: str) -> bytes:
         return read_named(self.folder / path, limit=_MOST_OF_OWN)
@@ -272,11 +278,13 @@ class _Programs:
     environ: Mapping[str, str] = field(repr=False)
     withheld: frozenset[str]
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         from reconciler.runtime.programs import output
 
         hide_from_other_programs()
-        return output(command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit)
+        return output(
+            command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit, stdin=stdin
+        )
 
     def has(self, program: str) -> bool:
         return shutil.which(program, path=self.environ.get("PATH", os.defpath)) is not None

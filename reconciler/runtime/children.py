@@ -108,13 +108,17 @@ def running(
     on_err: OnLine,
     cwd: Path | None = None,
     passed: Sequence[int] = (),
+    stdin: bytes | None = None,
 ) -> Iterator[Child]:
     """The program, running for the duration of the `with`; its whole process group ends with it.
 
-    `environ` is its entire environment, `passed` are descriptors that it inherits. No shell; no stdin.
+    `environ` is its entire environment, `passed` are descriptors that it inherits, `stdin` is what it can read; None:
+    nothing. No shell.
     """
     _log.info(ProgramStarted(tuple(command), str(cwd or Path.cwd())))
-    keeper = [sys.executable, "-I", "-S", str(_KEEPER), ",".join(map(str, passed)), "--"]
+    source = None if stdin is None else _pipe_of(stdin)
+    given = "" if source is None else str(source)
+    keeper = [sys.executable, "-I", "-S", str(_KEEPER), ",".join(map(str, passed)), given, "--"]
     process = subprocess.Popen(  # noqa: S603 - by argv, no shell
         [*keeper, *command],
         stdin=subprocess.PIPE,
@@ -122,15 +126,29 @@ def running(
         stderr=subprocess.PIPE,
         cwd=cwd,
         env=dict(environ),
-        pass_fds=passed,
+        pass_fds=passed if source is None else (*passed, source),
         start_new_session=True,  # Ctrl-C goes to this process only, which then decides about the child
     )
+    if source is not None:
+        os.close(source)
     child = Child(process, on_out, on_err)
     try:
         yield child
     finally:
         with undisturbed():
             child.stop()
+
+
+def _pipe_of(data: bytes) -> int:
+    """The descriptor from which the data can be read. A thread writes it, for a pipe takes less than a long chain."""
+    source, target = os.pipe()
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(target, "wb") as pipe:
+            pipe.write(data)
+
+    threading.Thread(target=feed, daemon=True).start()
+    return source
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
-"""Ends a child when its parent ends: `python keeper.py FD,FD -- PROGRAM ARGUMENTS...`
+"""Ends a child when its parent ends: `python keeper.py FD,FD INPUT -- PROGRAM ARGUMENTS...`
 
 A separate script that uses only the standard library. Its stdin is a pipe that its parent keeps open. When the pipe
-closes, on purpose or because the parent was killed, the whole process group gets SIGTERM, then SIGKILL.
+closes, on purpose or because the parent was killed, the whole process group gets SIGTERM, then SIGKILL. INPUT is the
+descriptor of what the program reads, empty for nothing.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ _PATIENCE_S = 3.0
 
 def main(arguments: list[str]) -> int:
     """The exit code of the program; 128 plus the signal's number if a signal ended it."""
-    passed, _, *command = arguments
+    passed, given, _, *command = arguments
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _survive)
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - what it is for
+        source = int(given) if given else subprocess.DEVNULL
+        child = subprocess.Popen(command, stdin=source, close_fds=False)  # noqa: S603 - what it is for
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return 127
-    for descriptor in filter(None, passed.split(",")):
+    for descriptor in filter(None, (*passed.split(","), given)):
         os.close(int(descriptor))  # so that the reader at its other end notices when the child has ended
     threading.Thread(target=_end_with_parent, args=(child,), daemon=True).start()
     code = child.wait()

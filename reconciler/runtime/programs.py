@@ -25,8 +25,10 @@ def output(
     withheld: frozenset[str],
     limit: int,
     longest_s: float = LONGEST_S,
+    stdin: bytes | None = None,
 ) -> bytes:
     """What the program writes to its standard output, without its last line break. It runs in `folder`.
+    `stdin`: what it can read; None: nothing.
 
     It gets this environment, which password managers need, but no credential of Cloudflare, no variable in `withheld`
     and none with a private key. KeySourceError if it can't be started, fails, takes longer than `longest_s`, or writes
@@ -47,7 +49,7 @@ def output(
         for child in started:
             child.ask_to_end()
 
-    with running(command, environ=variables, on_out=hear, on_err=lambda _: None, cwd=folder) as child:
+    with running(command, environ=variables, on_out=hear, on_err=lambda _: None, cwd=folder, stdin=stdin) as child:
         started.append(child)  # its first lines may have come before this
         try:
             code = child.wait(longest_s)

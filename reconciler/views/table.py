@@ -33,6 +33,7 @@ VIEWS: dict[tuple[str, str], str] = {
     ("reconciler.plan.plan:SavedPlan", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
     ("reconciler.plan.plan:SavedPlan", "junit"): f"{_GITLAB}.junit:show_junit",
     ("reconciler.plan.plan:SavedPlan", "terraform"): f"{_GITLAB}.terraform:show_counts",
+    ("reconciler.plan.inputs:Recording", "json"): f"{_JSON}.records:show_recording",
     (f"{_REPORTS}.left:Applied", "text"): f"{_TEXT}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "json"): f"{_JSON}.outcome:show_applied",
     (f"{_REPORTS}.left:Applied", "markdown"): f"{_MARKDOWN}.outcome:show_applied_page",

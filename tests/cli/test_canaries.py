@@ -51,6 +51,8 @@ EVERYTHING = (
     ["plan"],
     ["plan", "--format", "json", "--out", "plan.json"],
     ["show", "plan.json"],
+    ["plan", "--record-inputs", "recording.json"],
+    ["replay", "recording.json", "--format", "json"],
     ["explain", "billing"],
     ["apply", "--yes", "--format", "json", "--out", "outcome.json", "--record", "record.json"],
     ["plan", "--offline"],
@@ -167,10 +169,13 @@ def test_a_key_in_the_wrong_place_is_never_quoted(project: Project, mistake: str
     results = [
         project.run(*command, "--format", form, *log)
         for command, (form, log) in itertools.product(
-            (["validate"], ["plan"], ["apply", "--yes"]), zip(("text", "json"), LOGS, strict=True)
+            (["validate"], ["plan", "--record-inputs", "recording.json"], ["apply", "--yes"]),
+            zip(("text", "json"), LOGS, strict=True),
         )
     ]
     assert all(result.code in (1, 5) for result in results)
+    if (project.folder / "recording.json").exists():
+        results.append(project.run("replay", "recording.json", "--format", "json"))
     search(project, results, (1,), tuple(files))
 
 
@@ -192,9 +197,16 @@ def test_a_secret_of_the_tree_that_is_declared_as_something_else_is_never_quoted
         project.write(declared, SECRETS[name])
         old = '"certs/billing.pem"' if text == "certificate" else '"wrangler.toml"'
         project.write("mtls.toml", MTLS.replace(old, f'"{declared}"'))
-        for command in (["plan", "--verbose"], ["validate", "--format", "json"], ["apply", "--yes"], ["doctor"]):
+        for command in (
+            ["plan", "--verbose", "--record-inputs", "recording.json"],
+            ["validate", "--format", "json"],
+            ["apply", "--yes"],
+            ["doctor"],
+        ):
             result = project.run(*command)
             assert CANARY not in result.out + result.err, (declared, command)
+        recording = project.folder / "recording.json"
+        assert not recording.exists() or CANARY not in recording.read_text()
 
 
 @pytest.mark.parametrize("text", [KEY[:120], KEY.replace("E", "F"), KEY + KEY, KEY.replace("PRIVATE", "PUBLIC")])

@@ -59,6 +59,7 @@ def test_a_run_without_it_logs_nothing(project: Project) -> None:
     assert project.run("apply", "--yes").err == ""
 
 
+@pytest.mark.xdist_group("source")
 def test_every_line_of_the_package_is_logged_as_an_info() -> None:
     """Only so does nothing reach the stderr of a run that did not ask for it."""
     for path in ROOT.rglob("*.py"):

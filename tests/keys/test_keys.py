@@ -372,24 +372,40 @@ class FakeKeyFiles:
 class NoPrograms:
     """A port that starts nothing."""
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
     def has(self, program: str) -> bool:
         return False
 
 
+class NoVault:
+    """A port that reads nothing."""
+
+    def read(self, mount: str, path: str) -> Mapping[str, object]:
+        raise AssertionError(f"{path} was read in {mount}")
+
+    def names(self, mount: str, path: str) -> Sequence[str]:
+        raise AssertionError(f"{path} was listed in {mount}")
+
+    def create(self, mount: str, path: str, fields: Mapping[str, str]) -> None:
+        raise AssertionError(f"{path} was written in {mount} with {len(fields)} fields")
+
+    def remove(self, mount: str, path: str) -> None:
+        raise AssertionError(f"{path} was removed in {mount}")
+
+
 def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
 ) -> PrivateKey:
     """The key that a source returns for `{ source = value }`."""
-    context = KeyContext(files or FakeKeyFiles(), environment or {}, NoPrograms())
+    context = KeyContext(files or FakeKeyFiles(), environment or {}, NoPrograms(), vault=NoVault())
     return open_sources(context)[source].open(KeyReference(source, {source: value}))
 
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "age", "aws"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault", "age", "aws"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:
@@ -548,7 +564,7 @@ def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
 def test_no_value_with_a_key_shows_it() -> None:
     """The repr of keys, key files and the context with its environment contains no secret."""
     secret = KEY.decode()
-    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms())
+    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms(), vault=NoVault())
     values = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
     shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []

@@ -40,7 +40,7 @@ class Asked:
             raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING)
         return KeyFile(b"x" * min(limit, 10))
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         assert limit > 0
         self.commands.append([*command])
         return self.output_

@@ -41,7 +41,7 @@ class Folder:
             raise FileError("it does not exist", code=Code.FILE_MISSING)
         return Path(path).read_bytes()
 
-    def output(self, command: Sequence[str], *, limit: int) -> bytes:
+    def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         raise AssertionError(f"{command} was started for at most {limit} bytes")
 
     def has(self, program: str) -> bool:

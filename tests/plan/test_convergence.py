@@ -194,7 +194,7 @@ class _Gated:
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
         self.gate.pass_through(lambda: self.universe.files.replace(path, old=old, new=new))
 
-    def read(self, path: str, *, limit: int) -> bytes:
+    def read(self, path: str, *, limit: int, stdin: bytes | None = None) -> bytes:
         return self.universe.files.read(path, limit=limit)
 
     def identity(self, path: str) -> str:

@@ -24,6 +24,8 @@ from tests.support.pages import NOT_RUN, blocks, not_printed, run_page
 from tests.support.paths import REPOSITORY
 from tests.support.runtime_programs import install_wrangler, node_path
 from tests.support.tools import find_age, find_tool
+from tests.support.vault import TOKEN as VAULT_TOKEN
+from tests.support.vault import Vault
 from tests.support.worlds import issued
 from tests.support.wrangler_readers import MODULES
 
@@ -176,9 +178,12 @@ STARTS: dict[str, Callable[[Reader], None]] = {
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    state = new_state(SystemClock())
-    with running(state) as url:
-        yield Reader(tmp_path, url, state)
+    state, vault = new_state(SystemClock()), Vault()
+    vault.put("mtls/billing", private_key=issued(3).key_pem.decode())
+    with running(state) as url, vault.running() as address:
+        reader = Reader(tmp_path, url, state)
+        reader.environ |= {"VAULT_ADDR": address, "VAULT_TOKEN": VAULT_TOKEN}
+        yield reader
 
 
 def read(page: Path, reader: Reader) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.words import TO_DO, WORDS, found_in, problems, read_literals, read_page, to_do, words_in_use, written
 
+pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
+
 MODULE = '''
 """The module is beside."""
 import re
-
-pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
 
 PATTERN = re.compile("it goes beside")
 QUERY = "SELECT foreign FROM doubt"

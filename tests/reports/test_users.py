@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,11 +16,13 @@ from reconciler.model import (
     Live,
     LiveVersion,
     LiveWorker,
+    Policy,
     StoreKind,
     Sweep,
     User,
     UserKind,
 )
+from reconciler.model.freezes import Freeze, Once
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, State
@@ -210,13 +214,18 @@ STALE = LiveWorker("shop", (LiveVersion("v1", {"BILLING": OLD.id}, 100.0),))
 
 
 def in_account(
-    live: Live | None, *, ca: bool = False, is_new_stored: bool = True, older: tuple[Entry, ...] = ()
+    live: Live | None,
+    *,
+    ca: bool = False,
+    is_new_stored: bool = True,
+    older: tuple[Entry, ...] = (),
+    policy: Policy | None = None,
 ) -> Plan:
     """BILLING is rotated, with its old certificates still in their grace; what is live as told."""
     more = {"ca": True, "key": None} if ca else {}
     declared = certificate("billing", **more)
     workers = [] if ca else [WORKER]
-    wanted = desired({"billing": 1}, workers, declared=[declared], store=StoreKind.CLOUDFLARE)
+    wanted = desired({"billing": 1}, workers, declared=[declared], policy=policy, store=StoreKind.CLOUDFLARE)
     new = replace(NEW, uploaded_on=NOW - DAY, ca=ca)
     entries = [new, replace(OLD, ca=ca)] if is_new_stored else [replace(OLD, ca=ca)]
     there = actual([*entries, *older], {"checkout": wrangler()}, sweep=None, live=live)
@@ -264,6 +273,13 @@ def test_status_shows_live_workers_that_differ_and_what_to_run() -> None:
     text = status_text(in_account(replace(LIVE, workers={"shop": STALE})))
     assert "\nLive Workers\n  ! BILLING of checkout (top level): needs a deploy\n" in text
     assert "\n1 Worker to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.\n" in text
+
+
+def test_status_names_no_command_that_a_freeze_refuses() -> None:
+    """It says until when."""
+    policy = Policy(freezes=(Freeze(Once(datetime(2026, 1, 1), datetime(2027, 1, 3)), ZoneInfo("UTC"), "audit"),))  # noqa: DTZ001 - local, in its zone
+    text = status_text(in_account(replace(LIVE, workers={"shop": STALE}), policy=policy))
+    assert "\n1 Worker to deploy: a freeze holds it until 2027-01-03 00:00 UTC (audit).\n" in text
     assert "Live Workers" not in status_text(in_account(LIVE))
 
 

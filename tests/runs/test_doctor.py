@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -31,7 +32,14 @@ from tests.support.worlds import issued
 
 TOKEN = "canary-7f3a9c2e5b1d8f4a6c0e9b7d"
 CLOUDFLARE = MTLS.replace('stack = "payments"', 'stack = "payments"\n[store]\nkind = "cloudflare"')
+version = cache(metadata.version)
 KEY_FILE = MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"')
+
+
+@pytest.fixture(autouse=True)
+def versions_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the packages, whose files take longer to read than the rest of a run."""
+    monkeypatch.setattr(metadata, "version", version)
 
 
 @pytest.fixture

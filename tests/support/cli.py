@@ -10,9 +10,12 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import httpx
 
 from reconciler.cli import main
 from tests.support.worlds import issued
@@ -97,6 +100,7 @@ def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Result:
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(sys, "argv", ["mtlsctl", *arguments]),
         mock.patch.object(sys, "stdin", io.StringIO()),
+        mock.patch.object(httpx, "create_ssl_context", _tls_settings),
         contextlib.chdir(folder),
         _signals_kept(),
     ):
@@ -105,6 +109,10 @@ def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Result:
         except SystemExit as ended:
             code = ended.code
     return Result(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+_tls_settings = cache(httpx.create_ssl_context)
+"""The certificates of all CAs are read once, not in each run that connects."""
 
 
 @contextlib.contextmanager

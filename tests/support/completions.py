@@ -23,6 +23,7 @@ NAMES = {
     ("output", "name"): "certificate",
     ("retire", "name"): "certificate",
     ("explain", "name"): "name",
+    ("replay", "explain"): "other",
     ("dev", "worker"): "worker",
     ("guard", "names"): "worker",
     ("guard", "environment"): "environment",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -81,13 +82,15 @@ class FakeForge:
         return 404, {}, {"message": "Not Found"}
 
     @contextmanager
-    def running(self) -> Iterator[str]:
+    def running(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         """Its address, as long as it answers."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"http{'s' if tls is not None else ''}://127.0.0.1:{server.server_port}"
         try:
             yield self.url
         finally:
@@ -109,8 +112,9 @@ def _handler(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
             request = Request(self.command, parts.path, query, headers, json.loads(data) if data else None)
             status, extra, body = forge.answer(request)
             content = b"" if body is None else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **extra}.items():
+            self.send_response_only(status)
+            fixed = {"content-type": "application/json", "date": self.date_time_string()}
+            for name, value in {**fixed, **extra}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

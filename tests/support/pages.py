@@ -26,6 +26,7 @@ NOT_RUN = {
     "needs a real origin",
     "needs a CA",
     "needs an account of AWS",
+    "needs Vault",
 }
 """The only reasons for which a block of commands is left out."""
 

@@ -137,6 +137,7 @@ def _keys(path: str = "") -> Iterator[str]:
         tables = [
             inner
             for table in tables
+            if part == "*" or part in table["properties"]
             for inner in _tables(table["additionalProperties"] if part == "*" else table["properties"][part])
         ]
     required = [set(table.get("required", ())) for table in tables]

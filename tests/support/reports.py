@@ -34,6 +34,7 @@ from reconciler.model import (
     FoundBinding,
     Gate,
     KeyReference,
+    Listing,
     LiveVersion,
     LiveWorker,
     Origin,
@@ -57,6 +58,7 @@ from reconciler.model.ownership import Mark
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import BindingRow, ByIdRow, UpToDate
 from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
+from reconciler.plan.inputs import PlanInputs, Recording
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.outcome import Outcome, Step, StepStatus
@@ -660,6 +662,18 @@ ADOPTION = Adoption(
     to_commit=("mtls.toml", "certs/billing.pem"),
 )
 
+RECORDING = Recording(
+    PlanInputs(
+        desired=DECLARED.desired,
+        actual=Actual({}, Listing((CURRENT,)), asked={OLD: None}),
+        now=NOW,
+        findings=FINDINGS,
+        commit="0123abc",
+    ),
+    places={Pointer("mtls.toml", ("certificates", "billing")): Place("mtls.toml", 3, 1)},
+    version="0.1.0",
+)
+
 # --- the log of a run -----------------------------------------------------------------------------------------------
 
 LOG_LINE = LogLine(
@@ -697,6 +711,7 @@ REPORTS: tuple[object, ...] = (
         Condition.GRACE,
         LOG_LINE,
         STACKS,
+        RECORDING,
     ),
 )
 

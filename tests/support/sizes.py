@@ -15,6 +15,7 @@ SLOW = (
     # random stories and schedules of faults, and processes that are really killed
     "simulation/",
     "stories/",
+    "plan/test_agreement.py::test_all_reports_agree_over_worlds_with_errors_in_them",
     "plan/test_convergence.py",
     "plan/test_live_property.py",
     "stores/test_store_processes.py",
@@ -43,11 +44,35 @@ SLOW = (
     "syntax/test_jsonc_spans.py::test_a_hostile_file_causes_no_backtracking",
     "syntax/test_toml_spans.py::test_a_hostile_text_causes_no_backtracking",
     "views/test_hostile_names.py",
+    "cli/test_canaries.py::test_keys_in_the_environment_reach_no_output_and_no_file[json]",
+    *(f"cli/test_pasted_lines.py::test_no_name_becomes_a_line_to_paste[{at}" for at in ("bound", "ID", "JSONC")),
+    "runs/test_several.py::test_names_of_folders_do_nothing",
+    *(
+        f"views/{test}[{report}-"
+        for test in (
+            "test_html.py::test_no_name_acts_in_a_page",
+            "test_stacks.py::test_no_name_of_a_file_or_a_stack_acts",
+        )
+        for report in ("SavedPlan", "Plan1", "Applied", "Drift", "Forecast", "RunFailure")
+    ),
+    # many stacks, certificates or values
+    *(
+        f"runs/test_several.py::test_the_list_of_an_account_is_read_once_for_all_of_its_stacks[{command}]"
+        for command in ("status", "drift", "forecast")
+    ),
+    "runs/test_configs.py::test_the_values_of_all_wrangler_files_are_counted",
+    "views/test_github.py::test_a_comment_fits_whatever_the_number_of_stacks[2000]",
+    "views/test_html.py::test_a_thousand_certificates_are_a_page[1000]",
+    "views/test_html.py::test_long_details_say_how_much_they_leave_out",
+    "views/test_stacks.py::test_a_page_of_many_stacks_fits_a_comment",
     # whole runs against an account
     "runs/test_leaked_key.py",
     "emulator/test_faults.py::test_a_seed_does_the_same_each_time_and_comes_to_an_end",
     "emulator/test_recording.py",
     "project/test_components.py",
+    "project/test_workflows.py::test_a_pipeline_is_what_its_schema_says[github-workflows",
+    "project/test_workflows.py::test_a_pipeline_is_what_its_schema_says[gitlab",
+    "project/test_workflows.py::test_what_is_installed_for_a_pipeline_imports_nothing_of_the_checkout",
     "project/test_pipelines.py",
     "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
     "runs/test_check_live.py",
@@ -97,6 +122,7 @@ SLOW = (
     "runs/test_verify.py::test_a_worker_that_wrangler_can_not_make_leaves_it_open",
     "runtime/test_children.py",
     "views/test_prometheus.py::test_promtool_agrees_with_the_rules_and_their_tests",
+    "issuers/test_step_ca.py",
     "project/test_bench.py",
     "project/test_examples.py",
     "project/test_package.py",
@@ -105,9 +131,12 @@ SLOW = (
 """Folders, files and single tests, in tests/: what takes long."""
 
 
+_SLOW_IDS = tuple(f"tests/{place}" for place in SLOW)
+
+
 def is_slow(node_id: str) -> bool:
     """Whether a test is left out of `make check`, by its pytest node id."""
-    return node_id.startswith(tuple(f"tests/{place}" for place in SLOW))
+    return node_id.startswith(_SLOW_IDS)
 
 
 def sampled(names: Iterable[str]) -> tuple[str, ...]:

@@ -79,10 +79,10 @@ def test_each_report_is_told_in_a_line(report: object) -> None:
     assert re.search(r"(?m)^  \S+(?: \S+)?  a/mtls\.toml  \S.*$", text)
 
 
+@pytest.mark.parametrize("name", ALL.values(), ids=ALL)
 @pytest.mark.parametrize(
     "report", [PLAN, APPLIED, DRIFT, STATUS, FORECAST, FAILURE], ids=lambda one: type(one).__name__
 )
-@pytest.mark.parametrize("name", ALL.values(), ids=ALL)
 def test_no_name_of_a_file_or_a_stack_acts(name: str, report: object) -> None:
     """In the page they are in code, in the text and the document they are escaped."""
     results = [StackResult(f"{name}/mtls.toml", name, renamed(report, name), FAILED) for _ in range(2)]

@@ -41,6 +41,7 @@ DOCUMENTS: Mapping[str, object] = {
     "condition": Condition.MAX_DELETES,
     "log": reports.LOG_LINE,
     "stacks": reports.STACKS,
+    "recording": reports.RECORDING,
 }
 
 

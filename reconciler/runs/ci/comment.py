@@ -9,7 +9,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
+from reconciler.model.forges import Comment, Forge
+from reconciler.model.web import Refusal, WebError
 
 _SAFE_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -57,7 +58,7 @@ def keep_comment(
 ) -> Comment | None:
     """The comment, now with this body unless a newer run wrote it; None if there is none, and none is wanted.
 
-    `or_short`: the body if the forge finds the other too long. ForgeError if it can't be written.
+    `or_short`: the body if the forge finds the other too long. WebError if it can't be written.
     """
     text = _marked(marker, run, body)
     for attempt in range(2):
@@ -70,7 +71,7 @@ def keep_comment(
             if there is None:
                 return forge.add_comment(pull, text)
             return there if there.body == text else forge.edit_comment(pull, there.id, text)
-        except ForgeError as error:
+        except WebError as error:
             if error.refusal is Refusal.INVALID:
                 text = _marked(marker, run, or_short)
             elif error.refusal not in {Refusal.UNKNOWN, Refusal.MISSING}:

@@ -21,7 +21,8 @@ from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.model import Phase
-from reconciler.model.forges import Comment, Forge, ForgeError
+from reconciler.model.forges import Comment, Forge
+from reconciler.model.web import WebError
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
@@ -184,25 +185,26 @@ class GitHubPipeline:
         try:
             if _has_many(run):
                 changed = forge.changed_files(pull)
-        except ForgeError as error:
+        except WebError as error:
             problems.append(unpublished("the order of annotations", error, _MAY_WRITE))
         try:
             if run.command is CiCommand.PLAN and run.settings.comment is not CommentWhen.NEVER:
                 comment = keep_plan(forge, pull, run, self._job.run, page, facts)
-        except ForgeError as error:
+        except WebError as error:
             problems.append(unpublished("the comment on the pull request", error, _MAY_WRITE))
         return comment, changed
 
     def _open_forge(self) -> Forge | None:
         """The repository on GitHub; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.github import API_URL, open_github
-        from reconciler.forges.http import check_base_url, check_token
+        from reconciler.web.http import check_base_url, check_token
 
         variable = next((name for name in TOKENS if self._environ.get(name)), None)
         if variable is None:
             return None
         token = check_token(variable, self._environ[variable])
-        base_url = check_base_url(API_VARIABLE, self._environ.get(API_VARIABLE) or API_URL)
+        url, hint = self._environ.get(API_VARIABLE) or API_URL, f"unset {API_VARIABLE}; the runner sets it"
+        base_url = check_base_url(API_VARIABLE, url, hint)
         if not _REPOSITORY.fullmatch(self._job.repository):
             raise ReconcilerError(
                 "GITHUB_REPOSITORY is not OWNER/NAME", hint="the runner sets it", code=Code.VARIABLE_INVALID

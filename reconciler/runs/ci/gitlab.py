@@ -127,13 +127,14 @@ class GitLabPipeline:
     def _open_forge(self) -> Forge | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.gitlab import API_URL, open_gitlab
-        from reconciler.forges.http import check_base_url, check_token
+        from reconciler.web.http import check_base_url, check_token
 
         variable = next((name for name in TOKENS if self._environ.get(name)), None)
         if variable is None:
             return None
         token = check_token(variable, self._environ[variable])
-        base_url = check_base_url(API_VARIABLE, self._environ.get(API_VARIABLE) or API_URL)
+        url, hint = self._environ.get(API_VARIABLE) or API_URL, f"unset {API_VARIABLE}; the runner sets it"
+        base_url = check_base_url(API_VARIABLE, url, hint)
         if self._job.project is None:
             raise ReconcilerError(
                 "CI_PROJECT_ID is not a number", hint="the runner sets it", code=Code.VARIABLE_INVALID

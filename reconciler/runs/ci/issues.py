@@ -45,7 +45,7 @@ class Kept:
 def keep_issues(
     forge: Forge, scope: str, drift: Drift, text_of: Callable[[DriftFinding], IssueText], why_closed: str
 ) -> Kept:
-    """Bring the issues of a stack up to date with its drift. ForgeError ends it; the next run goes on.
+    """Bring the issues of a stack up to date with its drift. WebError ends it; the next run goes on.
 
     `scope`: tells the issues of several stacks in one repository apart. Nothing is closed that this run could not have
     found: see `_can_close`.

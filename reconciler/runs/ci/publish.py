@@ -10,7 +10,8 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
-from reconciler.model.forges import Comment, Forge, ForgeError, Refusal
+from reconciler.model.forges import Comment, Forge
+from reconciler.model.web import Refusal, WebError
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import Drift, DriftFinding
 from reconciler.reports.stacks import StackResult
@@ -71,7 +72,7 @@ def keep_drift(forge: Forge, run: CiRun, job: RunOf, cure: str) -> Iterator[Diag
 
         try:
             kept = keep_issues(forge, run.settings.comment_key or stack, result.report, text_of, why)
-        except ForgeError as error:
+        except WebError as error:
             yield unpublished(f"the issues of the stack {stack}", error, cure)
             continue
         if kept.left:
@@ -100,7 +101,7 @@ def notice(message: str) -> Diagnostic:
 def unpublished(what: str, error: ReconcilerError, cure: str) -> Diagnostic:
     """What could not be published, as a warning. If the token may not, as on a pull request from a fork, as a note with
     `cure`."""
-    is_denied = isinstance(error, ForgeError) and error.refusal is Refusal.DENIED
+    is_denied = isinstance(error, WebError) and error.refusal is Refusal.DENIED
     severity = Severity.INFO if is_denied else Severity.WARNING
     hint = cure if is_denied else error.hint
     return Diagnostic(severity, Code.FORGE, f"{what} could not be published: {error.message}", None, hint)

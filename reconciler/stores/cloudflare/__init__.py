@@ -1,8 +1,7 @@
 """The Cloudflare store: the certificates of one account, over the API.
 
-access.py and network.py read the environment, client.py sends HTTP within the rate limit of rate.py, errors.py
-explains refusals, wire.py parses; listing.py, live.py and rights.py read, store.py has the ports. Only this package may
-import httpx.
+access.py reads the environment, client.py sends HTTP within the rate limit of rate.py, errors.py explains refusals,
+wire.py parses; listing.py, live.py and rights.py read, store.py has the ports.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from reconciler.findings.codes import Code
 from reconciler.model import StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError
-from reconciler.stores.cloudflare.network import DIRECT, Network, find_network
+from reconciler.web.network import DIRECT, Network, find_network
 
 BASE_URL = "CLOUDFLARE_API_BASE_URL"
 REGION = "CLOUDFLARE_COMPLIANCE_REGION"

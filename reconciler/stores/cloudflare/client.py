@@ -35,11 +35,11 @@ from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.body import CHECK_BETWEEN, ENCODING, unpacked
 from reconciler.stores.cloudflare.errors import Exhausted, NoAnswer, Operation, UnusableReply, WrongAccount, refusal
-from reconciler.stores.cloudflare.network import Network, trusted
 from reconciler.stores.cloudflare.paths import path_template
 from reconciler.stores.cloudflare.rate import Budget, read_allowance, read_date, read_retry_after
 from reconciler.stores.cloudflare.wire import Envelope, parse_envelope
 from reconciler.version import __version__
+from reconciler.web.network import Network, trusted
 
 _log = logging.getLogger(__name__)
 

@@ -15,6 +15,9 @@ from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
+from reconciler.records.recording import MAX_BYTES as MAX_RECORDING
+from reconciler.records.recording import MAX_COMMAS as MAX_VALUES
+from reconciler.records.recording import RecordingDocument
 from reconciler.records.saved_plan import MAX_BYTES, MAX_COMMAS
 from reconciler.views.json.codes import CodeDocument, ConditionDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
@@ -49,9 +52,12 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "export.schema.json": ExportDocument,
     "log.schema.json": LogDocument,
     "stacks.schema.json": StacksDocument,
+    "recording.schema.json": RecordingDocument,
 }
 SCHEMAS = (DECLARATION_SCHEMA, *_DOCUMENTS)
 """The names of all files."""
+
+_LARGEST = MAX_RECORDING, MAX_VALUES
 
 _FORMAT = re.compile(rb'\s*\{\s*"format"\s*:\s*"mtlsctl\.([a-z]+)/[0-9]+"')
 
@@ -63,7 +69,8 @@ def is_document(text: bytes) -> bool:
     """
     start = _FORMAT.match(text)
     document = _DOCUMENTS.get(f"{start[1].decode()}.schema.json") if start is not None else None
-    if document is None or len(text) > MAX_BYTES or text.count(b",") > MAX_COMMAS:
+    size, commas = _LARGEST if document is RecordingDocument else (MAX_BYTES, MAX_COMMAS)
+    if document is None or len(text) > size or text.count(b",") > commas:
         return False
     try:
         read = document.model_validate_json(text)

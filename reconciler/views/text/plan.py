@@ -76,7 +76,7 @@ def _whole(plan: PlanFacts, display: Display) -> str:
 def next_text(plan: PlanFacts, style: Style, width: int | None) -> str:
     """The command to run now, and where nothing is to be done, the one that continues what waits."""
     now = f"{style.bold('Next:')} {printable(plan.next_command)}\n" if plan.next_command is not None else ""
-    if not isinstance(plan, Plan) or plan.changes or plan.at:
+    if not isinstance(plan, Plan) or plan.changes or plan.at or plan.replayed:
         return now
     if _is_live_open(plan):
         look = shell_command(("mtlsctl", "apply", *plan.only, "--deploy"))
@@ -211,6 +211,8 @@ def notes(plan: PlanFacts) -> Iterator[str]:
         yield f"GUARDS WEAKENED: {guards}; see the warnings"
     if plan.partial:
         yield f"PARTIAL: only {', '.join(map(printable, plan.partial))}; everything else is left out"
+    if plan.replayed:
+        yield f"REPLAYED from a recording of {plan.made:%Y-%m-%d %H:%M} UTC: nothing was read now, it can't be applied"
     if plan.at:
         read = "files, uploads and live Workers" if plan.store.kind.traits.has_live_workers else "files and uploads"
         yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} of now, it can't be applied"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from reconciler.findings.escape import printable
 from reconciler.model import Condition, Retire, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
+from reconciler.plan.guards import frozen_text
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveState
 from reconciler.plan.plan import next_of
@@ -589,7 +590,9 @@ def pending_texts(status: Status) -> list[str]:
     texts = []
     if to_deploy:
         workers = counted(len(to_deploy), "Worker")
-        texts.append(f"{workers} to deploy: run `mtlsctl apply --deploy`, or deploy with wrangler.")
+        held = None if status.freeze is None else frozen_text(status.freeze)
+        now = "run `mtlsctl apply --deploy`, or deploy with wrangler" if held is None else f"a freeze holds it {held}"
+        texts.append(f"{workers} to deploy: {now}.")
     if counts:
         texts.append(f"Pending: {counts}. Next: mtlsctl plan")
     return texts

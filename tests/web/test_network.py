@@ -13,7 +13,7 @@ from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.client import Client, Time
-from reconciler.stores.cloudflare.network import CA_FILE, CA_FOLDER, Network, find_network, trusted
+from reconciler.web.network import CA_FILE, CA_FOLDER, Network, find_network, trusted
 from tests.support.cloudflare_server import ACCOUNT, TOKEN
 from tests.support.store_contract import SetClock
 
@@ -145,11 +145,11 @@ def test_an_unusable_proxy_is_named_by_its_variable_and_not_shown(value: str, wo
 
 def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, the message names the variable and what to install."""
-    monkeypatch.setattr("reconciler.stores.cloudflare.network.find_spec", lambda _: None)
+    monkeypatch.setattr("reconciler.web.network.find_spec", lambda _: None)
     with pytest.raises(StoreError, match="ALL_PROXY names a SOCKS proxy, which needs the package socksio") as caught:
         find_network(API, {"ALL_PROXY": "socks5://user:secret@127.0.0.1:1080"})
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
-    monkeypatch.setattr("reconciler.stores.cloudflare.network.find_spec", lambda _: object())
+    monkeypatch.setattr("reconciler.web.network.find_spec", lambda _: object())
     assert chosen(API, {"ALL_PROXY": "socks5h://127.0.0.1:1080"}) == "ALL_PROXY"
 
 

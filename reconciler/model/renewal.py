@@ -1,0 +1,149 @@
+"""Renewal: what mtls.toml declares of it, and the interfaces of sinks and issuers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from reconciler.model.key_places import KeyReference, SinkOptions, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class StepIssuer:
+    """A step-ca with a JWK provisioner. `root`: file with the CA's own root; None: those of this machine.
+
+    `password`: where the password of the provisioner's key is.
+    """
+
+    url: str
+    provisioner: str
+    password: KeyReference
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VaultIssuer:
+    """A PKI secrets engine of Vault or OpenBao: its mount, and the role that signs."""
+
+    role: str
+    mount: str = "pki"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudflareIssuer:
+    """The CA that Cloudflare manages for a zone, by the zone's ID."""
+
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandIssuer:
+    """A program that reads a certificate request (PEM) and prints the certificate, leaf first, and its chain."""
+
+    command: tuple[str, ...]
+
+
+IssuerOptions = StepIssuer | VaultIssuer | CloudflareIssuer | CommandIssuer
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredIssuer:
+    """One `[issuers.NAME]`."""
+
+    name: str
+    options: IssuerOptions
+
+    @property
+    def needs_command(self) -> bool:
+        """Whether a command of mtls.toml has to be started for it."""
+        return isinstance(self.options, CommandIssuer) or (
+            isinstance(self.options, StepIssuer) and self.options.password.needs_command
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """`[certificates.NAME.renew]`. `key`: the type of new keys; None: that of the present certificate.
+
+    `subject` (RFC 4514) and `names` (`DNS:billing.example`): of the request; None: those of the present certificate.
+    `lifetime`: what is asked for; None: the issuer decides.
+    """
+
+    issuer: str
+    sink: SinkOptions
+    key: str | None = None
+    subject: str | None = None
+    names: tuple[str, ...] | None = None
+    lifetime: timedelta | None = None
+
+
+class KeySink(Protocol):
+    """The keys of one certificate. Every method may raise KeySourceError, which never shows a key."""
+
+    def slots(self) -> frozenset[Slot]:
+        """Every slot of this certificate. A list that may be incomplete is an error, never shorter."""
+
+    def read(self, slot: Slot) -> bytes:
+        """The private key (PEM) in a slot."""
+
+    def write(self, slot: Slot, key: bytes) -> None:
+        """Put a key (PEM) into a new slot, complete or not at all; an error if the slot is there already."""
+
+    def remove(self, slot: Slot) -> None:
+        """Remove a slot; one that is not there any more is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What an issuer is asked for. `csr`: the request (PEM), signed with the new key, which nobody else is given.
+
+    `key`: the hash of its public key. `common_name`, `dns_names` and others repeat what is in the request, for issuers
+    that take it from there only in part.
+    """
+
+    certificate: str
+    csr: bytes
+    key: str
+    common_name: str
+    dns_names: tuple[str, ...] = ()
+    ip_addresses: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    lifetime: timedelta | None = None
+
+
+class Issuer(Protocol):
+    """Signs certificate requests. Every method may raise IssuerError."""
+
+    def demand(self) -> None:
+        """IssuerError if it can't be used, as far as that can be said without asking for a certificate.
+
+        Called before a new key is made: what is missing here (a program, a token, an extra) is told before anything is
+        done.
+        """
+
+    @property
+    def can_find(self) -> bool:
+        """Whether `find` can say what was issued."""
+
+    def find(self, key: str) -> bytes | None:
+        """The newest certificate with this public key (its hash) that was issued, with its chain (PEM); None if none
+        was. Only where `can_find`; an incomplete list is an IssuerError."""
+
+    def issue(self, request: SigningRequest) -> bytes:
+        """The signed certificate (PEM), leaf first, and its chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerContext:
+    """The inputs of issuers. `read`: a file of the tree, such as the root of a CA. `secret`: opens a declared secret,
+    such as a password. `environment` may contain secrets, so it is never shown. `output`: what a program prints that is
+    given `stdin`; None: no command of mtls.toml may be started in this run. `tell`: shows what is waited for."""
+
+    read: Callable[[str], bytes]
+    secret: Callable[[KeyReference], bytes]
+    environment: Mapping[str, str] = field(repr=False)
+    output: Callable[[Sequence[str], bytes], bytes] | None
+    tell: Callable[[str], None]

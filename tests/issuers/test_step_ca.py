@@ -1,0 +1,95 @@
+"""Issuers of kind `step` with the real step-ca."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from reconciler.findings.errors import IssuerError
+from reconciler.issuers.step import StepCa
+from reconciler.model import KeyReference
+from reconciler.model.renewal import IssuerContext, SigningRequest, StepIssuer
+from tests.support.pki import make_ca
+from tests.support.step_ca import PASSWORD, authority, provisioner, request_for, step_ca
+
+NAMES = (x509.DNSName("billing.example"), x509.UniformResourceIdentifier("spiffe://example/billing"))
+LEAF = make_ca("CA").issue("billing", san=NAMES)
+REQUEST = SigningRequest(
+    "billing", request_for(LEAF), "", "billing", dns_names=("billing.example",), uris=("spiffe://example/billing",)
+)
+POLICY = {"policy": {"x509": {"allow": {"dns": ["*.example"], "uri": ["example"], "cn": ["billing", "ledger"]}}}}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A step-ca whose provisioner's key is encrypted as step does it today."""
+    claims = {"minTLSCertDuration": "30s", "defaultTLSCertDuration": "5m", "maxTLSCertDuration": "1h"}
+    own = provisioner(rounds=600_000, more={"claims": claims})
+    with step_ca(tmp_path_factory.mktemp("step"), own, more=POLICY) as address:
+        yield address
+
+
+def issuer(url: str, password: bytes = PASSWORD) -> StepCa:
+    """The issuer, as mtls.toml declares it."""
+    options = StepIssuer(url, "mtlsctl", KeyReference("env", {"env": "X"}), "root.pem")
+    root = authority()[0].certificate_pem
+    return StepCa("internal", options, IssuerContext(lambda _: root, lambda _: password, {}, None, lambda _: None))
+
+
+def test_it_signs_what_is_asked_for(url: str) -> None:
+    """The key and names of the request, for as long as is asked, with the chain up to its root."""
+    answer = issuer(url).issue(replace(REQUEST, lifetime=timedelta(minutes=2)))
+    leaf, above = x509.load_pem_x509_certificates(answer)
+    assert leaf.public_key() == LEAF.certificate.public_key()
+    assert tuple(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) == NAMES
+    assert leaf.subject.rfc4514_string() == "CN=billing"
+    assert timedelta(0) < leaf.not_valid_after_utc - datetime.now(UTC) <= timedelta(minutes=2)
+    leaf.verify_directly_issued_by(above)
+    above.verify_directly_issued_by(authority()[0].certificate)
+
+
+def test_a_token_is_good_for_no_other_request(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for one with the same names: step-ca compares the hash of the request."""
+    opened = issuer(url)
+    token = opened._token(opened._unlocked(), REQUEST)
+    monkeypatch.setattr(StepCa, "_token", lambda *_: token)
+    other = make_ca("CA").issue("billing", san=NAMES)
+    with pytest.raises(IssuerError, match=r"signed nothing \(403\): .*fingerprint does not match"):
+        opened.issue(replace(REQUEST, csr=request_for(other)))
+    with pytest.raises(IssuerError, match=r"signed nothing \(401\)"):
+        opened.issue(REQUEST)  # it was used
+
+
+def test_its_refusals_say_what_is_not_allowed(url: str) -> None:
+    """The lifetime, and the names of its policy."""
+    with pytest.raises(IssuerError, match="more than the authorized maximum") as error:
+        issuer(url).issue(replace(REQUEST, lifetime=timedelta(hours=2)))
+    assert "change what they allow" in str(error.value.hint)
+    for names, common_name in (((x509.DNSName("billing.other"),), "billing"), ((), "other")):
+        leaf = make_ca("CA").issue(common_name, san=names)
+        asked = SigningRequest("billing", request_for(leaf), "", common_name, tuple(name.value for name in names))
+        with pytest.raises(IssuerError, match=r"not (allowed|permitted)") as error:
+            issuer(url).issue(asked)
+        assert not error.value.is_open
+
+
+def test_a_wrong_password_is_named_as_such(url: str) -> None:
+    with pytest.raises(IssuerError, match="the password does not open the key of the provisioner 'mtlsctl'"):
+        issuer(url, b"wrong").demand()
+
+
+def test_the_host_of_the_address_has_to_be_a_name_of_step_ca(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is for that host; step-ca itself tells its log alone what is wrong."""
+    opened = issuer(url)
+    signer, options = opened._unlocked(), opened.options
+    opened.options = replace(options, url="https://elsewhere.example")
+    token = opened._token(signer, REQUEST)
+    opened.options = options
+    monkeypatch.setattr(StepCa, "_token", lambda *_: token)
+    with pytest.raises(IssuerError, match=r"signed nothing \(401\)") as error:
+        opened.issue(REQUEST)
+    assert "`dnsNames`" in str(error.value.hint)
