@@ -31,6 +31,7 @@ from reconciler.system.discover import FILE_NAME, find_file, git_root
 from reconciler.system.files import KEY_DIRS, ProjectFiles, read_named
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.lock import checkout_lock
+from reconciler.system.piped import read_piped
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
 from reconciler.web.vault import Vault
@@ -157,7 +158,9 @@ class Project:
         """Every source of private keys by its name; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        context = KeyContext(self.files, self.environ, programs, self.allow_commands, self._read_own, vault=self._vault)
+        context = KeyContext(
+            self.files, self.environ, programs, self.allow_commands, self._read_own, read_piped, vault=self._vault
+        )
         return keys.open_sources(context)
 
     def _read_own(self, path: str) -> bytes:
