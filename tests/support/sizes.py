@@ -93,6 +93,7 @@ SLOW = (
     "keys/test_sops.py::test_the_real_sops_gives_the_key",
     "keys/test_sops.py::test_the_wrong_age_key_changes_nothing",
     "keys/test_sops_without_sops.py",
+    "keys/test_sources_watched.py",
     "keys/test_stdin.py::test_without_a_pipe_there_is_no_key",
     "probe/test_probe_servers.py",
     "runs/test_dev.py",
