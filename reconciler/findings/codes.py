@@ -292,7 +292,7 @@ class Code(StrEnum):
         "The private key could not be decrypted: its passphrase is wrong, or the key is damaged.",
         "Check the passphrase, and from where mtls.toml takes it.")
     KEY_FILE_DAMAGED = ("key-file-damaged", _E,
-        "A file that sops or age encrypted is damaged, or was changed by something else since it was encrypted.",
+        "A file of sops or age is not encrypted, is damaged, or was changed by something else since it was encrypted.",
         "Restore the file from the history of git, or encrypt the key again.")
     KEY_GARBLED = ("key-garbled", _E,
         "The private key is damaged.",
