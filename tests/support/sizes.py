@@ -51,6 +51,7 @@ SLOW = (
     "project/test_pipelines.py",
     "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
     "runs/test_check_live.py",
+    "runs/test_replay.py",
     "runs/test_frugal.py",
     "runs/test_rare_deploys.py",
     "stores/test_cloudflare_calls.py",
