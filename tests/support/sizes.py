@@ -76,6 +76,7 @@ SLOW = (
     "project/test_pipelines.py",
     "records/test_saved_plans.py::test_a_tampered_plan_executes_nothing",
     "runs/test_check_live.py",
+    "runs/test_replay.py",
     "runs/test_frugal.py",
     "runs/test_hyperdrive.py",
     "runs/test_rare_deploys.py",
