@@ -1,4 +1,4 @@
-"""Carries out a plan phase by phase: upload, bind, deploy, verify, retire. Every effect passes a port.
+"""Carries out a plan phase by phase: upload, bind, deploy, update, verify, retire. Every effect passes a port.
 
 A failed step stops the steps that depend on it and nothing else. After a stop at any moment, the next run reads from
 the store and the files what is left to do; nothing is resumed from memory.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from reconciler.apply.bindings import bind_all
 from reconciler.apply.deploys import deploy_all
+from reconciler.apply.hyperdrives import update_all
 from reconciler.apply.proofs import prove_before_retires, prove_before_uploads
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
@@ -28,6 +29,7 @@ _WALK = (
     ({Phase.UPLOAD}, upload_all),
     ({Phase.BIND}, bind_all),
     ({Phase.DEPLOY}, deploy_all),
+    ({Phase.UPDATE}, update_all),
     ({Phase.RETIRE, Phase.VERIFY}, prove_before_retires),
     ({Phase.RETIRE}, retire_all),
 )

@@ -7,7 +7,7 @@ from itertools import groupby
 from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import FileChangedError, ReconcilerError
-from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Upload
+from reconciler.model import Action, BindingChange, Change, EntryId, HyperdriveChange, Phase, Upload
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
@@ -31,7 +31,7 @@ def _bind_file(run: Run, path: str, group: list[tuple[int, BindingChange]]) -> N
     for index, change in group:
         edit = _as_edit(run, change)
         if edit is None:
-            run.steps[index] = _blocked_step(run, change)
+            run.steps[index] = blocked_step(run, change)
         else:
             edits[index] = (change, edit)
     ready = [(index, *edits[index]) for index in run.start_all(edits)]
@@ -66,19 +66,20 @@ def _as_edit(run: Run, change: BindingChange) -> Edit | None:
     return None if entry is None else SetBinding(change.at.environment, change.at.binding, entry, change.remote)
 
 
-def _blocked_step(run: Run, change: BindingChange) -> Step:
+def blocked_step(run: Run, change: BindingChange | HyperdriveChange) -> Step:
+    """The step of a change whose upload was not made."""
     asked = Phase.UPLOAD in run.phases
     what = "failed" if _upload_failed(run, change) else "was not made"
     note = f"the upload of {change.certificate!r} {what}" if asked else "its upload is in a phase not requested"
     return Step(change, StepStatus.NOT_STARTED, note=note, blocked=not asked)
 
 
-def _upload_failed(run: Run, change: BindingChange) -> bool:
+def _upload_failed(run: Run, change: BindingChange | HyperdriveChange) -> bool:
     steps = (run.steps.get(index) for index, other in enumerate(run.plan.changes) if _uploads(other, change))
     return any(step is not None and step.status is StepStatus.FAILED for step in steps)
 
 
-def _uploads(other: Change, change: BindingChange) -> bool:
+def _uploads(other: Change, change: BindingChange | HyperdriveChange) -> bool:
     return isinstance(other, Upload) and other.digest == change.digest
 
 

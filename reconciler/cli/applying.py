@@ -62,6 +62,7 @@ class PhaseName(StrEnum):
     UPLOAD = "upload"
     BIND = "bind"
     DEPLOY = "deploy"
+    UPDATE = "update"
     VERIFY = "verify"
     RETIRE = "retire"
 
@@ -80,7 +81,9 @@ AllowCommandsOption = Annotated[
 OutcomeOutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the outcome to FILE.")]
 PhaseOption = Annotated[
     list[PhaseName] | None,
-    typer.Option("--phase", metavar="PHASE", help="Run only upload, bind, deploy, verify or retire (repeatable)."),
+    typer.Option(
+        "--phase", metavar="PHASE", help="Run only upload, bind, deploy, update, verify or retire (repeatable)."
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 LockTimeoutOption = Annotated[
@@ -122,8 +125,9 @@ def apply(
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
-    Uploads missing certificates, writes their IDs into the wrangler files, deploys if you ask for it, and deletes old
-    certificates that nothing uses. Shows the plan and asks before it changes anything. It is always safe to run again.
+    Uploads missing certificates, writes their IDs into the wrangler files, deploys and updates Hyperdrive if you ask
+    for it, and deletes old certificates that nothing uses. Shows the plan and asks before it changes anything. It is
+    always safe to run again.
 
     With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
 

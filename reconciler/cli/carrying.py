@@ -100,6 +100,7 @@ _DOING = {
     Phase.UPLOAD: "Uploading",
     Phase.BIND: "Writing bindings",
     Phase.DEPLOY: "Deploying",
+    Phase.UPDATE: "Updating Hyperdrive",
     Phase.VERIFY: "Verifying",
     Phase.RETIRE: "Deleting",
 }

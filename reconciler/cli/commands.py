@@ -20,6 +20,7 @@ GROUPS = {
     "Every day": {
         "plan": ("planning", "Show what `apply` would do, and why."),
         "apply": ("applying", "Upload, bind and retire what `plan` shows."),
+        "renew": ("renewing", "Renew certificates at their issuers: new key, new file."),
         "status": ("daily", "Show each certificate: expiry, bindings, what is due or kept."),
         "validate": ("checking", "Check mtls.toml, its files, and keys in git; ask no server."),
         "show": ("saved", "Show a saved plan."),

@@ -14,7 +14,7 @@ from reconciler.desired.freezes import parse_freeze
 from reconciler.desired.misfits import add_misfits
 from reconciler.desired.relations import add_relations
 from reconciler.desired.rules import ENTRY_ID_PATTERN, VERSION, accepts, check_required_version, is_satisfied
-from reconciler.desired.shapes import CertificateTable, Document, PolicyTable, StoreTable, WorkerTable
+from reconciler.desired.shapes import CertificateTable, Document, HyperdriveTable, PolicyTable, StoreTable, WorkerTable
 from reconciler.desired.unions import BoundTo
 from reconciler.desired.wording import quoted_value
 from reconciler.findings.codes import Code, Severity
@@ -26,6 +26,7 @@ from reconciler.model import (
     Declaration,
     DeclaredBinding,
     DeclaredCertificate,
+    DeclaredHyperdrive,
     DeclaredWorker,
     Deployer,
     EnvironmentName,
@@ -132,6 +133,7 @@ def build_declaration(document: Document, path: str) -> Declaration:
         },
         issuers={name: DeclaredIssuer(name, options) for name, options in document.issuers.items()},
         workers={WorkerLabel(label): _worker(WorkerLabel(label), table) for label, table in document.workers.items()},
+        hyperdrives=tuple(_hyperdrive(label, table) for label, table in document.hyperdrive.items()),
     )
 
 
@@ -200,6 +202,16 @@ def _worker(label: WorkerLabel, table: WorkerTable) -> DeclaredWorker:
         environments=environments,
         undeployed=frozenset(name for name, is_deployed in deployed.items() if not is_deployed),
         deploy=None if table.deploy is None else Deployer(table.deploy),
+    )
+
+
+def _hyperdrive(label: str, table: HyperdriveTable) -> DeclaredHyperdrive:
+    return DeclaredHyperdrive(
+        label=label,
+        config=table.config,
+        certificate=None if table.certificate is None else CertificateName(table.certificate),
+        ca=None if table.ca is None else CertificateName(table.ca),
+        sslmode=table.sslmode,
     )
 
 

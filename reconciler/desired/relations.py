@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
+from reconciler.desired.certificate_policy import parse_key
 from reconciler.desired.findings import Findings, Raw, tables, texts
-from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN
+from reconciler.desired.renewal import KEY_TYPES
+from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN, Refused
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
 from reconciler.findings.codes import Code, Severity
 from reconciler.model import EnvironmentName, StoreKind
+from reconciler.model.certificate_policy import AllowedKey
 
 _MOST_LISTED = 5
 _NOT_FOR_CA = (
@@ -35,7 +39,10 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_supersedes(raw, findings)
     _check_references(raw, findings)
     _check_issuers(raw, findings)
+    _check_shared_files(raw, findings)
+    _check_new_keys(raw, findings)
     _check_environments(raw, findings)
+    _check_hyperdrives(raw, findings)
 
 
 def _check_stacks(raw: Raw, findings: Findings) -> None:
@@ -151,11 +158,7 @@ def _check_references(raw: Raw, findings: Findings) -> None:
                 if not isinstance(target, str):
                     continue
                 if target not in declared:
-                    message = (
-                        f"{named(keys)} refers to {quoted_value(target)}, but no certificate with that name is declared"
-                    )
-                    hint = _reference_hint(target, declared, suggestions)
-                    findings.add(Code.UNKNOWN_CERTIFICATE, keys, message, hint=hint)
+                    _add_unknown(target, keys, declared, suggestions, findings)
                 elif target in cas:
                     message = f"{named(keys)} refers to {quoted_value(target)}, which has `ca = true`"
                     hint = "bind a client certificate: a Worker can't use a CA"
@@ -167,14 +170,76 @@ def _check_issuers(raw: Raw, findings: Findings) -> None:
     if not isinstance(declared, dict):
         return
     suggestions = Suggestions()
+    used: set[object] = set()
     for name, certificate in tables(raw, "certificates"):
         renew = certificate.get("renew")
         issuer = renew.get("issuer") if isinstance(renew, dict) else None
+        used |= {issuer} if isinstance(issuer, str) else set()
         if isinstance(issuer, str) and issuer not in declared:
             keys = ("certificates", name, "renew", "issuer")
             message = f"{named(keys)} refers to {quoted_value(issuer)}, but no issuer with that name is declared"
             hint = suggestions.did_you_mean(issuer, list(declared)) or "declare it in `[issuers.NAME]`"
             findings.add(Code.UNKNOWN_ISSUER, keys, message, hint=hint)
+    for name in declared if used <= set(declared) else ():  # else the misspelt name may mean it
+        if name not in used:
+            message = f"{named(('issuers', name))} is used by no certificate"
+            hint = "name it in the `renew` of a certificate, or remove it"
+            findings.add(
+                Code.ISSUER_UNUSED, ("issuers", name), message, hint=hint, at_key=True, severity=Severity.WARNING
+            )
+
+
+def _check_shared_files(raw: Raw, findings: Findings) -> None:
+    """A certificate file that is replaced by a renewal has its key in the sink of one certificate alone."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for name, certificate in tables(raw, "certificates"):
+        path = certificate.get("certificate")
+        if isinstance(path, str):
+            owners[posixpath.normpath(path)].append(name)
+    for name, certificate in tables(raw, "certificates"):
+        path = certificate.get("certificate")
+        others = [one for one in owners[posixpath.normpath(path)] if one != name] if isinstance(path, str) else []
+        if "renew" in certificate and others:
+            keys = ("certificates", name, "certificate")
+            message = f"{quoted(name)} renews {quoted_value(str(path))}, which is the file of {quoted(others[0])}, too"
+            hint = "give each of them a file of its own; or declare one certificate, and bind that everywhere"
+            findings.add(Code.RENEWED_FILE_SHARED, keys, message, hint=hint)
+
+
+def _check_new_keys(raw: Raw, findings: Findings) -> None:
+    """The type of new keys must be one that `[policy.certificates]` allows."""
+    policy = raw.get("policy")
+    rules = policy.get("certificates") if isinstance(policy, dict) else None
+    if not isinstance(rules, dict) or "keys" in [text for _, text in texts(rules, "warn_only")]:
+        return
+    allowed = [found for _, text in texts(rules, "keys") if (found := _allowed_key(text)) is not None]
+    for name, certificate in tables(raw, "certificates"):
+        renew = certificate.get("renew")
+        kind = renew.get("key") if isinstance(renew, dict) else None
+        wanted = _made_key(kind) if kind in KEY_TYPES else None
+        if allowed and wanted is not None and not any(one.covers(wanted) for one in allowed):
+            keys = ("certificates", name, "renew", "key")
+            message = (
+                f"{named(keys)} is {quoted_value(str(kind))}, which `keys` in `[policy.certificates]` does not allow"
+            )
+            findings.add(Code.POLICY_KEY_TYPE, keys, message, hint=f"write one of {listed(map(str, allowed))}")
+
+
+def _allowed_key(text: str) -> AllowedKey | None:
+    try:
+        return parse_key(text)
+    except Refused:
+        return None  # reported by its model
+
+
+def _made_key(kind: str) -> AllowedKey:
+    word, _, bits = kind.partition(" ")
+    return AllowedKey(word, int(bits)) if word == "RSA" else AllowedKey(kind)
+
+
+def _add_unknown(target: str, keys: Keys, declared: Raw, suggestions: Suggestions, findings: Findings) -> None:
+    message = f"{named(keys)} refers to {quoted_value(target)}, but no certificate with that name is declared"
+    findings.add(Code.UNKNOWN_CERTIFICATE, keys, message, hint=_reference_hint(target, declared, suggestions))
 
 
 _REMOVED = "if the certificate was removed on purpose, delete this line"
@@ -209,3 +274,32 @@ def _check_environments(raw: Raw, findings: Findings) -> None:
                 message = f"{table(other)} and {table(keys)} both declare {what} of {quoted_value(file)}"
                 hint = "move the bindings of both into one table"
                 findings.add(Code.ENVIRONMENT_DECLARED_TWICE, keys, message, hint=hint, at_key=True)
+
+
+def _check_hyperdrives(raw: Raw, findings: Findings) -> None:
+    declared = raw.get("certificates", {})
+    cas = {name for name, certificate in tables(raw, "certificates") if certificate.get("ca") is True}
+    suggestions, seen = Suggestions(), dict[str, str]()
+    for label, found in tables(raw, "hyperdrive"):
+        keys: Keys = ("hyperdrive", label)
+        if not {"certificate", "ca", "sslmode"} & found.keys():
+            message, hint = f"{table(keys)} declares nothing to use", "add `certificate`, `ca` or `sslmode`"
+            findings.add(Code.HYPERDRIVE_EMPTY, keys, message, hint=hint, at_key=True)
+        config = found.get("config")
+        other = seen.setdefault(config, label) if isinstance(config, str) else label
+        if other != label:
+            message = f"{table(('hyperdrive', other))} and {table(keys)} are both about {quoted_value(str(config))}"
+            hint = "move the keys of both into one table"
+            findings.add(Code.HYPERDRIVE_DECLARED_TWICE, (*keys, "config"), message, hint=hint)
+        for key, wants_ca in (("certificate", False), ("ca", True)):
+            target = found.get(key)
+            if not isinstance(target, str) or not isinstance(declared, dict):
+                continue
+            if target not in declared:
+                _add_unknown(target, (*keys, key), declared, suggestions, findings)
+            elif wants_ca is not (target in cas):
+                has = "has" if target in cas else "does not have"
+                message = f"{named((*keys, key))} refers to {quoted_value(target)}, which {has} `ca = true`"
+                code = Code.HYPERDRIVE_NEEDS_CA if wants_ca else Code.CA_BOUND
+                hint = "name the CA of the database" if wants_ca else "name a client certificate; a CA goes into `ca`"
+                findings.add(code, (*keys, key), message, hint=hint)

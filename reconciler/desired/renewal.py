@@ -5,12 +5,23 @@ An issuer is chosen by its `kind`, a sink by the one key that its table has; onl
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cryptography import x509
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+)
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import (
     ValidationInfo,
@@ -74,6 +85,12 @@ def _check_name(text: str) -> str:
             f"must begin with one of {listed(f'{kind}:' for kind in _NAME_KINDS)}, followed by the name",
             hint='for example names = ["DNS:billing.example"]',
         )
+    kind, _, value = text.partition(":")
+    if kind == "IP":
+        try:
+            ip_address(value)
+        except ValueError:
+            raise Refused(Code.BAD_VALUE, f"has {value!r}, which is no IP address") from None
     return text
 
 
@@ -93,6 +110,11 @@ _Words = Annotated[
     Field(min_length=1, max_length=64),
 ]
 _Folder = Annotated[str, AfterValidator(rules.check_key_path), Field(min_length=1, max_length=4096)]
+_TreeFolder = Annotated[
+    str,
+    AfterValidator(rules.check_tree_folder),
+    Field(min_length=1, max_length=4096, json_schema_extra={"pattern": "^[^/~]"}),
+]
 _CaPath = Annotated[
     str,
     AfterValidator(rules.check_certificate_path),
@@ -214,7 +236,7 @@ class FileSinkTable(_Table):
 class SopsSinkTable(_Table):
     """Files that SOPS encrypts."""
 
-    sops: _Folder = Field(
+    sops: _TreeFolder = Field(
         description="A folder of the tree, relative to the folder of mtls.toml. Your own `sops` encrypts, as .sops.yaml"
         " says for files in it.",
         examples=["secrets/mtls"],
@@ -236,13 +258,33 @@ class VaultSinkTable(_Table):
         return VaultSink(self.vault, self.mount)
 
 
+def _naming(*names: str) -> tuple[AfterValidator, FieldInfo]:
+    """The rule that these are in the arguments of a program, without which it would mix up keys."""
+
+    def check(words: list[str]) -> list[str]:
+        missing = [name for name in names if not any(name in word for word in words[1:])]
+        if missing:
+            hint = f"such as {json.dumps(['keys.sh', *names])}"
+            raise Refused(Code.BAD_VALUE, f"must have {listed(missing)} in its arguments", hint=hint)
+        return words
+
+    contains: list[JsonValue] = [
+        {"contains": {"pattern": name.replace("{", r"\{").replace("}", r"\}")}} for name in names
+    ]
+    return AfterValidator(check), Field(json_schema_extra={"allOf": contains})
+
+
+_OfCertificate = Annotated[_Words, *_naming("{certificate}")]
+_OfSlot = Annotated[_Words, *_naming("{certificate}", "{slot}")]
+
+
 class SinkCommands(_Table):
     """Programs that keep keys; `{certificate}` and `{slot}` in their arguments are replaced."""
 
-    write: _Words = Field(description="Reads the key (PEM) from its standard input.")
-    read: _Words = Field(description="Prints the key (PEM).")
-    list: _Words = Field(description="Prints the names of the slots of the certificate, one in a line.")
-    remove: _Words = Field(description="Removes a slot.")
+    write: _OfSlot = Field(description="Reads the key (PEM) from its standard input.")
+    read: _OfSlot = Field(description="Prints the key (PEM).")
+    list: _OfCertificate = Field(description="Prints the names of the slots of the certificate, one in a line.")
+    remove: _OfSlot = Field(description="Removes a slot.")
 
 
 class CommandSinkTable(_Table):

@@ -14,6 +14,7 @@ from reconciler.desired.wording import Suggestions, listed, looks_like_key, quot
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
 from reconciler.model.accounts import account_problem
+from reconciler.model.hyperdrive import SSLMODES
 from reconciler.model.templates import template_of
 
 
@@ -172,6 +173,20 @@ def check_deployer(text: str) -> str:
     return check_known(text, [one.value for one in Deployer])
 
 
+def check_sslmode(text: str) -> str:
+    """A mode that Hyperdrive knows, of PostgreSQL or MySQL."""
+    return check_known(text, list(SSLMODES))
+
+
+def check_hyperdrive(text: str) -> str:
+    """The ID or the name of a Hyperdrive configuration. Names can be nearly anything, but not as long as a key."""
+    if 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace():
+        return text
+    message = f"must be the ID or name of a Hyperdrive configuration: 1 to {_LONGEST_TEXT} printable characters"
+    hint = "run `wrangler hyperdrive list` to see those of an account"
+    raise Refused(Code.BAD_TEXT, message, hint=hint)
+
+
 def check_known(text: str, known: list[str]) -> str:
     """A word of a closed list."""
     if text in known:
@@ -259,6 +274,12 @@ def check_key_path(text: str) -> str:
         raise Refused(Code.BAD_PATH, "must be the path to a private key file")
     if text.startswith("~"):
         raise Refused(Code.BAD_PATH, "begins with `~`, which only a shell expands", hint="write the full path")
+    return text
+
+
+def check_tree_folder(text: str) -> str:
+    """A path to a folder of the tree; never shown, as that of a private key."""
+    _check_relative(check_key_path(text))
     return text
 
 

@@ -16,6 +16,7 @@ from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.renewal import IssuerValue, RenewTable
 from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
 from reconciler.model import Deployer, StoreKind
+from reconciler.model.hyperdrive import SSLMODES
 
 
 def _duration(text: str) -> str:
@@ -38,6 +39,12 @@ Stack = Annotated[
 CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name", 48, of_key=True))]
 IssuerKey = Annotated[str, AfterValidator(rules.name_rule("issuer name", 48, of_key=True))]
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
+HyperdriveKey = Annotated[str, AfterValidator(rules.name_rule("Hyperdrive label", 48, of_key=True))]
+HyperdriveText = Annotated[
+    str, AfterValidator(rules.check_hyperdrive), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
+]
+SslmodeText = Annotated[str, AfterValidator(rules.check_sslmode), Field(json_schema_extra={"enum": list(SSLMODES)})]
+CertificateRef = Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
 NameGlob = Annotated[
@@ -332,6 +339,31 @@ class WorkerTable(Table):
     )
 
 
+class HyperdriveTable(Table):
+    """The certificates that one Hyperdrive configuration uses for its database. What is left out is not changed."""
+
+    config: HyperdriveText = Field(
+        description="The ID or the name of the Hyperdrive configuration.",
+        examples=["warehouse", "6f2c1a5f0e7b4a0f9d1b7c3e5a8d2f41"],
+    )
+    certificate: CertificateRef | None = Field(
+        default=None,
+        description="The certificate that it uses for the database: the name of a client certificate.",
+        examples=["warehouse"],
+    )
+    ca: CertificateRef | None = Field(
+        default=None,
+        description="The CA that the certificate of the database must be signed by: the name of one with `ca = true`.",
+        examples=["warehouse-ca"],
+    )
+    sslmode: SslmodeText | None = Field(
+        default=None,
+        description="How it checks the certificate of the database; in lower case for PostgreSQL, in upper case for "
+        "MySQL.",
+        examples=["verify-full", "VERIFY_IDENTITY"],
+    )
+
+
 class Document(Table):
     """mtls.toml: which certificates exist, and which binding of which Worker uses which of them."""
 
@@ -374,5 +406,12 @@ class Document(Table):
         default_factory=dict,
         description="The Workers, by a label that you choose; the real name is in the wrangler file.",
         examples=[{"checkout": {"config": "wrangler.toml", "bindings": {"BILLING": "billing"}}}],
+        json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
+    )
+    hyperdrive: dict[HyperdriveKey, HyperdriveTable] = Field(
+        default_factory=dict,
+        description="The Hyperdrive configurations, by a label that you choose. A change takes effect at once, so only "
+        "apply --deploy makes it, or apply with MTLSCTL_DEPLOY=1.",
+        examples=[{"warehouse": {"config": "warehouse", "certificate": "warehouse", "sslmode": "verify-full"}}],
         json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
     )

@@ -164,12 +164,27 @@ class Code(StrEnum):
     UNKNOWN_ISSUER = ("unknown-issuer", _E,
         "The `renew` of a certificate names an issuer that is not declared.",
         "Declare the issuer in `[issuers.NAME]`, or correct the name.")
+    ISSUER_UNUSED = ("issuer-unused", _W,
+        "An issuer is declared, but no certificate names it in its `renew`.",
+        "Name it in the `renew` of a certificate, or remove it.")
+    RENEWED_FILE_SHARED = ("renewed-file-shared", _E,
+        "Two certificates have the same file, and one of them renews it: the key of the other would not fit any more.",
+        "Give each of them a file of its own; or declare one certificate, and bind that everywhere.")
     CA_BOUND = ("ca-bound", _E,
-        "A binding refers to a certificate with `ca = true`, which a Worker can't use.",
-        "Bind a client certificate.")
+        "A binding, or the `certificate` of a Hyperdrive configuration, refers to a certificate with `ca = true`.",
+        "Use a client certificate.")
     ENVIRONMENT_DECLARED_TWICE = ("environment-declared-twice", _E,
         "The same environment of the same wrangler file is declared under two labels.",
         "Put the bindings of both into one table.")
+    HYPERDRIVE_EMPTY = ("hyperdrive-empty", _E,
+        "A `[hyperdrive.NAME]` declares nothing that its configuration should use.",
+        "Add `certificate`, `ca` or `sslmode`, or remove the table.")
+    HYPERDRIVE_DECLARED_TWICE = ("hyperdrive-declared-twice", _E,
+        "Two `[hyperdrive.NAME]` tables are about the same Hyperdrive configuration.",
+        "Put both into one table.")
+    HYPERDRIVE_NEEDS_CA = ("hyperdrive-needs-ca", _E,
+        "The `ca` of a `[hyperdrive.NAME]` is a client certificate.",
+        "Use a certificate with `ca = true`.")
     ACCOUNT_ID_UNUSED = ("account-id-unused", _W,
         "`account_id` is set, but a local store has no accounts.",
         'Remove `account_id`, or set `kind = "cloudflare"`.')
@@ -713,6 +728,22 @@ class Code(StrEnum):
     ISSUER = ("issuer", _E,
         "An issuer refused a certificate request, could not be asked, or is not set up for this run.",
         "Do what the message says; then run `mtlsctl renew` again, which goes on with the same key.")
+    ISSUED_TWICE = ("issued-twice", _W,
+        ("`mtlsctl renew` goes on after a run whose answer is unknown, so the issuer may have issued a certificate that"
+         " no one uses."),
+        "Look it up at the issuer by its public key, and revoke it if you don't want it.")
+    RENEWAL_DIFFERS = ("renewal-differs", _E,
+        "An issuer answered with another subject, other names or an older certificate than was asked for.",
+        "Correct the issuer's template or role; or declare what it makes in `renew`, if that is right.")
+    RENEWAL_USAGES = ("renewal-usages", _W,
+        "An issuer answered with other extended key usages than the request has.",
+        "Correct the issuer's template or role, if an origin needs them.")
+    NOTHING_TO_ASK = ("nothing-to-ask", _E,
+        "It is unknown what `mtlsctl renew` should ask the issuer for.",
+        "Declare `subject`, `names` or `key` in the certificate's `renew`.")
+    KEYS_LEFT = ("keys-left", _W,
+        "A renewal is done, but a private key that nothing needs any more could not be removed.",
+        "No action needed: the next renewal removes it; if it leaked, remove it by hand.")
 
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
@@ -848,6 +879,18 @@ class Code(StrEnum):
     WORKER_NOT_FOUND = ("worker-not-found", _E,
         "The account has no such Worker, version or Pages project.",
         "Check the name in the wrangler file, and its account.")
+    HYPERDRIVE_NOT_FOUND = ("hyperdrive-not-found", _E,
+        "The account has no Hyperdrive configuration with this ID or name.",
+        "Run `wrangler hyperdrive list`, and correct `config`.")
+    HYPERDRIVE_AMBIGUOUS = ("hyperdrive-ambiguous", _E,
+        "Several Hyperdrive configurations have this name.",
+        "Write the ID instead of the name.")
+    HYPERDRIVE_UNREAD = ("hyperdrive-unread", _E,
+        "The Hyperdrive configurations that mtls.toml declares could not be read, so they are not updated.",
+        "Fix what the message names; the token needs `Hyperdrive Read`.")
+    HYPERDRIVE_CHANGED = ("hyperdrive-changed", _E,
+        "A Hyperdrive configuration was changed during this run, or is not as it should be after an update.",
+        "Run `mtlsctl plan` to see what it uses now.")
     PROGRAM_MISSING = ("program-missing", _E,
         "Wrangler or workerd was not found, or can't be run.",
         "Check the PATH, or run `npm install wrangler` in the Worker's folder, or follow the hint.")

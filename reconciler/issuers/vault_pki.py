@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from reconciler.findings.errors import IssuerError, ReconcilerError
+from reconciler.findings.escape import printable
 from reconciler.model.concurrency import run_all
 from reconciler.model.renewal import IssuerContext, SigningRequest, VaultIssuer
 from reconciler.model.web import Refusal, WebError
@@ -159,7 +160,7 @@ def _of_issuer(*, is_signing: bool = False) -> Iterator[None]:
         raise
     except WebError as error:
         said = "; ".join(reasons(error) or ()) if is_signing and error.refusal is Refusal.INVALID else ""
-        message = f"Vault signed nothing: {said[:_LONGEST]}" if said else error.message
+        message = f"Vault signed nothing: {printable(said[:_LONGEST])}" if said else error.message
         hint = (
             "the role decides what it signs: compare it with `names`, `subject` and `lifetime`" if said else error.hint
         )

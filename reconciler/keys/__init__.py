@@ -38,7 +38,13 @@ def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
     """Every source by its name, ready to open keys, and to decrypt them where mtls.toml has a passphrase."""
     plain = {source.kind.name: source.open(context) for source in SOURCES}
     declared: dict[str, KeySource] = {name: _Unlocking(source, plain) for name, source in plain.items()}
-    return {**declared, RENEWED: _Renewed(declared, context)}
+    return {name: _Keeping(source) for name, source in {**declared, RENEWED: _Renewed(declared, context)}.items()}
+
+
+def open_secret(reference: KeyReference, context: KeyContext) -> bytes:
+    """A declared secret that is no key, such as the password of an issuer. KeySourceError as for a key."""
+    source = next(source for source in SOURCES if source.kind.name == reference.source)
+    return source.open(context).passphrase(reference)
 
 
 def is_local(reference: KeyReference) -> bool:
@@ -51,28 +57,38 @@ def is_local(reference: KeyReference) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unlocking:
-    """A source whose keys may be encrypted; `others` has those of passphrases.
+class _Keeping:
+    """A source that is asked once for what a run opens twice: to check it before anything changes, and for its upload.
 
-    A run opens a key twice: to check it before anything changes, and for its upload. What costs a call, or a person an
-    answer, is kept in between, and no longer.
+    What costs a call, or a person an answer, is kept in between, and no longer.
     """
 
-    source: SecretSource
-    others: Mapping[str, SecretSource]
+    source: KeySource
     _kept: list[tuple[KeyReference, PrivateKey]] = field(default_factory=list, init=False, repr=False)
 
     def open(self, reference: KeyReference) -> PrivateKey:
-        """The key, decrypted. KeySourceError as of the source, or if it can't be decrypted."""
+        """The key. KeySourceError as of the source."""
         if is_local(reference):
             return self.source.open(reference)
         kept = next((one for one in self._kept if one[0] == reference), None)
         if kept is not None:
             self._kept.remove(kept)
             return kept[1]
-        key = self._unlock(reference, self.source.open(reference))
+        key = self.source.open(reference)
         self._kept.append((reference, key))
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class _Unlocking:
+    """A source whose keys may be encrypted; `others` has those of passphrases."""
+
+    source: SecretSource
+    others: Mapping[str, SecretSource]
+
+    def open(self, reference: KeyReference) -> PrivateKey:
+        """The key, decrypted. KeySourceError as of the source, or if it can't be decrypted."""
+        return self._unlock(reference, self.source.open(reference))
 
     def _unlock(self, reference: KeyReference, key: PrivateKey) -> PrivateKey:
         secret = reference.passphrase

@@ -1,19 +1,30 @@
 """The sinks of private keys: where `mtlsctl renew` puts new ones, and where `apply` finds them.
 
-A sink shows no key, and judges none. A new one is a class here or in a file of its own, and a row in `open_sink`.
+A sink shows no key, and judges none. A new one is a class in a file of its own, and a row in `open_sink`.
 """
 
 from __future__ import annotations
 
-from reconciler.findings.errors import KeySourceError
+from typing import assert_never
+
+from reconciler.keys.command_sink import ProgramSlots
+from reconciler.keys.file_sinks import FileSlots, SopsSlots
 from reconciler.keys.vault import VaultKeySink
-from reconciler.model.key_places import SinkOptions, VaultSink, sink_text
+from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, SopsSink, VaultSink
 from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 
 
 def open_sink(options: SinkOptions, certificate: str, context: KeyContext) -> KeySink:
     """The sink with the keys of this certificate; nothing is read or started yet."""
-    if isinstance(options, VaultSink):
-        return VaultKeySink(options, certificate, context.vault)
-    raise KeySourceError(f"{sink_text(options)} can't be used for {certificate!r} by this mtlsctl")
+    match options:
+        case FileSink(folder):
+            return FileSlots(context.folders, folder, certificate)
+        case SopsSink(folder):
+            return SopsSlots(FileSlots(context.folders, folder, certificate), context.programs)
+        case VaultSink():
+            return VaultKeySink(options, certificate, context.vault)
+        case CommandSink():
+            return ProgramSlots(options, certificate, context.programs if context.allow_commands else None)
+        case _:
+            assert_never(options)

@@ -21,8 +21,8 @@ from reconciler.model.keys import KeySourceKind, SecretServer
 from reconciler.model.ports import PrivateKey
 
 _SEGMENT = r"[A-Za-z0-9_~+=@:, -][A-Za-z0-9._~+=@:, -]*"
-VAULT_PATH = rf"^{_SEGMENT}(/{_SEGMENT})*$"
-"""A path of secrets, of a mount, or of a role. No part of it begins with a dot, so it leads nowhere else."""
+_PATH = rf"^{_SEGMENT}(/{_SEGMENT})*$"
+"""The path of a secret or of a mount. No part of it begins with a dot, so it leads nowhere else."""
 
 _FIELD = "private_key"
 
@@ -35,16 +35,17 @@ class VaultKey(BaseModel):
     vault: Annotated[
         str,
         Field(
-            pattern=VAULT_PATH,
+            pattern=_PATH,
             max_length=512,
-            description="Path of the secret in a KV engine (version 2) of HashiCorp Vault, without its mount and"
-            " `data/`. Address and login are only in the environment, such as VAULT_ADDR and VAULT_TOKEN.",
+            description="Path of the secret in a KV engine (version 2) of HashiCorp Vault, such as `mtls/billing`,"
+            " without its mount and `data/`. Address and login are only in the environment, such as VAULT_ADDR and"
+            " VAULT_TOKEN.",
         ),
     ]
     field: Annotated[
         str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255, description="The field of the secret with the key.")
     ] = _FIELD
-    mount: Annotated[str, Field(pattern=VAULT_PATH, max_length=255, description="Where the KV engine is mounted.")] = (
+    mount: Annotated[str, Field(pattern=_PATH, max_length=255, description="Where the KV engine is mounted.")] = (
         "secret"
     )
 

@@ -11,6 +11,7 @@ from reconciler.model.changes import (
     Condition,
     Deploy,
     Difference,
+    HyperdriveChange,
     Identity,
     Phase,
     Reason,
@@ -47,6 +48,13 @@ from reconciler.model.found import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.model.hyperdrive import (
+    DeclaredHyperdrive,
+    HyperdriveAddress,
+    HyperdriveConfig,
+    HyperdriveField,
+    Hyperdrives,
+)
 from reconciler.model.key_places import KeyReference
 from reconciler.model.live import Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
 from reconciler.model.stores import StoreKind, StoreTraits
@@ -79,6 +87,7 @@ __all__ = [
     "Declaration",
     "DeclaredBinding",
     "DeclaredCertificate",
+    "DeclaredHyperdrive",
     "DeclaredWorker",
     "Deploy",
     "Deployer",
@@ -89,6 +98,11 @@ __all__ = [
     "EnvironmentName",
     "FoundBinding",
     "Gate",
+    "HyperdriveAddress",
+    "HyperdriveChange",
+    "HyperdriveConfig",
+    "HyperdriveField",
+    "Hyperdrives",
     "Identity",
     "KeyReference",
     "Listing",

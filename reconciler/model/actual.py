@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.found import BrokenFile, Entry, Listing, Sweep, WranglerFile
+from reconciler.model.hyperdrive import Hyperdrives
 from reconciler.model.live import Live
 from reconciler.model.words import EntryId, WorkerLabel
 
@@ -16,7 +17,7 @@ class Actual:
 
     `asked` has the answers for IDs of bindings that the list lacks, `unasked` those that were too many to be
     requested. `sweep` is None if nothing would be retired, `live` is None if live Workers were not checked. `broken`:
-    the declared wrangler files that can't be used.
+    the declared wrangler files that can't be used. `hyperdrives` is None if none is declared.
     """
 
     files: Mapping[WorkerLabel, WranglerFile]
@@ -26,3 +27,4 @@ class Actual:
     live: Live | None = None
     unasked: frozenset[EntryId] = frozenset()
     broken: Mapping[WorkerLabel, BrokenFile] = field(default_factory=dict)
+    hyperdrives: Hyperdrives | None = None

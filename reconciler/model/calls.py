@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model import Change, Deploy, Retire, Upload
+from reconciler.model import Change, Deploy, HyperdriveChange, Retire, Upload
 
 PER_PAGE = 50
 """Certificates per page of the list, the value in the API's own example; a larger one may be refused or ignored."""
 _A_RETIRE = 3
 """Calls for a retire: read the certificate, list what uses it, delete it."""
+_AN_UPDATE = 2
+"""Calls for an update of a Hyperdrive configuration: read it, change it."""
 _A_DEPLOY = 2
 """Calls for a deploy: read the Worker's deployments and the new version afterwards. wrangler's calls don't count."""
 
@@ -32,7 +34,8 @@ def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: i
     uploads = sum(isinstance(change, Upload) for change in changes)
     retires = sum(isinstance(change, Retire) for change in changes)
     deploys = sum(isinstance(change, Deploy) for change in changes)
-    more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys
+    updated = {change.at.config for change in changes if isinstance(change, HyperdriveChange)}
+    more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys + _AN_UPDATE * len(updated)
     if uploads:
         more += count_pages(entries + uploads)
     if retires:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from reconciler.model.declared import Gate
 from reconciler.model.found import Entry
+from reconciler.model.hyperdrive import HyperdriveAddress
 from reconciler.model.words import BindingAddress, CertificateName, EntryId, SiteAddress
 
 
@@ -19,16 +20,18 @@ class Action(StrEnum):
     REBIND = "rebind"
     UNBIND = "unbind"
     DEPLOY = "deploy"
+    UPDATE = "update"
     VERIFY = "verify"
     RETIRE = "retire"
 
 
 class Phase(StrEnum):
-    """The phases, in their only order: create, bind, deploy, prove, then retire."""
+    """The phases, in their only order: create, bind, deploy and update what is live, prove, then retire."""
 
     UPLOAD = "upload"
     BIND = "bind"
     DEPLOY = "deploy"
+    UPDATE = "update"
     VERIFY = "verify"
     RETIRE = "retire"
 
@@ -42,6 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_ID = "unknown-id"
     WRONG_ID = "wrong-id"
     REMOTE_DIFFERS = "remote-differs"
+    SSLMODE_DIFFERS = "sslmode-differs"
     REMOVED = "removed"
     LIVE_DIFFERS = "live-differs"
     BEFORE_UPLOAD = "before-upload"
@@ -172,6 +176,28 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
+class HyperdriveChange:
+    """Change one field of a Hyperdrive configuration, which takes effect at once.
+
+    `before` and `after` are IDs, or modes of `sslmode`; `after` None: the ID is known once `digest` is uploaded.
+    `certificate`: of `sslmode` the one that it is about. `not_after`: when the certificate expires; nothing is changed
+    after that. Aware UTC.
+    """
+
+    at: HyperdriveAddress
+    reasons: tuple[Reason, ...]
+    certificate: CertificateName | None = None
+    digest: str | None = None
+    before: str | None = None
+    after: str | None = None
+    differences: tuple[Difference, ...] = ()
+    not_after: datetime | None = None
+
+    action = Action.UPDATE
+    phase = Phase.UPDATE
+
+
+@dataclass(frozen=True, slots=True)
 class Verify:
     """Prove a certificate at its origin; the change after it is made only if that succeeds.
 
@@ -210,12 +236,12 @@ class Retire:
     phase = Phase.RETIRE
 
 
-Change = Upload | BindingChange | Deploy | Verify | Retire
+Change = Upload | BindingChange | Deploy | HyperdriveChange | Verify | Retire
 
 
 class Condition(StrEnum):
     """What a change waits for: every change for the first two, bindings and uploads for the next two, removed bindings
-    for the fifth, retires for the others.
+    for the fifth, what is live for the sixth, retires for the others.
 
     A fixed list, in the order in which it is shown.
     """
@@ -224,6 +250,7 @@ class Condition(StrEnum):
     NOT_VALID_YET = "not-valid-yet"
     VALIDITY_UNKNOWN = "validity-unknown"
     MAX_UNBINDS = "max-unbinds"
+    UPDATE_NOT_REQUESTED = "update-not-requested"
     PRUNE_OFF = "prune-off"
     PRUNE_NOT_REQUESTED = "prune-not-requested"
     SUCCESSOR_MISSING = "successor-missing"
@@ -261,7 +288,7 @@ class Waiting:
     known; `once`: what live Workers need before it, as a clause, if they use it.
     """
 
-    change: Upload | BindingChange | Deploy | Retire
+    change: Upload | BindingChange | Deploy | HyperdriveChange | Retire
     condition: Condition
     detail: str
     until: datetime | None = None

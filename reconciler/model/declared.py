@@ -10,6 +10,7 @@ from enum import StrEnum
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.freezes import Freeze
+from reconciler.model.hyperdrive import DeclaredHyperdrive
 from reconciler.model.key_places import KeyReference
 from reconciler.model.renewal import DeclaredIssuer, Renewal, StepIssuer
 from reconciler.model.stores import StoreKind
@@ -130,6 +131,11 @@ class DeclaredCertificate:
     owner: str | None = None
     renew: Renewal | None = None
 
+    @property
+    def own_key(self) -> KeyReference | None:
+        """The declared `private_key`; of a certificate that renews itself, that of before its first renewal."""
+        return self.key if self.key is None or self.key.slots is None else self.key.slots.otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class ByCertificate:
@@ -188,6 +194,7 @@ class Declaration:
     certificates: Mapping[CertificateName, DeclaredCertificate] = field(default_factory=dict)
     workers: Mapping[WorkerLabel, DeclaredWorker] = field(default_factory=dict)
     issuers: Mapping[str, DeclaredIssuer] = field(default_factory=dict)
+    hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
 
     @property
     def secret_variables(self) -> frozenset[str]:

@@ -140,4 +140,5 @@ class Slot:
     def parse(text: str) -> Slot | None:
         """The slot of this name; None for any other text."""
         found = _SLOT.fullmatch(text)
-        return None if found is None else Slot(int(found[1]), found[2])
+        slot = None if found is None else Slot(int(found[1]), found[2])
+        return slot if slot is not None and slot.text == text else None

@@ -57,11 +57,39 @@ class KeyFiles(Protocol):
         """
 
 
+class KeyFolders(Protocol):
+    """The port to the folders in which sinks keep keys: in each, a folder for each certificate, with a file for each
+    key.
+
+    `folder` is as written in mtls.toml, and may be where a private key file may be; `within` and `name` are a folder
+    and a file below it, and links of these are not followed. Every method may raise FileError, never with content.
+    """
+
+    def names(self, folder: str, within: str) -> frozenset[str]:
+        """The names in `folder/within`, every one but those of writes that were killed; none if it is not there yet."""
+
+    def read(self, folder: str, within: str, name: str, *, limit: int) -> bytes:
+        """The whole file, of at most `limit` bytes."""
+
+    def create(self, folder: str, within: str, name: str, data: bytes, *, in_clear: bool) -> None:
+        """Create a file, durably, complete or not at all; an error if it is there. `in_clear`: the key is not
+        encrypted, so only this user can read it, and it is an error where git tracks it or would."""
+
+    def remove(self, folder: str, within: str, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
+
 def place_of_key(declared: DeclaredCertificate, path: str) -> Pointer | Place:
     """The place of a private key: its file if it is in one, else its declaration in mtls.toml, which `path` names."""
     if declared.key is not None and declared.key.file is not None:
         return Place(declared.key.file)
-    return Pointer(path, ("certificates", declared.name, "private_key"))
+    return declaration_of_key(declared, path)
+
+
+def declaration_of_key(declared: DeclaredCertificate, path: str) -> Pointer:
+    """Where mtls.toml, which `path` names, says where the private key is."""
+    renews = declared.key is not None and declared.key.slots is not None
+    return Pointer(path, ("certificates", declared.name, *(("renew", "sink") if renews else ("private_key",))))
 
 
 def at_key(found: Iterable[Diagnostic], declared: DeclaredCertificate, path: str) -> tuple[Diagnostic, ...]:
@@ -133,7 +161,8 @@ class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
     may start the commands of mtls.toml. `read_own`: the whole of a file that the operator named, wherever it is;
     FileError, never with content. It must not be called with a path of mtls.toml. `piped`: all of standard input, the
-    same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long.
+    same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long. `folders`: for sinks
+    in files.
     """
 
     files: KeyFiles
@@ -142,4 +171,5 @@ class KeyContext:
     allow_commands: bool = False
     read_own: ReadOwn = _no_file
     piped: ReadPiped = _nothing_piped
+    folders: KeyFolders = field(kw_only=True)
     vault: SecretServer = field(kw_only=True)

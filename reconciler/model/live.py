@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.model.found import Entry
+from reconciler.model.hyperdrive import HyperdriveConfig, HyperdriveField
 from reconciler.model.words import EntryId
 
 PAGES = "pages/"
@@ -51,6 +52,13 @@ class User:
     def text(self) -> str:
         """`the Worker shop (live)`, for a sentence."""
         return _USERS[self.kind].format(name=self.name) + (f" ({self.detail})" if self.detail else "")
+
+
+def hyperdrive_users(config: HyperdriveConfig) -> list[tuple[EntryId, User]]:
+    """The entries that a Hyperdrive configuration uses, each with it as the user."""
+    user = User(UserKind.HYPERDRIVE, config.name or config.id, config.id)
+    used = (config.get(one) for one in (HyperdriveField.CERTIFICATE, HyperdriveField.CA))
+    return [(EntryId(text), user) for text in used if text is not None]
 
 
 @dataclass(frozen=True, slots=True)

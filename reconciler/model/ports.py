@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Entry, EntryId, EnvironmentName, KeyReference, Listing, Live, LiveQuestion, Sweep
+from reconciler.model import (
+    Entry,
+    EntryId,
+    EnvironmentName,
+    HyperdriveConfig,
+    KeyReference,
+    Listing,
+    Live,
+    LiveQuestion,
+    Sweep,
+)
 from reconciler.x509.certificates import Bundle
 
 
@@ -70,6 +80,15 @@ class StoreReader(Protocol):
     def get_all(self, ids: Iterable[EntryId]) -> Mapping[EntryId, Entry | None]:
         """Several entries, each requested once; in parallel if the store supports that."""
 
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        """Every Hyperdrive configuration. StoreError if the list is incomplete.
+
+        `wanted`: the IDs or names that are declared; a store without Hyperdrive has a configuration for each of them.
+        """
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        """The configuration with this ID, or None if it does not exist. StoreError if that is unknown."""
+
 
 class Store(StoreReader, Protocol):
     """The whole store. Entries can't be changed."""
@@ -84,6 +103,12 @@ class Store(StoreReader, Protocol):
     def delete(self, entry_id: EntryId) -> None:
         """Delete the entry. EntryNotFound, EntryInUse, UseUnknown if it could not be checked whether something uses it,
         or StoreRefused for any other refusal."""
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        """The configuration after its `mtls` was replaced, and nothing else of it. `before`: as it was just read.
+
+        StoreRefused for a refusal; after any other StoreError it is unknown whether it was replaced.
+        """
 
     def look_back(self) -> tuple[Diagnostic, ...]:
         """Findings, after all changes, about differences between the store's answers and its list. Never an error."""

@@ -20,6 +20,7 @@ from reconciler.model import (
     Condition,
     Deploy,
     Desired,
+    HyperdriveChange,
     Live,
     Retire,
     Sweep,
@@ -32,12 +33,14 @@ from reconciler.plan.assessment import (
     CertificateRow,
     EntryRow,
     Held,
+    HyperdriveRow,
     Looks,
     Need,
     Pending,
     PlanOptions,
     SiteRow,
     Unseen,
+    UserRow,
     Waits,
 )
 from reconciler.plan.binding_findings import ids_not_asked
@@ -46,6 +49,7 @@ from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
+from reconciler.plan.hyperdrives import judge_hyperdrives
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
 from reconciler.plan.policy import MAX_SKEW, skew_facts
 from reconciler.plan.quota import over_quota
@@ -68,10 +72,12 @@ def judge(
     certificates, of_certificates = judge_certificates(desired, inventory, now, read)
     by_name = {row.name: row for row in certificates}
     bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
-    dates = judge_dates(desired, certificates, bindings.rows, now, inventory)
+    hyperdrives, of_hyperdrives = judge_hyperdrives(desired, actual, inventory, by_name, now, ask.deploy)
+    users: tuple[UserRow, ...] = (*bindings.rows, *hyperdrives)
+    dates = judge_dates(desired, certificates, users, now, inventory)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
-    scene = make_scene(desired, actual, inventory, bindings.rows, now, ask)
+    scene = make_scene(desired, actual, inventory, users, now, ask)
     rails = find_rails(desired, inventory, bindings.rows)
     by_id, of_ids = judge_by_id(desired, actual, inventory, roles, (*bindings.rows, *bindings.previews), now)
     unasked = (ids_not_asked(desired.declaration, len(actual.asked), len(actual.unasked)),) if actual.unasked else ()
@@ -95,10 +101,12 @@ def judge(
             *of_certificates,
             *dates.findings,
             *bindings.findings,
+            *of_hyperdrives,
             *unasked,
             *of_ids,
         ),
         found_live=of_sites,
+        hyperdrives=hyperdrives,
     )
 
 
@@ -114,7 +122,7 @@ def _skewed(actual: Actual) -> Iterator[Diagnostic]:
 def scene_of(assessment: Assessment) -> RetireScene:
     """The facts that the conditions of retires check."""
     a = assessment
-    return make_scene(a.desired, a.actual, a.inventory, a.bindings, a.now, a.ask)
+    return make_scene(a.desired, a.actual, a.inventory, a.users, a.now, a.ask)
 
 
 def needs(assessment: Assessment) -> Looks:
@@ -174,7 +182,7 @@ def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessme
 
     def by(change: Change) -> Diagnostic | None:
         match change:
-            case Upload() | BindingChange():
+            case Upload() | BindingChange() | HyperdriveChange():
                 return over.get(change.digest or "")
             case Deploy():
                 found = (over.get(one.digest or "") for one in change.bindings if one.id is None)
@@ -187,11 +195,12 @@ def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessme
         certificates=_held(a.certificates, by),
         bindings=_held(a.bindings, by),
         sites=_held(a.sites, by),
+        hyperdrives=_held(a.hyperdrives, by),
         limits=(*a.limits, *over.values()),
     )
 
 
-_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow)
+_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, HyperdriveRow)
 
 
 def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tuple[_Row, ...]:
@@ -222,6 +231,7 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
         assessment,
         certificates=_waiting(assessment.certificates, waits),
         bindings=_waiting(assessment.bindings, waits),
+        hyperdrives=_waiting(assessment.hyperdrives, waits),
         entries=_waiting(assessment.entries, waits),
     )
     if a.bindings != assessment.bindings:
@@ -233,7 +243,7 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
     return replace(a, sites=_waiting(a.sites, waits))
 
 
-_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, SiteRow, EntryRow)
+_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, SiteRow, HyperdriveRow, EntryRow)
 
 
 def _waiting(rows: Iterable[_Waiter], waits: Callable[[Change], Waits | None]) -> tuple[_Waiter, ...]:

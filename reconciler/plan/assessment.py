@@ -28,6 +28,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     FoundBinding,
+    HyperdriveAddress,
     Reason,
     SiteAddress,
     WranglerFile,
@@ -192,6 +193,40 @@ class BindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HyperdriveRow:
+    """One declared field of one Hyperdrive configuration.
+
+    `certificate`: the declared one that it should use; None for `sslmode`. `found_id` and `wanted`: IDs, or modes.
+    `entry`: the uploaded certificate that it uses; `owner`: the declared or former certificate that this is of.
+    """
+
+    at: HyperdriveAddress
+    certificate: CertificateName | None
+    found_id: str | None
+    entry: Entry | None
+    owner: CertificateName | None
+    wanted: str | None
+    verdict: Verdict
+    pointer: Pointer
+    declared = True
+    elsewhere = False
+
+    @property
+    def target(self) -> ByCertificate | None:
+        """What mtls.toml declares it to use."""
+        return ByCertificate(self.certificate) if self.certificate is not None else None
+
+    @property
+    def text(self) -> str:
+        """The field with its configuration, for a sentence."""
+        return self.at.text
+
+
+UserRow = BindingRow | HyperdriveRow
+"""A user of a certificate: it uses one, and should use one."""
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRow:
     """One declared environment of one wrangler file. `file` None: it was not read, or lacks the environment.
 
@@ -311,6 +346,7 @@ class Assessment:
     found: tuple[Diagnostic, ...]
     found_live: tuple[Diagnostic, ...] = ()
     limits: tuple[Diagnostic, ...] = ()
+    hyperdrives: tuple[HyperdriveRow, ...] = ()
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
@@ -318,12 +354,18 @@ class Assessment:
         return (*self.found, *self.found_live, *self.limits)
 
     @property
-    def rows(self) -> Iterator[CertificateRow | BindingRow | SiteRow | EntryRow]:
+    def rows(self) -> Iterator[CertificateRow | BindingRow | SiteRow | HyperdriveRow | EntryRow]:
         """Every row that has a verdict."""
         yield from self.certificates
         yield from self.bindings
         yield from self.sites
+        yield from self.hyperdrives
         yield from self.entries
+
+    @property
+    def users(self) -> tuple[UserRow, ...]:
+        """The bindings and the Hyperdrive configurations."""
+        return (*self.bindings, *self.hyperdrives)
 
     @cached_property
     def by_name(self) -> Mapping[CertificateName, CertificateRow]:

@@ -16,7 +16,7 @@ from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.gates import proofs_for
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import find_earlier_end, find_going_back
+from reconciler.plan.renewals import find_earlier_end, find_going_back, with_renewal
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload, check_unknown
@@ -180,7 +180,8 @@ def _check_file(
     check = check_unknown if is_unknown else check_for_upload
     first = desired.declaration.certificates[names[0]]
     found = check(desired.bundles[names[0]], ca=first.ca, path=first.path, now=now)
-    return [replace(problem, certificate=name) for problem in found for name in names]
+    declared = desired.declaration.certificates
+    return [replace(with_renewal(problem, declared[name]), certificate=name) for problem in found for name in names]
 
 
 def _check_upload(desired: Desired, names: list[CertificateName], now: datetime) -> list[Diagnostic]:

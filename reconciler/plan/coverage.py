@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Sweep, Upload, Verify
@@ -169,6 +169,7 @@ def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, .
 def _public(reference: KeyReference) -> KeyReference:
     """Where the key and its passphrase are, and no other option of their sources."""
     where = {reference.source: reference.options.get(reference.source, "")}
-    return KeyReference(
-        reference.source, where, None if reference.passphrase is None else _public(reference.passphrase)
-    )
+    secret, slots = reference.passphrase, reference.slots
+    if slots is not None and slots.otherwise is not None:
+        slots = replace(slots, otherwise=_public(slots.otherwise))
+    return KeyReference(reference.source, where, None if secret is None else _public(secret), slots)

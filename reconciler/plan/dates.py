@@ -14,11 +14,10 @@ from datetime import datetime
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, Pending, Waits
+from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits
 from reconciler.plan.inventory import Inventory
-from reconciler.plan.renewals import Due, due_of, find_always_due, find_due
+from reconciler.plan.renewals import Due, due_of, file_due, find_always_due, find_due, to_renew, with_renewal
 from reconciler.x509.certificates import rfc3339
-from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_dates, check_stored
 
 _Subject = CertificateName | EntryId
@@ -39,12 +38,12 @@ class JudgedDates:
 def judge_dates(
     desired: Desired,
     certificates: Sequence[CertificateRow],
-    bindings: Sequence[BindingRow],
+    bindings: Sequence[UserRow],
     now: datetime,
     inventory: Inventory | None,
 ) -> JudgedDates:
     """The due date of each certificate, and the findings about dates. `inventory` None: offline."""
-    users: dict[CertificateName, list[BindingRow]] = defaultdict(list)
+    users: dict[CertificateName, list[UserRow]] = defaultdict(list)
     for binding in bindings:
         name = binding.certificate
         if name is not None and name == binding.owner and binding.entry is not None:
@@ -66,24 +65,25 @@ def judge_dates(
 
 def declared_due(row: CertificateRow, assessment: Assessment) -> Due | None:
     """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
-    return _due(assessment.desired, row, (), assessment.now)
+    return file_due(assessment.desired, row.name, assessment.now)
 
 
-def _due(desired: Desired, row: CertificateRow, users: Sequence[BindingRow], now: datetime) -> Due | None:
+def _due(desired: Desired, row: CertificateRow, users: Sequence[UserRow], now: datetime) -> Due | None:
     """The due date of the certificate in use that expires first; of the declared one if none is in use."""
     if row.bundle is None:
         return None
-    used = [(row.bundle, window_of(row.bundle, now=now, ca=row.declared.ca).ends)]
     bound = [(user.entry.bundle, user.entry.window(now).ends) for user in users if user.entry is not None]
-    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound or used if bundle and ends]
+    if not bound:
+        return file_due(desired, row.name, now)
+    dues = [due_of(desired, row.name, bundle, ends) for bundle, ends in bound if bundle and ends]
     return min(dues, key=lambda due: due.not_after, default=None)
 
 
 def _bound_expired(
-    bindings: Sequence[BindingRow], desired: Desired, inventory: Inventory | None, now: datetime
+    bindings: Sequence[UserRow], desired: Desired, inventory: Inventory | None, now: datetime
 ) -> Mapping[_Subject, Diagnostic]:
     """The expired certificates that are in use and stay in use, by the declared certificate or ID."""
-    found: dict[_Subject, list[BindingRow]] = defaultdict(list)
+    found: dict[_Subject, list[UserRow]] = defaultdict(list)
     for row in bindings:
         stays = row.declared is not None and not _moves(row)
         if stays and row.entry is not None and row.entry.window(now).has_ended(now):
@@ -92,7 +92,7 @@ def _bound_expired(
             if subject is not None:
                 found[subject].append(row)
     return {
-        subject: _expired(subject, rows, _valid_entry(desired, inventory, rows[0].certificate, now), now)
+        subject: _expired(subject, rows, _valid_entry(desired, inventory, rows[0].certificate, now), desired, now)
         for subject, rows in found.items()
     }
 
@@ -111,12 +111,14 @@ def _valid_entry(
     return next((entry for entry in stored if entry.ca == is_ca and entry.window(now).contains(now)), None)
 
 
-def _moves(row: BindingRow) -> bool:
+def _moves(row: UserRow) -> bool:
     """Whether a binding gets another id in this run."""
     return isinstance(row.verdict, Pending) and row.found_id != row.wanted
 
 
-def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None, now: datetime) -> Diagnostic:
+def _expired(
+    subject: _Subject, rows: Sequence[UserRow], valid: Entry | None, desired: Desired, now: datetime
+) -> Diagnostic:
     first = rows[0]
     ends = min(end for row in rows if row.entry is not None and (end := row.entry.window(now).ends) is not None)
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
@@ -126,7 +128,7 @@ def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None,
     if name is None:
         hint = "it is not managed here: declare the ID of a valid certificate, run `mtlsctl apply`, and deploy"
     elif valid is None:
-        hint = "get a new certificate, replace its file, run `mtlsctl apply`, and deploy"
+        hint = f"{to_renew(desired.declaration.certificates[name])}, run `mtlsctl apply`, and deploy"
     elif valid.id == first.wanted:
         hint = f"{valid.id} is valid: fix what keeps the binding from it, run `mtlsctl apply`, and deploy"
     else:
@@ -137,7 +139,7 @@ def _expired(subject: _Subject, rows: Sequence[BindingRow], valid: Entry | None,
     return Diagnostic(Severity.WARNING, Code.BOUND_EXPIRED, message, first.pointer, hint, name)
 
 
-def _bound_early(bindings: Sequence[BindingRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
+def _bound_early(bindings: Sequence[UserRow], now: datetime) -> Mapping[_Subject, Diagnostic]:
     """The certificates that are in use and not valid yet, by the declared certificate or ID."""
     found: dict[_Subject, Diagnostic] = {}
     for row in bindings:
@@ -167,15 +169,15 @@ def _of_stored(desired: Desired, row: CertificateRow, now: datetime, *, is_bound
         yield from (replace(problem, certificate=row.name) for problem in keys)
     dates = check_dates(bundle, path=row.declared.path, ca=row.declared.ca, now=now)
     if row.entry is not None and not is_bound_expired:  # else the other finding already reports it
-        yield from (replace(problem, certificate=row.name) for problem in dates)
+        yield from (replace(with_renewal(problem, row.declared), certificate=row.name) for problem in dates)
     due = None if dates or row.due is None or row.due.renewed else find_due(desired, row.due, now)
     if due is not None:
         yield due
 
 
-def _gaps(desired: Desired, bindings: Sequence[BindingRow], now: datetime) -> Iterator[Diagnostic]:
+def _gaps(desired: Desired, bindings: Sequence[UserRow], now: datetime) -> Iterator[Diagnostic]:
     """Where the certificate in use expires before its successor is valid: the longest gap of each certificate or ID."""
-    gaps: dict[_Subject, tuple[datetime, datetime, BindingRow]] = {}
+    gaps: dict[_Subject, tuple[datetime, datetime, UserRow]] = {}
     for row in bindings:
         verdict, target = row.verdict, row.target
         if not isinstance(verdict, Waits) or verdict.condition is not Condition.NOT_VALID_YET or row.entry is None:

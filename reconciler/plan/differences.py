@@ -10,9 +10,13 @@ from reconciler.x509.certificates import Bundle
 
 
 @lru_cache(maxsize=4096)
-def certificate_differences(before: Bundle, after: Bundle) -> tuple[Difference, ...]:
-    """The attributes of the leaf that changed, in the order of `CertificateFacts`. Only for pairs that differ."""
-    old, new = _as_text(before), _as_text(after)
+def certificate_differences(before: Bundle | None, after: Bundle) -> tuple[Difference, ...]:
+    """The attributes of the leaf that changed, in the order of `CertificateFacts`. Only for pairs that differ.
+
+    `before` None: there was no certificate, so every attribute is new.
+    """
+    new = _as_text(after)
+    old = dict.fromkeys(new, "") if before is None else _as_text(before)
     return tuple(Difference(key, old[key] or None, new[key] or None) for key in changed_texts(old, new))
 
 

@@ -27,12 +27,23 @@ from reconciler.model import (
     Condition,
     Deploy,
     Entry,
+    HyperdriveChange,
     Retire,
     SiteAddress,
     Upload,
     Verify,
 )
-from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, EntryRow, Pending, SiteRow, Waits
+from reconciler.plan.assessment import (
+    Assessment,
+    BindingRow,
+    CertificateRow,
+    EntryRow,
+    HyperdriveRow,
+    Pending,
+    SiteRow,
+    UserRow,
+    Waits,
+)
 from reconciler.plan.freeze import Frozen, frozen
 from reconciler.plan.plan import Plan, draw_plan
 from reconciler.plan.policy import (
@@ -62,6 +73,7 @@ def hold(found: Plan, *, refuses: bool) -> Plan:
         certificates=_waiting(assessment.certificates, held),
         bindings=_waiting(assessment.bindings, held),
         sites=_waiting(assessment.sites, held),
+        hyperdrives=_waiting(assessment.hyperdrives, held),
         entries=_waiting(assessment.entries, held),
     )
     findings = [*notes, *_empty(limited, found), *_protected(limited, found, severity)]
@@ -79,7 +91,7 @@ def hold(found: Plan, *, refuses: bool) -> Plan:
     return replace(drawn, calls=found.calls, commit=found.commit, weakened=found.weakened, diagnostics=diagnostics)
 
 
-_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, EntryRow)
+_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, HyperdriveRow, EntryRow)
 
 
 def _waiting(rows: Sequence[_Row], held: Mapping[int, Waits]) -> tuple[_Row, ...]:
@@ -210,15 +222,15 @@ def _passing(assessment: Assessment, changes: Sequence[Change]) -> _Passing:
             sites.add(change.at)
             passing.reasons.update(reasons)
             let_pass(change, [one.certificate for one in change.bindings if one.differs], _with(change.script))
-    rows = {id(row.verdict.change): row for row in assessment.bindings if isinstance(row.verdict, Pending)}
+    rows = {id(row.verdict.change): row for row in assessment.users if isinstance(row.verdict, Pending)}
     for change in changes:
-        if not isinstance(change, BindingChange):
+        if not isinstance(change, BindingChange | HyperdriveChange):
             continue
         row = rows[id(change)]
         is_urgent = change.action is not Action.UNBIND and (
             change.certificate in urgent or _ends_soon(row.entry, change.certificate, assessment) is not None
         )
-        if is_urgent or change.at.site in sites:
+        if is_urgent or (isinstance(change, BindingChange) and change.at.site in sites):
             let_pass(change, [change.certificate], _bound_reason(row, assessment) or _with(row.at.config))
             needed.add(change.digest)
     for change in changes:
@@ -230,13 +242,13 @@ def _passing(assessment: Assessment, changes: Sequence[Change]) -> _Passing:
 
 
 def _urgent(assessment: Assessment) -> dict[CertificateName, str]:
-    """The declared certificates of which a binding uses one that ends soon, with the reason to let them pass."""
-    rows = (row for row in assessment.bindings if row.certificate is not None and not row.elsewhere)
+    """The declared certificates of which a user uses one that ends soon, with the reason to let them pass."""
+    rows = (row for row in assessment.users if row.certificate is not None and not row.elsewhere)
     found = ((row.certificate, _bound_reason(row, assessment)) for row in rows)
     return {name: why for name, why in found if name is not None and why is not None}
 
 
-def _bound_reason(row: BindingRow, assessment: Assessment) -> str | None:
+def _bound_reason(row: UserRow, assessment: Assessment) -> str | None:
     ends = _ends_soon(row.entry, row.certificate, assessment)
     return None if ends is None else _reason(f"what {row.text} uses", ends)
 

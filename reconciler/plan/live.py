@@ -145,7 +145,7 @@ class DeployChoice:
 
     A deploy runs the build of the repository with a token, so mtls.toml alone can't order it. `over_split`: also over a
     gradual deployment in progress. `nobody`: the run is not about deploys. `workers`: these as well, and those of
-    `split` (real names) over a gradual deployment, because that was approved.
+    `split` (real names) over a gradual deployment, because that was approved; so are the IDs in `hyperdrives`.
     """
 
     everybody: bool = False
@@ -154,6 +154,11 @@ class DeployChoice:
     nobody: bool = False
     workers: frozenset[WorkerLabel] = frozenset()
     split: frozenset[str] = frozenset()
+    hyperdrives: frozenset[str] = frozenset()
+
+    def updates(self, config: str) -> bool:
+        """Whether this run updates the Hyperdrive configuration with this ID; for that, no build runs."""
+        return not self.nobody and (self.everybody or self.allowed or config in self.hyperdrives)
 
     def includes(self, worker: DeclaredWorker) -> bool:
         """Whether this run deploys this Worker."""

@@ -25,6 +25,7 @@ from reconciler.model import (
     Desired,
     EntryId,
     Gate,
+    HyperdriveChange,
     Phase,
     Reason,
     Retire,
@@ -132,6 +133,8 @@ class PlanFacts:
             return None
         if any(row.state is LiveState.NEEDS_DEPLOY for row in self.live or ()):
             return "mtlsctl apply --deploy"
+        if any(one.condition is Condition.UPDATE_NOT_REQUESTED for one in self.waiting):
+            return shell_command(("mtlsctl", "apply", *only, "--deploy"))
         unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
         return shell_command(("mtlsctl", "plan", "--live", *only)) if unread else None
 
@@ -194,7 +197,7 @@ class Selection:
         match change:
             case Upload():
                 return self.retire is None and any(map(self.names, (change.certificate, *change.shared_with)))
-            case BindingChange():
+            case BindingChange() | HyperdriveChange():
                 return self.retire is None and self.names(change.certificate)
             case Deploy():
                 return self.retire is None and (
@@ -249,7 +252,8 @@ def when_text(waiting: Iterable[Waiting]) -> str | None:
 
 def change_key(change: Change) -> dict[str, str]:
     """The facts that make two changes the same: action, content, file, environment, binding, the ID before, a declared
-    remote; of a proof its origin, and the action that it is made before.
+    remote; of a Hyperdrive configuration its ID and the field; of a proof its origin, and the action that it is made
+    before.
 
     Times, foreign entries, other bytes of files and absolute paths do not count. For a certificate that is managed
     elsewhere, the ID is used instead of the content. A deploy that ends a gradual deployment is another change, and so
@@ -277,6 +281,14 @@ def change_key(change: Change) -> dict[str, str]:
                 "script": change.script,
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
+            }
+        case HyperdriveChange():
+            parts = {
+                "digest": change.digest,
+                "id": change.after if change.digest is None else None,
+                "hyperdrive": change.at.config,
+                "field": str(change.at.field),
+                "before": change.before,
             }
         case Verify():
             parts = {"digest": change.digest, "origin": change.origin, "before": str(change.before)}
@@ -327,6 +339,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         *uploads,
         *sorted(_selected(assessment, selection, BindingChange), key=_binding_order),
         *_deployable((one for one in deploys if one.at not in left_out), uploads),
+        *_known_after(_selected(assessment, selection, HyperdriveChange), uploads),
         *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
@@ -369,7 +382,7 @@ def _left_out(assessment: Assessment, selection: Selection) -> set[SiteAddress]:
     return {change.at.site for change in changes if not selection.includes(change)}
 
 
-_Change = TypeVar("_Change", Upload, BindingChange, Deploy, Retire)
+_Change = TypeVar("_Change", Upload, BindingChange, Deploy, HyperdriveChange, Retire)
 
 
 def _selected(assessment: Assessment, selection: Selection, kind: type[_Change]) -> list[_Change]:
@@ -384,6 +397,17 @@ def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[De
     known = {upload.digest for upload in uploads}
     ready = (one for one in deploys if all(b.id is not None or b.digest in {None, *known} for b in one.bindings))
     return sorted(ready, key=lambda one: (one.at.config, one.at.environment or ""))
+
+
+def _known_after(changes: Iterable[HyperdriveChange], uploads: Iterable[Upload]) -> list[HyperdriveChange]:
+    """Those whose IDs are all known, or will be after these uploads, those of one configuration together."""
+    known = {upload.digest for upload in uploads}
+    ready = (one for one in changes if one.after is not None or one.digest in known)
+    return sorted(ready, key=_hyperdrive_order)
+
+
+def _hyperdrive_order(change: HyperdriveChange) -> tuple[str, str, str]:
+    return change.at.label, change.at.config, change.at.field
 
 
 def _binding_order(change: BindingChange) -> tuple[str, str, str]:
@@ -464,6 +488,8 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
             return phase, change.certificate, "", ""
         case Deploy():
             return phase, change.at.config, change.at.environment or "", ""
+        case HyperdriveChange():
+            return phase, *_hyperdrive_order(change)
         case _:
             assert_never(change)
 
@@ -487,6 +513,7 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
+        *(Unknown(row.certificate, None, f"whether it is {row.text}") for row in assessment.hyperdrives if row.target),
         *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import CertificateName, Desired, Entry
+from reconciler.model import CertificateName, DeclaredCertificate, Desired, Entry
 from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.x509.certificates import Bundle
+from reconciler.x509.chains import window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,15 @@ def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime
     return Due(name, ends, renew_from, renewed=is_later and used.digest != declared.digest)
 
 
+def file_due(desired: Desired, name: CertificateName, now: datetime) -> Due | None:
+    """When the certificate of the declared file is due, even if another one is in use; None if it can't be read."""
+    bundle = desired.bundles.get(name)
+    if bundle is None:
+        return None
+    ends = window_of(bundle, now=now, ca=desired.declaration.certificates[name].ca).ends
+    return None if ends is None else due_of(desired, name, bundle, ends)
+
+
 def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mapping[bool, int]:
     """The number of entries that due renewals need in addition to the old ones: of CAs (True) and leaves (False).
 
@@ -66,8 +76,25 @@ def find_due(desired: Desired, due: Due, now: datetime) -> Diagnostic | None:
         f" {due.not_after:%Y-%m-%d %H:%M} UTC"
     )
     pointer = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
-    hint = f"get a new certificate, replace {declared.path}, and run `mtlsctl apply`"
+    hint = f"{to_renew(declared)}, and run `mtlsctl apply`"
     return Diagnostic(Severity.WARNING, Code.RENEWAL_DUE, message, pointer, hint, name)
+
+
+def to_renew(declared: DeclaredCertificate) -> str:
+    """How to get a new certificate, for a hint."""
+    if declared.renew is not None:
+        return f"run `mtlsctl renew {declared.name}`, commit its file"
+    return f"get a new certificate, replace {declared.path}"
+
+
+_EXPIRED = frozenset({Code.CERTIFICATE_EXPIRED, Code.INTERMEDIATE_EXPIRED})
+
+
+def with_renewal(found: Diagnostic, declared: DeclaredCertificate) -> Diagnostic:
+    """The same finding; if `mtlsctl renew` fixes it, its hint says so."""
+    if declared.renew is None or found.code not in _EXPIRED:
+        return found
+    return replace(found, hint=f"origins refuse it; {to_renew(declared)}, and run `mtlsctl apply`")
 
 
 def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | None:

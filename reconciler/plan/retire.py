@@ -23,7 +23,19 @@ from reconciler.model import (
 from reconciler.model.found import has_needle, needle_of
 from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
-from reconciler.plan.assessment import BindingRow, EntryRow, Kept, Need, Pending, PlanOptions, Unseen, Verdict, Waits
+from reconciler.plan.assessment import (
+    BindingRow,
+    EntryRow,
+    HyperdriveRow,
+    Kept,
+    Need,
+    Pending,
+    PlanOptions,
+    Unseen,
+    UserRow,
+    Verdict,
+    Waits,
+)
 from reconciler.plan.inventory import Inventory, Leaving, Roles
 from reconciler.plan.policy import (
     MAX_SKEW,
@@ -47,7 +59,7 @@ _MOST_NAMED = 3
 class RetireScene:
     """The facts that the conditions check, gathered once.
 
-    `pending`: by certificate, the declared bindings that do not have its current ID, for any reason. `coming`: subjects
+    `pending`: by certificate, its declared users that do not have its current ID, for any reason. `coming`: subjects
     of declared certificates that are not uploaded yet. `bound`: by ID, the wrangler files that have it. `declared_ids`:
     by ID, the bindings that are declared with it. `staying`: the IDs of bindings that this plan does not change.
     `broken`: the declared wrangler files that can't be used.
@@ -56,7 +68,7 @@ class RetireScene:
     desired: Desired
     actual: Actual
     now: datetime
-    pending: Mapping[CertificateName, Sequence[BindingRow]]
+    pending: Mapping[CertificateName, Sequence[UserRow]]
     coming: frozenset[str]
     bound: Mapping[str, Sequence[str]]
     staying: frozenset[str]
@@ -76,23 +88,23 @@ def make_scene(
     desired: Desired,
     actual: Actual,
     inventory: Inventory | None,
-    bindings: Sequence[BindingRow],
+    users: Sequence[UserRow],
     now: datetime,
     ask: PlanOptions,
 ) -> RetireScene:
-    """The scene once all bindings are judged. Grace and proofs count from `now`."""
-    pending: dict[CertificateName, list[BindingRow]] = defaultdict(list)
+    """The scene once all users are judged. Grace and proofs count from `now`."""
+    pending: dict[CertificateName, list[UserRow]] = defaultdict(list)
     declared_ids: dict[str, list[BindingRow]] = defaultdict(list)
     staying = {found.certificate_id for file in actual.files.values() for found in file.previews or ()}
-    for row in bindings:
+    for row in users:
         match row.target:
             case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted:
                 pending[certificate].append(row)
-            case ById(entry_id):
+            case ById(entry_id) if isinstance(row, BindingRow):
                 declared_ids[entry_id].append(row)
             case _:
                 pass
-        if not isinstance(row.verdict, Pending) and row.found_id is not None:
+        if isinstance(row, BindingRow) and not isinstance(row.verdict, Pending) and row.found_id is not None:
             staying.add(row.found_id)
     bound: dict[str, list[str]] = defaultdict(list)
     for file in {file.path: file for file in actual.files.values()}.values():
@@ -211,20 +223,27 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     rows = scene.pending.get(leaving.certificate)
     if not rows:
         return None
-    facts = {"case": "" if rows[0].at.worker in scene.actual.files else "unread", "bindings": _bindings_text(rows)}
+    first = rows[0]
+    is_read = isinstance(first, HyperdriveRow) or first.at.worker in scene.actual.files
+    facts = {"case": "" if is_read else "unread", "bindings": _users_text(rows)}
     times = [row.verdict.until if isinstance(row.verdict, Waits) else None for row in rows]
     known = [time for time in times if time is not None]
     return _Wait(facts, max(known) if len(known) == len(rows) else None)
 
 
-def _bindings_text(rows: Sequence[BindingRow]) -> str:
-    """Where the first binding is, with all its environments in that file; then how many others there are."""
-    first = rows[0]
-    same = [row for row in rows if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]
-    where = " and ".join(f"({environment_text(row.at.environment)})" for row in same[:_MOST_NAMED])
-    more = len(rows) - len(same[:_MOST_NAMED])
-    others = f" and {more} more binding{'' if more == 1 else 's'} of {first.certificate}" if more else ""
-    return f"{first.at.binding} in {first.at.config} {where}{others}"
+def _users_text(rows: Sequence[UserRow]) -> str:
+    """Where the first binding is, with all its environments in that file; then how many others there are, and every
+    Hyperdrive configuration."""
+    bindings = [row for row in rows if isinstance(row, BindingRow)]
+    texts = [row.text for row in rows if isinstance(row, HyperdriveRow)]
+    if bindings:
+        first = bindings[0]
+        same = [row for row in bindings if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]
+        where = " and ".join(f"({environment_text(row.at.environment)})" for row in same[:_MOST_NAMED])
+        more = len(bindings) - len(same[:_MOST_NAMED])
+        others = f" and {more} more binding{'' if more == 1 else 's'} of {first.certificate}" if more else ""
+        texts.insert(0, f"{first.at.binding} in {first.at.config} {where}{others}")
+    return " and ".join(texts)
 
 
 def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:

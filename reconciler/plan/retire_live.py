@@ -26,6 +26,7 @@ from reconciler.model import (
     UserKind,
     WranglerFile,
 )
+from reconciler.model.live import hyperdrive_users
 from reconciler.model.words import environment_text
 from reconciler.plan.inventory import Leaving
 from reconciler.plan.live import declared_environments, target_of, target_text
@@ -168,6 +169,9 @@ def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     users = actual.live.users.get(leaving.entry.id, ()) if actual.live else ()
     if live_uses(leaving.entry.id, actual.live):
         users = tuple(user for user in users if user.kind is not UserKind.SERVICE)
+    configs = actual.hyperdrives.configs if actual.hyperdrives is not None else ()
+    declared = (user for one in configs for used, user in hyperdrive_users(one) if used == leaving.entry.id)
+    users = tuple(dict.fromkeys((*declared, *users)))
     return {"users": ", ".join(user.text for user in users)} if users else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.model import Actual, CertificateName, Entry, EntryId, Live, LiveWorker, User, UserKind
-from reconciler.model.live import PAGES
+from reconciler.model.live import PAGES, hyperdrive_users
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import targets_of
@@ -55,6 +55,9 @@ def users_by_entry(actual: Actual) -> Mapping[EntryId, tuple[User, ...]]:
         found[entry_id] += (User(UserKind.FILE, file) for file in files)
     for entry_id, user in _live_users(actual.live) if actual.live else ():
         found[entry_id].append(user)
+    for config in actual.hyperdrives.configs if actual.hyperdrives is not None else ():
+        for entry_id, user in hyperdrive_users(config):
+            found[entry_id].append(user)
     for entry_id, users in (actual.live.users if actual.live else {}).items():
         exact = [user for user in users if user.kind is not UserKind.SERVICE]
         found[entry_id] += exact or (() if found[entry_id] else users)

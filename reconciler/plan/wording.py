@@ -13,6 +13,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.NOT_VALID_YET: "the new certificate is valid",
     Condition.VALIDITY_UNKNOWN: "the validity dates of the new certificate are known",
     Condition.MAX_UNBINDS: "the run removes no more bindings than `max_unbinds` allows",
+    Condition.UPDATE_NOT_REQUESTED: "the run has `--deploy`, or the variable MTLSCTL_DEPLOY is 1",
     Condition.PRUNE_OFF: "mtls.toml has `prune = true`, if it no longer declares its certificate",
     Condition.PRUNE_NOT_REQUESTED: "the run has `--prune`, if mtls.toml no longer declares its certificate",
     Condition.SUCCESSOR_MISSING: "its successor is uploaded",
@@ -20,7 +21,7 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
     Condition.DECLARED_BY_ID: "no binding in mtls.toml refers to it by its ID",
-    Condition.BINDINGS_PENDING: "every declared binding of its certificate has the current ID",
+    Condition.BINDINGS_PENDING: "every declared binding and Hyperdrive field of its certificate has the current ID",
     Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
     Condition.GRACE: "its grace period is over",
     Condition.PROTECTED: "`protect` does not have its name, or the run has `--override-protect NAME`",
@@ -55,6 +56,9 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
         "": "the validity dates of the new certificate are unknown, so the valid one in use stays"
     },
     Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
+    Condition.UPDATE_NOT_REQUESTED: {
+        "": "an update of a Hyperdrive configuration takes effect at once; to make it, run `mtlsctl apply --deploy`"
+    },
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
         " `mtlsctl apply --prune`",
@@ -167,6 +171,10 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "One run removes at most `max_unbinds` bindings from the wrangler files.",
         "Check that these bindings are meant to be removed; then run with `--allow-unbinds N`.",
     ),
+    Condition.UPDATE_NOT_REQUESTED: (
+        "An update of a Hyperdrive configuration takes effect at once, and the run was not told to make it.",
+        "Run `mtlsctl apply --deploy`, or set `MTLSCTL_DEPLOY=1` where every run may do that.",
+    ),
     Condition.PRUNE_OFF: (
         "Its certificate was removed from mtls.toml, and `prune` is off.",
         "To delete it, set `prune = true` in `[policy]` and run `mtlsctl apply --prune`; or leave it.",
@@ -189,8 +197,8 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Change that binding.",
     ),
     Condition.BINDINGS_PENDING: (
-        "A declared binding does not have the ID of its successor yet.",
-        "Run `mtlsctl apply`; if the successor is not valid yet, wait until it is. Check the errors of that Worker.",
+        "A declared binding or Hyperdrive configuration does not have the ID of its successor yet.",
+        "Run `mtlsctl apply` (Hyperdrive: with `--deploy`); if the successor is not valid yet, wait. Check its errors.",
     ),
     Condition.BOUND_IN_FILE: (
         "A declared wrangler file still has its ID.",

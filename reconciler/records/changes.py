@@ -10,6 +10,8 @@ from reconciler.model import (
     Change,
     Deploy,
     Difference,
+    HyperdriveChange,
+    HyperdriveField,
     Identity,
     Phase,
     Reason,
@@ -50,7 +52,8 @@ class ChangePart(JsonPart):
     """One change. `environment` is left out for the top level, `after` while the id is not known yet.
 
     `not_before`: when the certificate of a binding begins, for which `apply` waits. `leaf`: of an upload of several
-    certificates, the fingerprint of the first.
+    certificates, the fingerprint of the first. `hyperdrive`: the label of a Hyperdrive configuration in mtls.toml, and
+    `hyperdrive_id` its ID; of its `field`, `before` and `after` are the IDs or the modes.
     """
 
     action: Action
@@ -76,6 +79,9 @@ class ChangePart(JsonPart):
     serving: tuple[str, ...] | None = None
     presents: tuple[PresentPart, ...] | None = None
     origin: str | None = None
+    hyperdrive: str | None = None
+    hyperdrive_id: str | None = None
+    field: HyperdriveField | None = None
     differences: tuple[Difference, ...] | None = None
 
 
@@ -88,6 +94,8 @@ def change_part(change: Change) -> ChangePart:
             return _binding_part(change)
         case Deploy():
             return _deploy_part(change)
+        case HyperdriveChange():
+            return _hyperdrive_part(change)
         case Verify():
             return _verify_part(change)
         case Retire():
@@ -150,6 +158,22 @@ def _deploy_part(change: Deploy) -> ChangePart:
         built=change.built,
         serving=change.serving,
         presents=tuple(_present_part(one) for one in change.bindings),
+    )
+
+
+def _hyperdrive_part(change: HyperdriveChange) -> ChangePart:
+    return ChangePart(
+        action=change.action,
+        phase=change.phase,
+        reasons=change.reasons,
+        certificate=change.certificate,
+        content_digest=change.digest,
+        hyperdrive=change.at.label,
+        hyperdrive_id=change.at.config,
+        field=change.at.field,
+        before=change.before,
+        after=change.after,
+        differences=change.differences or None,
     )
 
 

@@ -16,6 +16,7 @@ from reconciler.records.journal import (
     GuardSkipped,
     JournalRead,
     ProblemSummary,
+    RenewedSummary,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -53,6 +54,7 @@ class HistoryStep(JsonPart):
     entry: str | None = None
     note: str | None = None
     problem: ProblemSummary | None = None
+    renewed: RenewedSummary | None = None
 
 
 class HistoryRun(JsonPart):
@@ -197,5 +199,10 @@ def _step(change: ChangeSummary, event: StepFinished | None) -> HistoryStep:
     if event is None:
         return HistoryStep(change=change, status=StepEnd.UNFINISHED)
     return HistoryStep(
-        change=change, status=StepEnd(event.status.value), entry=event.entry, note=event.note, problem=event.problem
+        change=change,
+        status=StepEnd(event.status.value),
+        entry=event.entry,
+        note=event.note,
+        problem=event.problem,
+        renewed=event.renewed,
     )

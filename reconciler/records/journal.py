@@ -22,9 +22,11 @@ from pydantic import (
     ValidationError,
 )
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Action, Change, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
+from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep
 from reconciler.records.base import UtcTime
 from reconciler.records.changes import change_part
 
@@ -32,6 +34,8 @@ MAX_LINE = 64_000
 """Bytes of a line that are read; our lines have a few hundred."""
 
 _MAX_MESSAGE = 1000
+RENEW: Literal["renew"] = "renew"
+"""The action and the phase of a renewal, which is a change of no plan."""
 _START = b'{"format":"mtlsctl.journal/'
 
 
@@ -53,11 +57,12 @@ class JournalPart(BaseModel):
 class ChangeSummary(JournalPart):
     """The identity of a change: as in a plan, without the reasons. The same in both events of a step.
 
-    `serial`: of the certificate that is deleted, hexadecimal, as openssl has it.
+    `serial`: of the certificate that is deleted or renewed, hexadecimal, as openssl has it. `issuer`: of a renewal,
+    whose `before` is the fingerprint of the certificate that is renewed.
     """
 
-    action: Action
-    phase: Phase
+    action: Action | Literal["renew"]
+    phase: Phase | Literal["renew"]
     certificate: str | None = None
     content_digest: str | None = None
     worker: str | None = None
@@ -69,6 +74,15 @@ class ChangeSummary(JournalPart):
     origin: str | None = None
     script: str | None = None
     serial: str | None = None
+    issuer: str | None = None
+
+
+class RenewedSummary(JournalPart):
+    """The certificate that a renewal put into its file."""
+
+    fingerprint: str
+    serial: str
+    not_after: EventTime
 
 
 class ProblemSummary(JournalPart):
@@ -100,8 +114,8 @@ class _Event(JournalPart):
 
 
 class RunStarted(_Event):
-    """A run is about to make changes. `plan_digest` identifies its plan. `actor` None: an earlier version wrote it.
-    `freeze_reason`: why during a freeze, if it was allowed to."""
+    """A run is about to make changes. `plan_digest` identifies its plan; empty for a renewal. `actor` None: an earlier
+    version wrote it. `freeze_reason`: why during a freeze, if it was allowed to."""
 
     event: Literal["run-started"] = "run-started"
     command: str
@@ -122,7 +136,7 @@ class StepStarted(_Event):
 
 class StepFinished(_Event):
     """How a change ended. `entry` is the id that it created, bound or deleted; `note` says how, or what it waits
-    for."""
+    for. `renewed`: of a renewal, the new certificate."""
 
     event: Literal["step-finished"] = "step-finished"
     change: ChangeSummary
@@ -130,6 +144,7 @@ class StepFinished(_Event):
     entry: str | None = None
     note: str | None = None
     problem: ProblemSummary | None = None
+    renewed: RenewedSummary | None = None
 
 
 class RunFinished(_Event):
@@ -182,6 +197,36 @@ def summary_of(change: Change) -> ChangeSummary:
         origin=part.origin,
         script=part.script,
         serial=change.entry.serial if isinstance(change, Retire) else None,
+    )
+
+
+def renewal_of(item: Renewable) -> ChangeSummary:
+    """A renewal as in both of its events."""
+    renew, present = item.declared.renew, item.present
+    return ChangeSummary(
+        action=RENEW,
+        phase=RENEW,
+        certificate=item.name,
+        before=None if present is None else present.fingerprint,
+        serial=None if present is None else present.facts().serial,
+        issuer=None if renew is None else renew.issuer,
+    )
+
+
+def renewed_event(step: RenewStep, *, run: str, time: datetime) -> StepFinished:
+    """The event for the end of a renewal."""
+    after = step.after
+    warned = [one.message for one in step.findings if one.code is Code.ISSUED_TWICE]
+    return StepFinished(
+        run=run,
+        time=time,
+        change=renewal_of(step.item),
+        status=StepStatus.DONE if step.status is RenewStatus.RENEWED else StepStatus.FAILED,
+        note="; ".join(warned)[:_MAX_MESSAGE] or None,
+        problem=_problem(step.problems[0]) if step.problems else None,
+        renewed=None
+        if after is None
+        else RenewedSummary(fingerprint=after.fingerprint, serial=after.facts().serial, not_after=after.not_after),
     )
 
 

@@ -23,6 +23,9 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    HyperdriveAddress,
+    HyperdriveChange,
+    HyperdriveField,
     Identity,
     KeyReference,
     Reason,
@@ -162,6 +165,17 @@ def _change(part: ChangePart) -> Change:
         )
     if part.action is Action.DEPLOY:
         return _deploy(part)
+    if part.action is Action.UPDATE:
+        what = part.field or HyperdriveField.CERTIFICATE
+        return HyperdriveChange(
+            at=HyperdriveAddress(part.hyperdrive or "", part.hyperdrive_id or "", what),
+            reasons=part.reasons,
+            certificate=certificate or None,
+            digest=part.content_digest,
+            before=part.before,
+            after=part.after,
+            differences=part.differences or (),
+        )
     if part.action is Action.VERIFY:
         gate = Gate.UPLOAD if part.reasons == (Reason.BEFORE_UPLOAD,) else Gate.RETIRE
         return Verify(certificate, part.content_digest or "", part.origin or "", gate)

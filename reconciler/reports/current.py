@@ -13,6 +13,7 @@ from reconciler.model import CertificateName, Desired, Entry
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
+from reconciler.plan.renewals import to_renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,9 @@ def _valid_before(name: CertificateName, assessment: Assessment) -> Entry | None
 
 
 def _expired(name: CertificateName, entry: Entry, desired: Desired) -> Diagnostic:
-    path = desired.declaration.certificates[name].path
     message = f"{name!r} has expired, so no binding would get its ID, {entry.id}"
     where = Pointer(desired.declaration.path, ("certificates", name, "certificate"))
-    hint = f"get a new certificate, replace {path}, and run `mtlsctl apply`"
+    hint = f"{to_renew(desired.declaration.certificates[name])}, and run `mtlsctl apply`"
     return Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, where, hint, name)
 
 

@@ -47,6 +47,7 @@ class Subject(StrEnum):
     ENVIRONMENT = "environment"
     BINDING = "binding"
     LIVE = "live"
+    HYPERDRIVE = "hyperdrive"
     KEY = "key"
 
 

@@ -17,6 +17,7 @@ from reconciler.model import (
     DeclaredBinding,
     Entry,
     EntryId,
+    HyperdriveChange,
     Reason,
     Retire,
     StoreKind,
@@ -27,6 +28,7 @@ from reconciler.plan.assessment import (
     BindingRow,
     CertificateRow,
     Held,
+    HyperdriveRow,
     Pending,
     SiteRow,
     Verdict,
@@ -39,6 +41,8 @@ from reconciler.reports.drift import DriftFinding, State, Subject, environment_p
 APPLY = "run `mtlsctl apply` to fix it"
 """The fix of a row whose change is planned, where there is nothing to add."""
 
+_IS_DRIFT = frozenset({Condition.FROZEN, Condition.UPDATE_NOT_REQUESTED})
+"""What waits for one of these has drifted all the same."""
 _ALIKE = 0.85
 """Two random IDs agree in less than half of their characters; one with a typing error, in nearly all."""
 
@@ -59,9 +63,10 @@ def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
             return "run `mtlsctl plan` to see why"
 
 
-def is_right_for_now(row: CertificateRow | BindingRow) -> bool:
-    """Whether a row waits and is as it should be until then. What a freeze holds is drift, as before the freeze."""
-    return isinstance(row.verdict, Waits) and row.verdict.condition is not Condition.FROZEN
+def is_right_for_now(row: CertificateRow | BindingRow | HyperdriveRow) -> bool:
+    """Whether a row waits and is as it should be until then. What a freeze holds is drift, as before the freeze, and so
+    is what a run was not asked for."""
+    return isinstance(row.verdict, Waits) and row.verdict.condition not in _IS_DRIFT
 
 
 def _is_planned(row: CertificateRow | BindingRow) -> bool:
@@ -79,6 +84,29 @@ def binding_key(row: BindingRow) -> str:
 
 def _binding_key(at: BindingAddress, place: str) -> str:
     return key_of(Subject.BINDING, at.config, place, at.binding)
+
+
+def hyperdrive_key(row: HyperdriveRow) -> str:
+    """The key of a field of a Hyperdrive configuration."""
+    return key_of(Subject.HYPERDRIVE, row.at.config, row.at.field)
+
+
+def hyperdrive_changed(row: HyperdriveRow) -> DriftFinding:
+    """A Hyperdrive configuration does not use what mtls.toml declares."""
+    change = row.verdict.change if isinstance(row.verdict, Pending | Waits) else None
+    found = row.found_id or "not set"
+    return DriftFinding(
+        state=State.CHANGED if row.found_id is not None else State.MISSING,
+        subject=Subject.HYPERDRIVE,
+        key=hyperdrive_key(row),
+        message=f"{row.at.text} is {found}, expected {row.wanted}",
+        hint="run `mtlsctl apply --deploy`: it takes effect at once",
+        where=row.pointer,
+        certificate=change.certificate if change is not None else row.certificate,
+        expected=row.wanted,
+        found=row.found_id,
+        reasons=change.reasons if isinstance(change, HyperdriveChange) else (),
+    )
 
 
 def named(entry: Entry) -> str:

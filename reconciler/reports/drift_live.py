@@ -35,7 +35,9 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
     drift = replace(drift, findings=tuple(_with_live(drift.findings, rows)))
     findings = tuple(_findings(rows, plan.assessment, inventory.owned if inventory is not None else {}))
-    uses = [use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS]
+    declared = {(row.at.config, row.certificate) for row in plan.assessment.hyperdrives}
+    others = (use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS)
+    uses = [use for use in others if (use.user.id, use.certificate) not in declared]
     findings += tuple(_use_findings(uses, plan.assessment))
     in_sync = sum(row.state in {LiveState.IN_SYNC, LiveState.FILE_BEHIND} for row in rows)
     in_sync += sum(use.role is Role.CURRENT for use in uses)

@@ -10,7 +10,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CertificateName, Condition, EntryId, Retire, SiteAddress, Waiting
 from reconciler.model.identifiers import is_askable
-from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate
+from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits
 from reconciler.plan.binding_findings import declared_at
 from reconciler.plan.coverage import Area, NotChecked, of_live
 from reconciler.plan.inventory import Role
@@ -27,8 +27,11 @@ def make_drift(plan: Plan) -> Drift:
 
 
 def _is_reported(waiting: Waiting) -> bool:
-    """Whether a waiting change is left out here: of an old certificate, or of drift that a freeze keeps."""
-    return isinstance(waiting.change, Retire) or waiting.condition is Condition.FROZEN
+    """Whether a waiting change is left out here: of an old certificate, or of drift that no run was to fix yet."""
+    return isinstance(waiting.change, Retire) or waiting.condition in {
+        Condition.FROZEN,
+        Condition.UPDATE_NOT_REQUESTED,
+    }
 
 
 @dataclass
@@ -45,7 +48,7 @@ class _DriftLook:
     def run(self) -> Drift:
         self.assessment = self.plan.assessment
         self.declaration = self.assessment.desired.declaration
-        found = [*self._sites(), *self._bindings(), *self._entries()]
+        found = [*self._sites(), *self._bindings(), *self._hyperdrives(), *self._entries()]
         found += self._certificates()
         return Drift(
             stack=self.plan.stack,
@@ -160,6 +163,19 @@ class _DriftLook:
             return
         self.told.update(row.findings)
         yield say.binding_undeclared(self.declaration, row, row.owner, self.assessment.now)
+
+    # --- Hyperdrive ---------------------------------------------------------------------------------------------
+
+    def _hyperdrives(self) -> Iterator[DriftFinding]:
+        """What is not used as declared. An error about a configuration speaks for itself."""
+        for row in self.assessment.hyperdrives:
+            if isinstance(row.verdict, UpToDate):
+                self.in_sync += 1
+            elif isinstance(row.verdict, Pending | Waits) and not say.is_right_for_now(row):
+                if row.wanted is None and row.certificate is not None:
+                    self.follows[row.certificate].append(say.hyperdrive_key(row))
+                else:
+                    yield say.hyperdrive_changed(row)
 
     # --- entries ------------------------------------------------------------------------------------------------
 

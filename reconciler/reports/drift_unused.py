@@ -238,7 +238,7 @@ def _unused(assessment: Assessment) -> Iterator[EntryRow]:
     """
     declaration, users = assessment.desired.declaration, users_by_entry(assessment.actual)
     by_id = {row.target.id for row in assessment.bindings if isinstance(row.target, ById)}
-    bound = {row.certificate for row in assessment.bindings}
+    bound = {row.certificate for row in assessment.users}
     to_be_bound = {row.entry.id for row in assessment.certificates if row.entry and bound & {*row.same_content}}
     used = {*assessment.uses, *by_id, *to_be_bound}
     for row in assessment.entries:

@@ -21,7 +21,7 @@ from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
-from reconciler.reports.explain_bindings import BindingStory, tell_bindings
+from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory, tell_bindings, tell_hyperdrives
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
 from reconciler.reports.explain_entries import EntryStory, tell_entry
 
@@ -38,6 +38,7 @@ class NameKind(StrEnum):
     CERTIFICATE = "certificate"
     BINDING = "binding"
     WORKER = "worker"
+    HYPERDRIVE = "hyperdrive"
     ENTRY = "entry"
 
 
@@ -58,6 +59,7 @@ class Explanation:
     diagnostics: tuple[Diagnostic, ...]
     not_checked: tuple[NotChecked, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
+    hyperdrives: tuple[HyperdriveStory, ...] = ()
 
 
 def explain_command(name: str) -> str:
@@ -66,7 +68,8 @@ def explain_command(name: str) -> str:
 
 
 def explain(name: str, plan: Plan) -> Explanation:
-    """The explanation of a certificate, binding, Worker or ID. UsageError if nothing has this name.
+    """The explanation of a certificate, binding, Worker, Hyperdrive configuration or ID. UsageError if nothing has this
+    name.
 
     An upload is also found by its name, if it is the only one with that name.
 
@@ -94,6 +97,7 @@ def explain(name: str, plan: Plan) -> Explanation:
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
+    hyperdrives = tuple(story for story in tell_hyperdrives(assessment) if name in story.names)
     certificates = tuple(
         tell_certificate(certificate, plan) for certificate in _certificates(name, subjects, bindings, assessment)
     )
@@ -103,9 +107,10 @@ def explain(name: str, plan: Plan) -> Explanation:
         certificates=certificates,
         bindings=bindings,
         entries=entries,
-        diagnostics=tuple(_findings(plan, certificates, bindings, entries)),
+        diagnostics=tuple(_findings(plan, certificates, (*bindings, *hyperdrives), entries)),
         not_checked=of_live(plan.not_checked),
         live=None if plan.live is None else tuple(_live(name, plan.live, bindings, entries)),
+        hyperdrives=hyperdrives,
     )
 
 
@@ -131,6 +136,7 @@ def _subjects(
         NameKind.CERTIFICATE: name in declaration.certificates or name in _owned(assessment).values(),
         NameKind.BINDING: name in {*(one.at.binding for one in stories), *(one.at.binding for one in live)},
         NameKind.WORKER: name in declaration.workers,
+        NameKind.HYPERDRIVE: any(name in (one.label, one.config) for one in declaration.hyperdrives),
         NameKind.ENTRY: name in known_ids,
     }
     return tuple(subject for subject, is_one in holds.items() if is_one)
@@ -154,6 +160,7 @@ def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[s
 def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
     declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
+    names |= {one.label for one in declaration.hyperdrives}
     return names | set(_owned(assessment).values())
 
 
@@ -169,6 +176,7 @@ def _is_about(name: str, story: BindingStory, subjects: tuple[NameKind, ...], as
         NameKind.CERTIFICATE: name in (story.certificate, owner),
         NameKind.BINDING: story.at.binding == name,
         NameKind.WORKER: story.at.worker == name,
+        NameKind.HYPERDRIVE: False,
         NameKind.ENTRY: name in (story.found, story.wanted),
     }
     return any(asked[subject] for subject in subjects)
@@ -211,13 +219,13 @@ def _certificates(
 def _findings(
     plan: Plan,
     certificates: tuple[CertificateStory, ...],
-    bindings: tuple[BindingStory, ...],
+    users: tuple[BindingStory | HyperdriveStory, ...],
     entries: tuple[EntryStory, ...],
 ) -> Iterable[Diagnostic]:
     """Yield the findings of the plan about these, in the order of the plan."""
     names = {story.name for story in certificates}
     names |= {story.certificate for story in entries if story.certificate and story.role is not Role.CURRENT}
-    held = {problem for story in bindings for problem in story.problems}
+    held = {problem for story in users for problem in story.problems}
     ids = {story.id for story in entries}
     held |= {problem for row in plan.assessment.by_id if row.id in ids for problem in row.findings}
     for problem in plan.diagnostics:

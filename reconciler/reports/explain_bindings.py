@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
@@ -17,10 +18,22 @@ from reconciler.model import (
     DeclaredBinding,
     Entry,
     EntryId,
+    HyperdriveAddress,
     Reason,
 )
 from reconciler.model.ownership import identity_of
-from reconciler.plan.assessment import Assessment, BindingRow, Held, Kept, Need, Pending, Unseen, UpToDate, Waits
+from reconciler.plan.assessment import (
+    Assessment,
+    BindingRow,
+    Held,
+    HyperdriveRow,
+    Kept,
+    Need,
+    Pending,
+    Unseen,
+    UpToDate,
+    Waits,
+)
 from reconciler.plan.wording import wait_text
 
 
@@ -53,6 +66,74 @@ def tell_bindings(assessment: Assessment) -> tuple[BindingStory, ...]:
     return tuple(_tell(row) for row in (*declared, *sorted(others, key=lambda row: row.at.worker)))
 
 
+@dataclass(frozen=True, slots=True)
+class HyperdriveStory:
+    """One declared field of a Hyperdrive configuration. `found` and `wanted`: IDs, or modes of `sslmode`.
+
+    `names`: what it is found by. `action` None: nothing would happen. `what` and `why`: one clause each. `problems`:
+    the errors that block it.
+    """
+
+    at: HyperdriveAddress
+    certificate: CertificateName | None
+    found: str | None
+    wanted: str | None
+    action: Action | None
+    what: str
+    why: str
+    names: frozenset[str]
+    problems: tuple[Diagnostic, ...] = ()
+
+
+def tell_hyperdrives(assessment: Assessment) -> tuple[HyperdriveStory, ...]:
+    """Every declared field of a Hyperdrive configuration."""
+    declared = {one.label: one.config for one in assessment.desired.declaration.hyperdrives}
+    return tuple(_tell_hyperdrive(row, declared[row.at.label]) for row in assessment.hyperdrives)
+
+
+def _tell_hyperdrive(row: HyperdriveRow, config: str) -> HyperdriveStory:
+    change = row.verdict.change if isinstance(row.verdict, Pending) else None
+    what, why = _hyperdrive_clauses(row)
+    names = {row.at.label, config, row.at.config, row.certificate, row.owner, row.found_id, row.wanted}
+    return HyperdriveStory(
+        at=row.at,
+        certificate=row.certificate,
+        found=row.found_id,
+        wanted=row.wanted,
+        action=change.action if change is not None else None,
+        what=what,
+        why=why,
+        names=frozenset(name for name in names if name is not None),
+        problems=row.verdict.by if isinstance(row.verdict, Held) else (),
+    )
+
+
+def _hyperdrive_clauses(row: HyperdriveRow) -> tuple[str, str]:
+    """What happens to a field of a Hyperdrive configuration, and why."""
+    wanted = row.wanted or f"the ID of the new upload of {row.certificate}"
+    has = f"it is {row.found_id}" if row.found_id is not None else "it is not set"
+    match row.verdict:
+        case Pending():
+            return f"would get {wanted}", has
+        case UpToDate():
+            of = f", the current ID of {row.certificate}" if row.certificate is not None else ""
+            return "up to date", f"it is {row.found_id}{of}"
+        case Held(by):
+            return "nothing is planned", _messages(by)
+        case Waits(condition=condition, facts=facts, until=until):
+            return _until("waits", until), wait_text(condition, facts)
+        case Unseen(need):
+            return "nothing is planned", _UNSEEN[need]
+        case Kept():
+            return "nothing is planned", has
+        case _:
+            assert_never(row.verdict)
+
+
+def _until(what: str, time: datetime | None) -> str:
+    return f"{what} until {time:%Y-%m-%d %H:%M} UTC" if time else what
+
+
 def _tell(row: BindingRow) -> BindingStory:
     verdict = row.verdict
     change = verdict.change if isinstance(verdict, Pending) else None
@@ -82,7 +163,7 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
         case Held(by):
             return "nothing is planned", _messages(by)
         case Waits(condition=condition, facts=facts, until=until):
-            return f"waits{f' until {until:%Y-%m-%d %H:%M} UTC' if until else ''}", wait_text(condition, facts)
+            return _until("waits", until), wait_text(condition, facts)
         case Unseen(need):
             return "nothing is planned", _UNSEEN[need]
         case Kept():

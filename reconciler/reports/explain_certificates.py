@@ -8,6 +8,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
 from reconciler.model import Reason as ChangeReason
+from reconciler.model.key_places import RENEWED
 from reconciler.plan.assessment import CertificateRow, Held, Pending, Waits
 from reconciler.plan.dates import declared_due
 from reconciler.plan.gates import has_gate
@@ -129,7 +130,8 @@ def _key_clause(declared: DeclaredCertificate, uploaded: bool, proof: Verify | N
         if stored:
             return "it is already uploaded; mtls.toml needs a `private_key` before its next renewal"
         return "mtls.toml has no `private_key` for it"
-    source = f"{declared.key.source} {declared.key.options.get(declared.key.source, '')}".rstrip()
+    kind = "" if declared.key.source == RENEWED else f"{declared.key.source} "
+    source = f"{kind}{declared.key.options.get(declared.key.source, '')}".rstrip()
     if uploaded:
         return f"the upload needs it, from {source}"
     if proof is not None:

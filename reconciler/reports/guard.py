@@ -14,6 +14,7 @@ from reconciler.model import ByCertificate, Desired, Entry, EntryId, Environment
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import Assessment, BindingRow, Held, Need, Pending, Unseen
 from reconciler.plan.inventory import Role, is_older
+from reconciler.plan.renewals import to_renew
 from reconciler.x509.certificates import rfc3339
 from reconciler.x509.chains import window_of
 
@@ -199,7 +200,9 @@ def _renewed(case: _Case) -> str:
     current = case.assessment.entry(case.row.wanted) if case.row.wanted is not None else None
     if current is not None and current.window(case.now).contains(case.now):
         return _APPLY
-    return f"{_UPDATE}; if it is up to date, get a new certificate and run `mtlsctl apply`"
+    declared = case.desired.declaration.certificates.get(case.row.certificate) if case.row.certificate else None
+    new = "get a new certificate" if declared is None or declared.renew is None else to_renew(declared)
+    return f"{_UPDATE}; if it is up to date, {new} and run `mtlsctl apply`"
 
 
 def _not_begun(case: _Case) -> Diagnostic | None:

@@ -146,7 +146,10 @@ def hint_to_make_old(row: EntryRow, assessment: Assessment) -> str:
 def _to_replace(row: CertificateRow, assessment: Assessment) -> str:
     """What makes the current upload of a certificate an old one."""
     key = "" if row.declared.ca else " and its private key"
-    return f"replace {row.declared.path}{key}, {_Sites(assessment).to_apply(row.name)}"
+    new = f"replace {row.declared.path}{key}"
+    if row.declared.renew is not None:
+        new = f"run `mtlsctl renew {row.name} --new-key`, commit its file"
+    return f"{new}, {_Sites(assessment).to_apply(row.name)}"
 
 
 class _Sites:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
-from reconciler.model import Action, CertificateName, Condition, EntryId
+from reconciler.model import Action, BindingAddress, CertificateName, Condition, EntryId, HyperdriveAddress
 from reconciler.plan.assessment import Assessment, ByIdRow
 from reconciler.plan.coverage import ABOUT_LIVE, Area
 from reconciler.plan.dates import declared_due
@@ -133,14 +133,12 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
     owners = {one.certificate: one.owner or "" for one in status.certificates}
     yield _family(
         "outage_timestamp_seconds",
-        "When calls through a binding begin to fail if nothing is done.",
+        "When calls through a binding or Hyperdrive configuration begin to fail if nothing is done.",
         (
             (
                 (
                     *common,
-                    ("worker", one.at.worker),
-                    ("environment", one.at.environment or ""),
-                    ("binding", one.at.binding),
+                    *_place_labels(one.at),
                     ("certificate", one.certificate or ""),
                     ("owner", owners.get(one.certificate, "") if one.certificate is not None else ""),
                 ),
@@ -150,6 +148,14 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
             if one.time is not None
         ),
     )
+
+
+def _place_labels(at: BindingAddress | HyperdriveAddress) -> Labels:
+    """Where a certificate is used. A Hyperdrive configuration is in the place of the Worker, with its field as the
+    binding, so that all series have the same labels."""
+    if isinstance(at, HyperdriveAddress):
+        return (("worker", f"hyperdrive/{at.label}"), ("environment", ""), ("binding", at.field))
+    return (("worker", at.worker), ("environment", at.environment or ""), ("binding", at.binding))
 
 
 def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:
@@ -241,7 +247,7 @@ def _run_families(status: Status, plan: Plan, common: Labels, version: str) -> I
 
 
 def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[datetime, ...]]:
-    """When the entries that bindings have expire, by certificate; under None, those of no declared certificate."""
+    """When the entries that users have expire, by certificate; under None, those of no declared certificate."""
     found: dict[CertificateName | None, list[datetime]] = defaultdict(list)
     for rows in assessment.uses.values():
         for row in rows:
@@ -249,4 +255,8 @@ def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[da
             if end is not None:
                 name = row.certificate or assessment.names.get(EntryId(row.found_id or ""))
                 found[name if name in assessment.by_name else None].append(end)
+    for use in assessment.hyperdrives:
+        end = use.entry.window(assessment.now).ends if use.entry is not None else None
+        if end is not None and use.certificate is not None:
+            found[use.certificate].append(end)
     return {name: tuple(ends) for name, ends in found.items()}

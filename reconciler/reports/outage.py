@@ -1,4 +1,5 @@
-"""When calls through each binding begin to fail if nothing is done: the most important date for a user.
+"""When calls through each binding or Hyperdrive configuration begin to fail if nothing is done: the most important date
+for a user.
 
 It depends on the certificates in use, not on those declared: those of live versions if these were read, else the one
 in the wrangler file. So a renewal that is not applied and deployed does not change it.
@@ -10,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.model import BindingAddress, CertificateName, EntryId
-from reconciler.plan.assessment import Assessment, BindingRow
+from reconciler.model import BindingAddress, CertificateName, EntryId, HyperdriveAddress
+from reconciler.plan.assessment import Assessment, BindingRow, HyperdriveRow
 from reconciler.plan.live import LiveBinding, LiveState
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One declared binding. `time`: when calls begin to fail, aware UTC; None if the certificate in use is unknown.
+    """One declared user. `time`: when calls begin to fail, aware UTC; None if the certificate in use is unknown.
 
     `entry`: the certificate in use that fails first. `failing`: calls fail already. `is_live`: live versions were read.
     """
 
-    at: BindingAddress
+    at: BindingAddress | HyperdriveAddress
     certificate: CertificateName | None
     entry: EntryId | None
     time: datetime | None
@@ -31,9 +32,10 @@ class Outage:
 
 
 def find_outages(assessment: Assessment) -> tuple[Outage, ...]:
-    """The outage of every declared binding, the earliest first; those without a time last."""
+    """The outage of every declared user, the earliest first; those without a time last."""
     live = {row.at: row for row in assessment.live}
     found = [_outage(row, live, assessment) for row in assessment.bindings if row.declared is not None]
+    found += [_of_hyperdrive(row, assessment) for row in assessment.hyperdrives if row.certificate is not None]
     return tuple(sorted(found, key=lambda one: (one.time is None, one.time or assessment.now, str(one.at))))
 
 
@@ -52,6 +54,15 @@ def _outage(row: BindingRow, live: Mapping[BindingAddress, LiveBinding], assessm
         return Outage(row.at, row.certificate, None, None, is_live=is_live)
     time, entry = min(found)
     return Outage(row.at, row.certificate, entry, time, failing=time <= now, is_live=is_live)
+
+
+def _of_hyperdrive(row: HyperdriveRow, assessment: Assessment) -> Outage:
+    """What it uses is live by nature."""
+    found = list(_times([row.found_id], assessment))
+    if not found:
+        return Outage(row.at, row.certificate, None, None)
+    time, entry = found[0]
+    return Outage(row.at, row.certificate, entry, time, failing=time <= assessment.now, is_live=True)
 
 
 def _times(ids: Iterable[str | None], assessment: Assessment) -> Iterator[tuple[datetime, EntryId]]:

@@ -75,7 +75,7 @@ class CertificateStatus:
     """One declared certificate. `entry` None: not uploaded. `due` None: its file could not be read.
 
     `renewed`: when the declared one is due, if `due` is of an older one that is still in use; `begins`: when it becomes
-    valid.
+    valid. `renews`: `mtlsctl renew` renews it.
     """
 
     certificate: CertificateName
@@ -87,6 +87,7 @@ class CertificateStatus:
     waiting: tuple[KeptEntry, ...]
     renewed: Due | None = None
     begins: datetime | None = None
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ def make_status(plan: Plan) -> Status:
             waiting=tuple(waiting.get(row.name, ())),
             renewed=declared_due(row, plan.assessment) if row.due is not None and row.due.renewed else None,
             begins=window_of(row.bundle, now=plan.made, ca=row.declared.ca).begins if row.bundle is not None else None,
+            renews=row.declared.renew is not None,
         )
         for row in plan.assessment.certificates
     ]

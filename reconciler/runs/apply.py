@@ -68,7 +68,7 @@ def apply(
     journal = Journal(project.lines, clock=project.clock, keep=keep)
     reason = planned.request.freeze_reason
     digest = made.digest
-    journal.begin(command=command, stack=made.stack, plan_digest=digest, actor=_actor(project), freeze_reason=reason)
+    journal.begin(command=command, stack=made.stack, plan_digest=digest, actor=actor_of(project), freeze_reason=reason)
     store = project.stores.open_store(made.store)
     world = World(
         store=store,
@@ -119,12 +119,13 @@ def apply_nothing(project: Project, planned: Planned, command: str, keep: Keep) 
     outcome = Outcome.of_nothing(planned.plan)
     journal = Journal(Nowhere(), clock=project.clock, keep=keep)
     made = planned.plan
-    journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=_actor(project))
+    journal.begin(command=command, stack=made.stack, plan_digest=made.digest, actor=actor_of(project))
     journal.end(exit_code=outcome.exit_code, interrupted=False)
     return replace(outcome, findings=journal.findings)
 
 
-def _actor(project: Project) -> Actor:
+def actor_of(project: Project) -> Actor:
+    """Who runs this, as far as this machine and its pipeline say."""
     return find_actor(project.environ, user_name(), host_name())
 
 

@@ -16,6 +16,7 @@ from reconciler.findings.errors import FileError
 from reconciler.model import Change
 from reconciler.model.ports import Clock
 from reconciler.plan.outcome import Step
+from reconciler.plan.renewing import Renewable, RenewStep
 from reconciler.records.history import HistoryDocument, history_document
 from reconciler.records.journal import (
     Actor,
@@ -26,6 +27,8 @@ from reconciler.records.journal import (
     StepStarted,
     finished_event,
     read_events,
+    renewal_of,
+    renewed_event,
     summary_of,
     to_line,
 )
@@ -101,6 +104,15 @@ class Journal:
     def started(self, change: Change) -> None:
         """Write that a change is next. FileError if that can't be written: then it must not be made."""
         self._write(StepStarted(run=self._run, time=self._clock.now(), change=summary_of(change)))
+
+    def renewing(self, item: Renewable) -> None:
+        """As `started` and `settle`, of a renewal."""
+        self._write(StepStarted(run=self._run, time=self._clock.now(), change=renewal_of(item)))
+        self._lines.sync()
+
+    def renewed(self, step: RenewStep) -> None:
+        """Write how a renewal ended."""
+        self._write_after(renewed_event(step, run=self._run, time=self._clock.now()))
 
     def settle(self) -> None:
         """Sync what was written. FileError if that fails: then none of the started changes may be made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
 from reconciler.model import (
@@ -16,18 +17,21 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
+    Hyperdrives,
     Listing,
     LiveQuestion,
     StoreKind,
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.model.progress import Done
 from reconciler.plan.assess import needs, see
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.live import targets_of
+from reconciler.plan.renewals import to_renew
 from reconciler.plan.users import entries_of
 from reconciler.runs.configs import load_configs
 from reconciler.runs.project import Project
@@ -99,6 +103,8 @@ def _load_certificates(
         else:
             said = found.diagnostics() if name == first[declared.path] else found.diagnostics()[:1]
             named = Pointer(declaration.path, ("certificates", name, "certificate"))
+            if declared.renew is not None and isinstance(found, FileError) and found.code is Code.FILE_MISSING:
+                said = tuple(replace(one, hint=f"{to_renew(declared)}, and run `mtlsctl apply`") for one in said)
             for problem in said:
                 # A missing file has no line, so the finding points to mtls.toml.
                 where = named if isinstance(found, FileError) else problem.where
@@ -133,7 +139,24 @@ def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | N
     listing = listing or reader.list_entries()
     ids = _declared_ids(checkout.desired.declaration, checkout.configs)
     asked, unasked = ask_for_missing(reader, listing, ids, checkout.desired.declaration.store.kind)
-    return Actual(checkout.configs, listing, asked, unasked=unasked, broken=checkout.broken)
+    return Actual(
+        checkout.configs,
+        listing,
+        asked,
+        unasked=unasked,
+        broken=checkout.broken,
+        hyperdrives=_hyperdrives(checkout.desired.declaration, reader),
+    )
+
+
+def _hyperdrives(declaration: Declaration, reader: StoreReader) -> Hyperdrives | None:
+    """The Hyperdrive configurations, if one is declared. That they can't be read holds only their own changes."""
+    if not declaration.hyperdrives:
+        return None
+    try:
+        return Hyperdrives(reader.hyperdrives(one.config for one in declaration.hyperdrives))
+    except StoreError as error:
+        return Hyperdrives(unread=(error.message, error.hint))
 
 
 MOST_ASKED = 20

@@ -10,7 +10,8 @@ from datetime import timedelta
 from reconciler.desired.durations import parse_duration, parse_share
 from reconciler.desired.rules import Refused, accepts, check_glob
 from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import GuardError, ReconcilerError
+from reconciler.findings.escape import printable
 from reconciler.model import Declaration
 
 PRUNE = "MTLSCTL_PRUNE"
@@ -69,6 +70,30 @@ def read_operator(environ: Mapping[str, str]) -> Operator:
         protect=_protect(environ.get(PROTECT) or ""),
         scheduled=is_on(environ, SCHEDULED) or any(environ.get(name) == "schedule" for name in _EVENTS),
     )
+
+
+GITHUB_MERGED = frozenset(
+    {"push", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run", "release", "deployment"}
+)
+"""Events of GitHub whose checkout is of the repository itself."""
+GITLAB_MERGED = frozenset({"push", "schedule", "web", "api", "trigger", "pipeline", "parent_pipeline"})
+"""Sources of GitLab's pipelines whose checkout is of the project itself."""
+
+
+def demand_merged(environ: Mapping[str, str], command: str) -> None:
+    """Raise GuardError in a pipeline whose checkout is not merged, as on a pull request; in doubt, too.
+
+    A job that follows another workflow may have the files of a fork, so it is refused as well.
+    """
+    github, gitlab = (environ.get(name) or "" for name in _EVENTS)
+    refused = github if github and github not in GITHUB_MERGED - {"workflow_run"} else ""
+    if gitlab and (gitlab not in GITLAB_MERGED or environ.get("CI_MERGE_REQUEST_IID")):
+        refused = gitlab
+    if refused:
+        raise GuardError(
+            f"`mtlsctl {command}` does not run for {printable(refused)}, whose checkout may not be merged yet",
+            hint="run it on a schedule, on a push to the main branch, or by hand",
+        )
 
 
 _EVENTS = ("GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE")

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, Listing, Reason, Retire
+from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, HyperdriveChange, Listing, Reason, Retire
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
 from reconciler.model.ports import StoreReader
@@ -129,7 +129,8 @@ def _find(project: Project, request: PlanRequest, listing: Listing | None = None
     is_known = project.ledger is not None and not request.again
     further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None, known=is_known)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
-    if asked is not None and further.reader is None:
+    is_about_hyperdrive = asked == "--deploy" and bool(desired.declaration.hyperdrives) and not request.offline
+    if asked is not None and further.reader is None and not is_about_hyperdrive:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
     is_allowed = not request.approved and is_on(project.environ, DEPLOY_VARIABLE)
@@ -200,7 +201,9 @@ def plan_approved(
         meant = (*saved.changes, *frozen)
         deploys = [change for change in meant if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
-        wanted = replace(given.deploy, workers=frozenset(change.at.worker for change in deploys), split=split)
+        updated = frozenset(change.at.config for change in meant if isinstance(change, HyperdriveChange))
+        workers = frozenset(change.at.worker for change in deploys)
+        wanted = replace(given.deploy, workers=workers, split=split, hyperdrives=updated)
         retires = [change for change in meant if isinstance(change, Retire)]
         request = replace(
             given,

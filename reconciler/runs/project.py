@@ -19,7 +19,8 @@ from reconciler.findings.errors import KeySourceError, ReconcilerError, UsageErr
 from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
-from reconciler.model.keys import KeyContext, KeyFiles
+from reconciler.model.key_places import RENEWED
+from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, SecretServer
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.runs.ledger import Ledger
@@ -28,13 +29,13 @@ from reconciler.stores import Connections, StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
 from reconciler.system.discover import FILE_NAME, find_file, git_root
-from reconciler.system.files import KEY_DIRS, ProjectFiles, read_named
+from reconciler.system.files import ProjectFiles, read_named
 from reconciler.system.journal import JournalFile, Lines
+from reconciler.system.key_folders import KEY_DIRS
 from reconciler.system.lock import checkout_lock
 from reconciler.system.piped import read_piped
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
-from reconciler.web.vault import Vault
 
 VERIFY_VARIABLE = "MTLSCTL_VERIFY_PRIVATE"
 _MOST_OF_OWN = 100_000
@@ -51,6 +52,10 @@ class ProjectTree(Files, KeyFiles, Protocol):
     @property
     def root(self) -> Path:
         """The root of the tree, absolute, links resolved."""
+
+    @property
+    def key_folders(self) -> KeyFolders:
+        """The port to the folders in which sinks keep keys."""
 
     def create(self, path: str, data: bytes) -> None:
         """Create a file, with its folders, in one step; FileError if something is there, or outside the tree."""
@@ -123,10 +128,7 @@ class Project:
     ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
-    _vault: Vault = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._vault = Vault(self.environ)  # of the whole run, which logs in once
+    _opened_vault: SecretServer | None = field(default=None, init=False, repr=False)
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
@@ -154,14 +156,34 @@ class Project:
         return os.path.relpath(Path(os.path.realpath(self.folder), self.name), self.files.root)
 
     @property
-    def key_sources(self) -> Sources:
-        """Every source of private keys by its name; opens no key."""
+    def _vault(self) -> SecretServer:
+        """Vault for the whole run, which logs in once; imported only where a key may be opened."""
+        if self._opened_vault is None:
+            from reconciler.web.vault import Vault
+
+            self._opened_vault = Vault(self.environ)
+        return self._opened_vault
+
+    @property
+    def key_context(self) -> KeyContext:
+        """The inputs of key sources and sinks; opens no key."""
         hide_from_other_programs()
         programs = _Programs(self.folder, self.environ, self.secret_variables)
-        context = KeyContext(
-            self.files, self.environ, programs, self.allow_commands, self._read_own, read_piped, vault=self._vault
+        return KeyContext(
+            self.files,
+            self.environ,
+            programs,
+            self.allow_commands,
+            self._read_own,
+            read_piped,
+            folders=self.files.key_folders,
+            vault=self._vault,
         )
-        return keys.open_sources(context)
+
+    @property
+    def key_sources(self) -> Sources:
+        """Every source of private keys by its name; opens no key."""
+        return keys.open_sources(self.key_context)
 
     def _read_own(self, path: str) -> bytes:
         return read_named(self.folder / path, limit=_MOST_OF_OWN)
@@ -174,7 +196,7 @@ class Project:
         """
         if only_local and certificate.key is not None and not keys.is_local(certificate.key):
             raise KeySourceError(
-                f"this command reads no key of `{certificate.key.source}`"
+                f"this command reads no key of `{certificate.key.options.get(RENEWED, certificate.key.source)}`"
                 + (" with a passphrase" if certificate.key.passphrase is not None else ""),
                 hint="`mtlsctl apply` checks it before it changes anything",
             )

@@ -12,16 +12,17 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_command
 from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, KeyReference
-from reconciler.model.keys import at_key, place_of_key
+from reconciler.model.key_places import FileSink
+from reconciler.model.keys import at_key, declaration_of_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.certificates import judge_certificates
-from reconciler.plan.renewals import find_always_due
+from reconciler.plan.renewals import find_always_due, with_renewal
 from reconciler.runs.handshake import check_cas
 from reconciler.runs.look import Checkout, look
 from reconciler.runs.project import Project
@@ -50,7 +51,7 @@ def validate(project: Project) -> tuple[Diagnostic, ...]:
         same = (bundle, declared.ca, declared.path)
         if same not in checks:
             checks[same] = tuple(check_unknown(bundle, ca=declared.ca, path=declared.path, now=now))
-        found.extend(replace(problem, certificate=name) for problem in checks[same])
+        found.extend(replace(with_renewal(problem, declared), certificate=name) for problem in checks[same])
         found.extend(breaches.get(name, ()))
         always_due = find_always_due(desired, name)
         found.extend([always_due] if always_due is not None else [])
@@ -88,7 +89,6 @@ def _check_bindings(
 
 def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:
     """The findings about a certificate and its key, if the key is available; in a pipeline it often is not."""
-    where = Pointer(project.name, ("certificates", declared.name, "private_key"))
     try:
         key = project.key_of(declared, only_local=True)
     except KeySourceError as error:
@@ -96,8 +96,8 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
             yield from at_key(error.diagnostics(), declared, project.name)
             return
         message = f"the key of {declared.name!r} is not available, so the pair was not checked: {error.message}"
-        is_elsewhere = declared.key is not None and declared.key.source == "env"  # as in the job of a pull request
-        hint = _ELSEWHERE if is_elsewhere else error.hint
+        hint = _ELSEWHERE if declared.key is not None and _is_elsewhere(declared.key) else error.hint
+        where = declaration_of_key(declared, project.name)
         yield Diagnostic(Severity.INFO, Code.KEY_NOT_CHECKED, message, where, hint)
     except ReconcilerError as error:
         yield from error.diagnostics()
@@ -105,6 +105,11 @@ def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) 
         if key is not None:
             yield from key.findings
             yield from at_key(check_pair(bundle, key.pem, where=None), declared, project.name)
+
+
+def _is_elsewhere(key: KeyReference) -> bool:
+    """Whether a key that is not available here is so in the job of every pull request."""
+    return key.source == "env" or (key.slots is not None and isinstance(key.slots.sink, FileSink))
 
 
 def _join_absent(absent: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
@@ -123,9 +128,9 @@ def tracked_keys(
     If git can't be asked: a finding of the severity `unasked` in a repository, else a note.
     """
     files = {
-        certificate.name: certificate.key.file
+        certificate.name: key.file
         for certificate in declaration.certificates.values()
-        if certificate.key is not None and certificate.key.file is not None and _is_in_clear(project, certificate.key)
+        if (key := certificate.own_key) is not None and key.file is not None and _is_in_clear(project, key)
     }
     declared = {name: project.folder / path for name, path in files.items()}
     others = _undeclared_keys(project, declaration, frozenset(declared.values()))

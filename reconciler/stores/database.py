@@ -116,6 +116,12 @@ BEGIN
 END""",
 )
 
+HYPERDRIVES = """CREATE TABLE hyperdrives (
+  config TEXT NOT NULL PRIMARY KEY,
+  mtls TEXT NOT NULL
+)"""
+"""Added with the first Hyperdrive configuration that is updated."""
+
 _MAX_ROW_BYTES = 2_000_000
 """Our rows have at most a hundred kilobytes; SQLite would read a gigabyte."""
 
@@ -148,6 +154,11 @@ def read_rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, 
                 f"has more than {MOST_ROWS:,} certificates, or more than {MOST_BYTES // 1_000_000} MB of them"
             )
     return rows
+
+
+def has_hyperdrives(connection: sqlite3.Connection) -> bool:
+    """Whether a Hyperdrive configuration was ever updated."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hyperdrives'").fetchone() is not None
 
 
 class ReadableDatabase(Protocol):
@@ -286,7 +297,7 @@ def _is_store(connection: sqlite3.Connection) -> bool:
     if application == APPLICATION_ID and version > VERSION:
         newer = f"was written by a newer mtlsctl (format {version}; this one knows {VERSION})"
         raise store_error(Code.STORE_NEWER, newer, "update mtlsctl on this machine")
-    if application != APPLICATION_ID or version != VERSION or found != set(SCHEMA):
+    if application != APPLICATION_ID or version != VERSION or found - {HYPERDRIVES} != set(SCHEMA):
         raise damaged("is a database, but not one that mtlsctl wrote")
     return True
 

@@ -6,8 +6,9 @@ checked and never written. It must not decide what should be stored.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,18 +16,20 @@ from pathlib import Path
 from cryptography import x509
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import CA_LIMIT, Entry, EntryId, Listing, StoreSettings
+from reconciler.model import CA_LIMIT, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
 from reconciler.stores import Connection, StoreContext
 from reconciler.stores.database import (
+    HYPERDRIVES,
     Database,
     FileDatabase,
     MemoryDatabase,
     ReadableDatabase,
     damaged,
+    has_hyperdrives,
     read_rows,
 )
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
@@ -109,6 +112,15 @@ class LocalReader:
             )
         return Listing(tuple(_entry(row) for row in rows))
 
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        """The configurations that are declared, for rehearsals: each begins without certificates."""
+        return tuple(self.hyperdrive(config) for config in dict.fromkeys(wanted))
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig:
+        """The configuration with this ID, which is also its name."""
+        with self._database.reading() as connection:
+            return HyperdriveConfig(config, config, _mtls(connection, config) if connection is not None else {})
+
     def live(self) -> None:
         """None: no Worker can use a certificate that exists only in a file of this machine."""
 
@@ -179,6 +191,18 @@ class LocalStore(LocalReader):
                     "Unauthorized", f"delete it in the Cloudflare service that manages it; its type is {entry.type}"
                 )
             connection.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        """As in the port. StoreRefused if it names a certificate that is not stored, as Cloudflare refuses that."""
+        with self._writable.writing() as connection:
+            for key, value in mtls.items():
+                if key.endswith("_certificate_id") and _find(connection, EntryId(str(value))) is None:
+                    raise _not_found()
+            if not has_hyperdrives(connection):
+                connection.execute(HYPERDRIVES)
+            row = (before.id, json.dumps(mtls))
+            connection.execute("INSERT OR REPLACE INTO hyperdrives (config, mtls) VALUES (?, ?)", row)
+        return HyperdriveConfig(before.id, before.name, mtls)
 
     def _insert(self, bundle: Bundle, *, name: str, ca: bool, type_: str) -> Entry:
         fields = stored_fields(bundle)
@@ -260,6 +284,19 @@ def _find(connection: sqlite3.Connection, entry_id: EntryId) -> Entry | None:
         return None
     row = connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (entry_id,)).fetchone()  # noqa: S608
     return _entry(row) if row else None
+
+
+def _mtls(connection: sqlite3.Connection, config: str) -> Mapping[str, object]:
+    if not _is_storable(config) or not has_hyperdrives(connection):
+        return {}
+    row = connection.execute("SELECT mtls FROM hyperdrives WHERE config = ?", (config,)).fetchone()
+    try:
+        found = json.loads(_text(row[0])) if row else {}
+    except ValueError as error:
+        raise damaged("contains a Hyperdrive configuration that mtlsctl did not write") from error
+    if not isinstance(found, dict):
+        raise damaged("contains a Hyperdrive configuration that mtlsctl did not write")
+    return found
 
 
 def _is_storable(text: str) -> bool:

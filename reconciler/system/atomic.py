@@ -15,12 +15,9 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import FileError
 from reconciler.findings.events import FileAction, FileTouched
-from reconciler.system.confine import opened_folder
+from reconciler.system.confine import opened_folder, sync_folder
 
 _log = logging.getLogger(__name__)
-
-# Not every file system can sync a folder; then the rename is as durable as that file system makes it.
-_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
 
 _LEFTOVER = re.compile(r"\.(.+)\.mtlsctl-[0-9a-f]{8}\.tmp", re.DOTALL)
 _HINTS = {
@@ -67,21 +64,23 @@ def write_atomic(
             )
         _replace(Path(os.path.realpath(path)) if folder is None else path, data, mode, before, folder)
     except (OSError, ValueError) as error:
-        raise _failure(error, where) from error
+        raise unwritten(error, where) from error
 
 
-def create_atomic(base: Path, path: Path, data: bytes, *, where: Place) -> None:
+def create_atomic(
+    base: Path, path: Path, data: bytes, *, where: Place, mode: int = 0o644, folder_mode: int = 0o777
+) -> None:
     """Create a file in `base`, and its folders, as a whole or not at all; never overwrites, and follows no link below
-    `base`.
+    `base`. The modes are those of new ones, minus the umask.
 
     FileError at `where`, with the code file-exists if something is there, even a broken link.
     """
-    temporary = f".{path.name}.mtlsctl-{os.urandom(4).hex()}.tmp"
+    temporary = temporary_name(path.name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with opened_folder(base, path.parent, create=True) as folder:
+        with opened_folder(base, path.parent, create=True, mode=folder_mode) as folder:
             beside, final = (path.with_name(temporary), path) if folder is None else (temporary, path.name)
-            descriptor = os.open(beside, flags, 0o644, dir_fd=folder)
+            descriptor = os.open(beside, flags, mode, dir_fd=folder)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -91,12 +90,17 @@ def create_atomic(base: Path, path: Path, data: bytes, *, where: Place) -> None:
             finally:
                 os.unlink(beside, dir_fd=folder)
             _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
-            _sync_folder(path.parent if folder is None else ".", folder)
+            sync_folder(path.parent if folder is None else ".", folder)
     except FileExistsError as error:
         hint = "move it away, or choose another name"
         raise FileError(f"{where.path!r} already exists", hint=hint, where=where, code=Code.FILE_EXISTS) from error
     except (OSError, ValueError) as error:
-        raise _failure(error, where) from error
+        raise unwritten(error, where) from error
+
+
+def temporary_name(name: str) -> str:
+    """A new name for the temporary file that becomes the file `name`."""
+    return f".{name}.mtlsctl-{os.urandom(4).hex()}.tmp"
 
 
 def leftover_of(name: str) -> str | None:
@@ -118,7 +122,7 @@ def _stat(path: Path, folder: int | None) -> os.stat_result | None:
 
 
 def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None, folder: int | None) -> None:
-    beside = target.with_name(f".{target.name}.mtlsctl-{os.urandom(4).hex()}.tmp")
+    beside = target.with_name(temporary_name(target.name))
     temporary, final = (beside, target) if folder is None else (beside.name, target.name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, mode if before is None else 0o600 & mode, dir_fd=folder)
@@ -135,7 +139,7 @@ def _replace(target: Path, data: bytes, mode: int, before: os.stat_result | None
             os.unlink(temporary, dir_fd=folder)
         raise
     _log.info(FileTouched(FileAction.WRITTEN, str(target), len(data)))
-    _sync_folder(target.parent if folder is None else ".", folder)
+    sync_folder(target.parent if folder is None else ".", folder)
 
 
 def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None:
@@ -149,19 +153,8 @@ def _keep_attributes(descriptor: int, mode: int, before: os.stat_result) -> None
     os.fchmod(descriptor, mode & stat.S_IMODE(before.st_mode))
 
 
-def _sync_folder(folder: Path | str, within: int | None = None) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC_FOLDERS:
-            raise
-
-
-def _failure(error: OSError | ValueError, where: Pointer | Place) -> FileError:
+def unwritten(error: OSError | ValueError, where: Pointer | Place) -> FileError:
+    """The error for what the system refused to write or to remove."""
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else "no file can have this name"
     hint = _HINTS.get(number or 0, "let this user write the file and its folder")

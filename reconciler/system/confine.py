@@ -26,6 +26,8 @@ _PSEUDO = ("/proc/", "/sys/")
 _BY_FOLDER = {os.open, os.stat, os.rename, os.unlink, os.access, os.mkdir, os.link} <= os.supports_dir_fd
 # O_PATH, where there is one: a folder may be one that this user can write to and enter, but not list.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+# Not every file system can sync a folder; then the rename is as durable as that file system makes it.
+_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
 _GIT = frozenset({".git", "git~1"})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP})
@@ -134,15 +136,16 @@ def refuse_devices(real: Path, path: str) -> None:
 
 
 @contextlib.contextmanager
-def opened_folder(base: Path, folder: Path, *, create: bool = False) -> Iterator[int | None]:
+def opened_folder(base: Path, folder: Path, *, create: bool = False, mode: int = 0o777) -> Iterator[int | None]:
     """A descriptor of `folder`, which is `base` or in it, for `dir_fd`; it stays the same, whatever is renamed.
 
-    No link below `base` is followed; OSError for one. `create`: folders that are missing are made. None on a system
-    without this; then paths are looked up again.
+    No link below `base` is followed; OSError for one. `create`: folders that are missing are made, with `mode`, minus
+    the umask. None on a system without this; then paths are looked up again.
     """
     if not _BY_FOLDER:
         if create:
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in (*reversed(folder.relative_to(base).parents), folder.relative_to(base)):
+                (base / place).mkdir(mode, exist_ok=True)
         yield None
         return
     descriptor = os.open(base, _FOLDER)
@@ -154,13 +157,27 @@ def opened_folder(base: Path, folder: Path, *, create: bool = False) -> Iterator
                 if not create:
                     raise
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=descriptor)
+                    os.mkdir(part, mode, dir_fd=descriptor)
+                    sync_folder(".", descriptor)
                 inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path | str, within: int | None = None) -> None:
+    """Make what was created, renamed or removed in a folder durable."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
 
 
 def open_regular(real: Path, path: str, *, folder: int | None = None) -> int:

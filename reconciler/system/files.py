@@ -24,24 +24,17 @@ from reconciler.model.progress import SILENT, Progress
 from reconciler.system.atomic import create_atomic, leftover_of, write_atomic
 from reconciler.system.confine import (
     ConfinedTree,
-    contains,
     opened_folder,
-    outside,
     read_regular,
-    real_path,
-    refuse_devices,
-    refuse_hidden,
     says_where,
     unopened,
 )
 from reconciler.system.discover import FILE_NAME, git_root
 from reconciler.system.git import ask_tracked
+from reconciler.system.key_folders import KeyFolderFiles, key_place
 from reconciler.system.sweep import IsDocument, sweep_tree
 
 _log = logging.getLogger(__name__)
-
-KEY_DIRS = "MTLSCTL_KEY_DIRS"
-"""The variable that lists folders outside the tree in which private keys may be."""
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
@@ -147,6 +140,11 @@ class ProjectFiles:
         """The root of the tree, absolute, links resolved."""
         return self._tree.root
 
+    @property
+    def key_folders(self) -> KeyFolderFiles:
+        """The port to the folders in which sinks keep keys."""
+        return KeyFolderFiles(self._tree, self._key_dirs)
+
     def read(self, path: str, *, limit: int) -> bytes:
         """The whole file. FileError with the code file-missing, file-outside, file-in-git, file-not-regular,
         file-too-large (more than `limit` bytes) or file-unreadable.
@@ -185,15 +183,7 @@ class ProjectFiles:
 
         Unlike other paths, this one may be absolute.
         """
-        real = real_path(self._tree.folder / path, path)
-        base = contains((self._tree.root, *self._key_dirs), real)
-        if base is None:
-            refuse_devices(real, path)
-            followed = os.path.normpath(self._tree.folder / path) != str(real)
-            folder = f"the absolute path of its folder to {KEY_DIRS}"
-            hint = f"keep it in {self._tree.root_text}; or add {folder}"
-            raise outside(path, hint, real if followed else None)
-        refuse_hidden(real, base, path)
+        real, _ = key_place(self._tree, self._key_dirs, path)
         data, facts = self._read(real, path, limit)
         return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
 

@@ -7,6 +7,7 @@ answered; the log has the path as a template.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import ssl
 import time
@@ -25,6 +26,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.events import CallMade
 from reconciler.model.web import Refusal, WebError
 from reconciler.version import __version__
+from reconciler.web.network import DIRECT, find_network, trusted, trusting_only
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Address:
 
     `base_url` as `check_base_url` returns it; ValueError for another. `headers` have the token. `roots`: the PEM of the
     only CAs that may vouch for the server, as `check_roots` returns it; None: the public ones, or those that
-    SSL_CERT_FILE names. `trust_hint`: what to do if they don't.
+    SSL_CERT_FILE names. `trust_hint`: what to do if they don't, instead of the hint about SSL_CERT_FILE.
     """
 
     title: str
@@ -61,7 +63,7 @@ class Address:
     headers: Mapping[str, str] = field(repr=False)
     code: Code
     roots: bytes | None = None
-    trust_hint: str = "set SSL_CERT_FILE to your company's CA bundle"
+    trust_hint: str | None = None
 
     def __post_init__(self) -> None:
         if not _is_safe(self.base_url):
@@ -120,21 +122,12 @@ def check_roots(named: str, pem: bytes, code: Code = Code.VARIABLE_INVALID) -> b
     `named`: the variable or setting with their file.
     """
     try:
-        _context(pem)
+        trusting_only(pem)
     except (ssl.SSLError, ValueError):
         message = f"{named} names a file that has no certificates in PEM, or a damaged one"
         hint = "name a PEM file: each of its CA certificates begins with -----BEGIN CERTIFICATE-----"
         raise ReconcilerError(message, hint=hint, code=code) from None
     return pem
-
-
-def _context(roots: bytes | None) -> ssl.SSLContext:
-    own = None if roots is None else roots.decode("ascii")
-    if own is not None and not own.strip():
-        raise ValueError  # the standard library takes an empty text for none
-    context = httpx.create_ssl_context() if own is None else ssl.create_default_context(cadata=own)
-    context.keylog_filename = None  # type: ignore[assignment] # else SSLKEYLOGFILE gets the session keys
-    return context
 
 
 class Http:
@@ -148,6 +141,7 @@ class Http:
     ) -> None:
         self._address, self._tell, self._sleep = address, tell, sleep
         self._left_s = LONGEST_WAIT_S
+        self._network = DIRECT
         self._client: httpx.Client | None = None
 
     def get(self, path: str, /, **names: object) -> Answer:
@@ -161,9 +155,9 @@ class Http:
         server names. After an error of the server only a GET, PUT or PATCH is: a comment must not be written twice.
         """
         parts = {name: quote(str(value), safe="/" if name in _WITH_SLASHES else "") for name, value in names.items()}
-        url = self._address.base_url + path.format_map(parts)
+        url, client = self._address.base_url + path.format_map(parts), self._open()
         for attempt in range(1, ATTEMPTS + 1):
-            answer = self._exchange(method, path, url, body)
+            answer = self._exchange(client, method, path, url, body)
             if isinstance(answer, Answer) and 200 <= answer.status < 300:
                 return answer
             failure = self._failure(method, answer) if isinstance(answer, Answer) else answer
@@ -186,12 +180,14 @@ class Http:
             hint = "check what is between this run and the API, such as a proxy"
             raise self._error("GET", reason, Refusal.UNKNOWN, hint=hint) from None  # the other shows a part of it
 
-    def _exchange(self, method: str, path: str, url: str, body: bytes | None) -> Answer | WebError:
+    def _exchange(
+        self, client: httpx.Client, method: str, path: str, url: str, body: bytes | None
+    ) -> Answer | WebError:
         """The answer with its whole body, or why there is none."""
         began = time.monotonic()
         status, note, result = None, None, None
         try:
-            with self._open().stream(method, url, content=body) as response:
+            with client.stream(method, url, content=body) as response:
                 status, data = response.status_code, bytearray()
                 for part in response.iter_bytes():
                     data += part
@@ -200,22 +196,39 @@ class Http:
                         break
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 result = Answer(status, headers, bytes(data)) if note is None else self._lost(method)
-        except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             status, note, result = None, type(error).__name__, self._lost(method, error)
         _log.info(CallMade(method, path, (time.monotonic() - began) * 1000, status, note))
         return result
 
     def _open(self) -> httpx.Client:
+        """The client; WebError for a proxy or a CA bundle of the environment that can't be used."""
         if self._client is None:
-            is_here = _is_loopback(urlsplit(self._address.base_url).hostname or "")  # which no proxy is for
-            headers = {**self._address.headers, "user-agent": f"mtlsctl/{__version__}"}
-            headers |= {"content-type": "application/json"}
-            context = _context(self._address.roots)
-            self._client = httpx.Client(
-                headers=headers, verify=context, timeout=_TIMEOUT, follow_redirects=False, trust_env=not is_here
-            )
+            try:
+                self._client = self._new_client()
+            except ReconcilerError as error:
+                raise WebError(error.message, code=self._address.code, hint=error.hint) from None
+            except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+                # Neither the cause nor the value is shown: the address of a proxy may contain a password.
+                message = f"the connection to {self._address.title} could not be set up ({type(error).__name__})"
+                hint = "check HTTPS_PROXY and ALL_PROXY: write them like http://proxy.example:8080"
+                raise WebError(message, code=self._address.code, hint=hint) from None
             finalize(self, self._client.close)  # no one else knows when the last call of a run was
         return self._client
+
+    def _new_client(self) -> httpx.Client:
+        network = self._network = find_network(self._address.base_url, os.environ)
+        is_here = _is_loopback(urlsplit(self._address.base_url).hostname or "")
+        proxy = None if is_here else network.proxy  # no proxy leads to this machine
+        own = {"user-agent": f"mtlsctl/{__version__}", "content-type": "application/json"}
+        return httpx.Client(
+            headers={**self._address.headers, **own},
+            verify=trusted(network) if self._address.roots is None else trusting_only(self._address.roots),
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            proxy=None if proxy is None else proxy.url,
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -233,7 +246,7 @@ class Http:
         untrusted = re.search(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?)(?: \(_ssl|$)", str(error))
         if untrusted is not None:
             reason = f"TLS verification failed: {untrusted[1]}"
-            return self._error(method, reason, Refusal.OTHER, hint=self._address.trust_hint)
+            return self._error(method, reason, Refusal.OTHER, hint=self._address.trust_hint or self._network.trust_hint)
         is_unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
         refusal = Refusal.UNREACHED if is_unreached else Refusal.UNKNOWN
         return self._error(method, "it did not answer, or not completely", refusal)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler.findings.codes import Code
-from reconciler.model.errors import StoreError
+from reconciler.findings.errors import ReconcilerError
 
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """In the order in which they count, as in curl; an empty one counts as unset."""
@@ -74,7 +74,7 @@ DIRECT = Network()
 
 
 def find_network(base_url: str, environ: Mapping[str, str]) -> Network:
-    """The way to the API that the environment describes; StoreError for a proxy that can't be used.
+    """The way to the API that the environment describes; ReconcilerError for a proxy that can't be used.
 
     Plain http, which is for this machine only, never uses a proxy: it could read the token.
     """
@@ -113,7 +113,7 @@ def _proxy(environ: Mapping[str, str]) -> Proxy | None:
     if scheme in _SOCKS and find_spec("socksio") is None:
         hint = (
             "install mtlsctl again with it, in its checkout: pipx install --force '.[socks]'; or set HTTPS_PROXY to an"
-            " http:// proxy, or add Cloudflare's host to NO_PROXY"
+            " http:// proxy, or add the server's host to NO_PROXY"
         )
         raise _unusable(f"{variable} names a SOCKS proxy, which needs the package socksio", hint)
     return Proxy(variable, url)
@@ -183,7 +183,7 @@ def _is_in_block(address: _Address | None, block: str) -> bool:
 def trusted(network: Network) -> ssl.SSLContext:
     """TLS settings with the CAs of `SSL_CERT_FILE`, else of `SSL_CERT_DIR`, else those that come with httpx.
 
-    StoreError that names the variable, its value, and what is wrong with it.
+    ReconcilerError that names the variable, its value, and what is wrong with it.
     """
     if network.ca_file:
         context = _with_file(network.ca_file)
@@ -191,7 +191,19 @@ def trusted(network: Network) -> ssl.SSLContext:
         context = _with_folders(network.ca_folder)
     else:
         context = _packaged()
-    # By SSLKEYLOGFILE, the session keys of the connection that carries private keys would be written to a file.
+    return _unlogged(context)
+
+
+def trusting_only(roots: bytes) -> ssl.SSLContext:
+    """TLS settings with these CAs alone (PEM). ssl.SSLError or ValueError if there are none, or a damaged one."""
+    text = roots.decode("ascii")
+    if not text.strip():
+        raise ValueError  # the standard library takes an empty text for none, and trusts the CAs of the machine
+    return _unlogged(ssl.create_default_context(cadata=text))
+
+
+def _unlogged(context: ssl.SSLContext) -> ssl.SSLContext:
+    """By SSLKEYLOGFILE, the session keys of the connection that carries private keys would be written to a file."""
     context.keylog_filename = None  # type: ignore[assignment]
     return context
 
@@ -236,5 +248,5 @@ def _path_hint(variable: str, path: str) -> str:
     return f"correct {variable}, or unset it to use the public CAs{relative}"
 
 
-def _unusable(message: str, hint: str) -> StoreError:
-    return StoreError(message, hint=hint, code=Code.STORE_CONNECTION)
+def _unusable(message: str, hint: str) -> ReconcilerError:
+    return ReconcilerError(message, hint=hint, code=Code.VARIABLE_INVALID)

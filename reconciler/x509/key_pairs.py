@@ -91,6 +91,15 @@ def fitting(several: Mapping[str, bytes], bundle: Bundle) -> bytes:
     return key
 
 
+def load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """The key, to sign a request with. CertificateError, with the same findings as `check_pair`, for any other."""
+    block = _find_key(key_pem)
+    key = _load(block) if isinstance(block, Block) else block
+    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        return key
+    raise CertificateError([(key if isinstance(key, _Refusal) else _UNKNOWN_KIND).as_diagnostic(None)])
+
+
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     """Why a key can't be used. Contains only fixed text, sizes, key types and names of certificates."""

@@ -12,7 +12,17 @@ import pytest
 from reconciler.apply import World, apply_plan, run
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError, KeySourceError
-from reconciler.model import Change, Condition, Entry, EntryId, KeyReference, Listing, Policy, StoreKind
+from reconciler.model import (
+    Change,
+    Condition,
+    Entry,
+    EntryId,
+    HyperdriveConfig,
+    KeyReference,
+    Listing,
+    Policy,
+    StoreKind,
+)
 from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
 from reconciler.plan.assess import judge
@@ -141,6 +151,15 @@ class Through:
 
     def live(self) -> LiveReader | None:
         return self.store.live()
+
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        return self.store.hyperdrives(wanted)
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        return self.store.hyperdrive(config)
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        return self.store.update_hyperdrive(before, mtls)
 
     def list_entries(self) -> Listing:
         return self.store.list_entries()

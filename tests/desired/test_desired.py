@@ -209,6 +209,13 @@ def test_a_certificate_without_an_origin_can_opt_out_of_the_gate_of_the_policy()
     assert parsed.certificates[CertificateName("ca")].verify_before is None
 
 
+def test_an_issuer_that_no_certificate_uses_is_a_warning() -> None:
+    """It may be what is left of a certificate that was removed."""
+    text = f'{HEAD}[issuers.internal]\nkind = "command"\ncommand = ["./sign.sh"]\n'
+    _, warnings = parse_declaration(text.encode(), "mtls.toml", KINDS)
+    assert [(warning.severity, warning.code) for warning in warnings] == [(Severity.WARNING, Code.ISSUER_UNUSED.value)]
+
+
 @pytest.mark.parametrize("kind", ["", 'kind = "local"\n'])
 def test_an_account_without_its_store_is_a_warning(kind: str) -> None:
     """Anyone who sets an account probably does not want the local store."""

@@ -25,7 +25,6 @@ from tests.support.vault_pki import Engine, PkiVault, Role, serial_of
 POLICY: Policy = {
     "pki/sign/billing": ("update",),
     "pki/certs": ("list",),
-    "pki/certs/*": ("list",),
     "pki/cert/*": ("read",),
 }
 """As the how-to page has it."""
@@ -203,6 +202,15 @@ def test_what_is_missing_is_told_before_a_key_is_made(asked: Asked) -> None:
     with pytest.raises(IssuerError, match="there is no login to Vault"):
         asked.issuer().demand()
     assert asked.engine.kept == {}
+
+
+def test_what_vault_says_is_shown_as_text_and_not_at_any_length(asked: Asked) -> None:
+    """What moves a cursor, hides text or fills the screen is none."""
+    asked.fake.failures.append(("POST", errors(400, "\x1b[2Jred\n::error::\u202e" + "x" * 10_000), False))
+    with pytest.raises(IssuerError) as error:
+        asked.issuer().issue(request())
+    assert len(error.value.message) < 400
+    assert not {"\x1b", "\n", "\u202e"} & set(error.value.message)
 
 
 def test_no_error_has_the_token(asked: Asked) -> None:

@@ -33,6 +33,7 @@ from reconciler.x509.key_pairs import check_pair, only_key
 from reconciler.x509.pem import MAX_KEY_BYTES
 from tests.support.der_certificates import explicit_key_pem, make, plain_key_pem, pss_info, pss_key_pem
 from tests.support.pki import make_ca, rsa_pss_by_openssl, to_pem
+from tests.support.sinks import MemoryKeyFolders
 
 ROOT = make_ca("Root")
 MIDDLE = ROOT.issue_ca("Intermediate")
@@ -399,7 +400,9 @@ def open_key(
     source: str, value: str, *, files: FakeKeyFiles | None = None, environment: Mapping[str, str] | None = None
 ) -> PrivateKey:
     """The key that a source returns for `{ source = value }`."""
-    context = KeyContext(files or FakeKeyFiles(), environment or {}, NoPrograms(), vault=NoVault())
+    context = KeyContext(
+        files or FakeKeyFiles(), environment or {}, NoPrograms(), folders=MemoryKeyFolders(), vault=NoVault()
+    )
     return open_sources(context)[source].open(KeyReference(source, {source: value}))
 
 
@@ -564,7 +567,7 @@ def test_a_missing_key_file_is_an_error_with_a_hint() -> None:
 def test_no_value_with_a_key_shows_it() -> None:
     """The repr of keys, key files and the context with its environment contains no secret."""
     secret = KEY.decode()
-    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms(), vault=NoVault())
+    context = KeyContext(FakeKeyFiles(), {"K": secret}, NoPrograms(), folders=MemoryKeyFolders(), vault=NoVault())
     values = (context, KeyFile(KEY), PrivateKey(KEY), open_sources(context)["env"])
     shown = "".join(f"{one!r}{one}" for one in values)
     assert [part for part in windows(KEY) if part in shown] == []

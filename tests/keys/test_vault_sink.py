@@ -15,6 +15,7 @@ from reconciler.model.renewal import KeySink
 from reconciler.web.vault import Vault
 from tests.keys.test_keys import FakeKeyFiles, NoPrograms
 from tests.support import vault as fakes
+from tests.support.sinks import MemoryKeyFolders
 from tests.support.vault import TOKEN, errors
 from tests.support.worlds import issued
 
@@ -35,7 +36,9 @@ class Kept:
     def sink(self, certificate: str = "billing", mount: str = "secret") -> KeySink:
         vault = Vault({"VAULT_ADDR": self.url, "VAULT_TOKEN": TOKEN}, self.waits.append)
         return open_sink(
-            VaultSink("mtls", mount), certificate, KeyContext(FakeKeyFiles(), {}, NoPrograms(), vault=vault)
+            VaultSink("mtls", mount),
+            certificate,
+            KeyContext(FakeKeyFiles(), {}, NoPrograms(), folders=MemoryKeyFolders(), vault=vault),
         )
 
 

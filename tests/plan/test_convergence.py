@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,11 @@ from reconciler.model import (
     Condition,
     Declaration,
     DeclaredCertificate,
+    DeclaredHyperdrive,
     Desired,
     Entry,
     EntryId,
+    HyperdriveConfig,
     KeyReference,
     Listing,
     Policy,
@@ -34,6 +36,8 @@ from reconciler.model import (
 from reconciler.model.ownership import mark_name
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.plan.assess import judge, needs, see
+from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.runs.configs import load_configs
@@ -49,6 +53,8 @@ LABELS = ("one", "two")
 BINDINGS = ("A", "B", "C")
 ENVIRONMENTS = (None, "staging")
 CONTENTS = range(1, 6)
+CONFIGS = ("db", "other")
+ASKED = PlanOptions(deploy=DeployChoice(everybody=True))
 FOREIGN = b'# foreign: keep\n[[kv_namespaces]]\nbinding = "KV"\nid = "0f2ac74b"\n'
 
 
@@ -104,7 +110,7 @@ class Universe:
 
     def plan(self) -> Plan:
         seen = self.observe()
-        assessment = judge(self.desired, seen, self.clock.now())
+        assessment = judge(self.desired, seen, self.clock.now(), ASKED)
         ids = needs(assessment).tree
         return make_plan(see(assessment, sweep=self.files.sweep(ids)) if ids else assessment)
 
@@ -132,7 +138,8 @@ class Universe:
         return self.store.list_entries().entries
 
     def state(self) -> tuple[list[tuple[str, str]], dict[str, dict[str, str]]]:
-        """What a person would compare: contents with their names, and for each file which content each binding has."""
+        """What a person would compare: contents with their names, and for each file which content each binding has, as
+        for each Hyperdrive configuration."""
         digest = {entry.id: entry.bundle.digest if entry.bundle else "" for entry in self.entries()}
         named = sorted((entry.name, digest[entry.id]) for entry in self.entries())
         bound = {
@@ -143,7 +150,15 @@ class Universe:
             }
             for path, data in self.files.tree.items()
         }
-        return named, bound
+        used = {
+            config: {key: digest.get(EntryId(str(value)), str(value)) for key, value in self.mtls(config).items()}
+            for config in CONFIGS
+        }
+        return named, bound | used
+
+    def mtls(self, config: str) -> Mapping[str, object]:
+        """What a Hyperdrive configuration uses."""
+        return self.store.hyperdrive(config).mtls
 
 
 KEYS = {f"KEY_{number}": number for number in CONTENTS}
@@ -188,6 +203,17 @@ class _Gated:
     def live(self) -> None:
         return self.universe.store.live()
 
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        return self.universe.store.hyperdrives(wanted)
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        return self.universe.store.hyperdrive(config)
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        result = self.gate.pass_through(lambda: self.universe.store.update_hyperdrive(before, mtls))
+        assert isinstance(result, HyperdriveConfig)
+        return result
+
     def list_entries(self) -> Listing:
         return self.universe.store.list_entries()
 
@@ -227,6 +253,10 @@ def universes(draw: st.DrawFn) -> Universe:
         ids.append(store.upload(new).id)
         clock.time += timedelta(days=draw(st.integers(0, 9)))
     clock.time = NOW
+    for config in CONFIGS:
+        used = draw(st.sampled_from([None, *ids[2:]]))
+        mtls = {"later": "kept"} if used is None else {"later": "kept", "mtls_certificate_id": used}
+        store.update_hyperdrive(store.hyperdrive(config), mtls)
     tree = {f"{label}/wrangler.toml": draw(_wrangler(ids)) for label in LABELS}
     return Universe(draw(_desired()), store, MemoryFiles(tree), clock)
 
@@ -271,12 +301,18 @@ def _desired(draw: st.DrawFn) -> Desired:
         prune=draw(st.booleans()),
         max_deletes=draw(st.sampled_from([0, 1, 10, 10])),
     )
+    hyperdrives = [
+        DeclaredHyperdrive(f"label-{config}", config, certificates[draw(st.sampled_from(names))].name, None, mode)
+        for config in (draw(st.lists(st.sampled_from(CONFIGS), unique=True)) if names else ())
+        for mode in (draw(st.sampled_from([None, "require"])),)
+    ]
     declaration = Declaration(
         path="mtls.toml",
         stack="payments",
         policy=policy,
         certificates={declared.name: declared for declared in certificates.values()},
         workers=workers,
+        hyperdrives=tuple(hyperdrives),
     )
     return Desired(declaration, {certificates[name].name: bundle(number) for name, number in contents.items()})
 
@@ -342,6 +378,10 @@ def test_nothing_foreign_changes_and_nothing_bound_is_deleted(universe: Universe
     until_empty(universe)
     assert [entry for entry in universe.entries() if entry.name == "foreign"] == foreign
     kept = {entry.id for entry in universe.entries()}
+    for config in CONFIGS:
+        assert universe.mtls(config)["later"] == "kept"
+    for one in universe.desired.declaration.hyperdrives:
+        assert universe.mtls(one.config).get("mtls_certificate_id") not in before - kept
     for data in universe.files.tree.values():
         assert FOREIGN in data
         named = {entry_id for entry_id in before if entry_id.encode() in data}
@@ -387,5 +427,24 @@ def _copy_store(universe: Universe) -> LocalStore:
         clock.time = entry.uploaded_on
         number = next(one for one in CONTENTS if entry.bundle == bundle(one))
         store.upload(NewEntry(entry.name, False, bundle(number), PrivateKey(issued(number).key_pem)))
+    for config in CONFIGS:
+        store.update_hyperdrive(store.hyperdrive(config), universe.mtls(config))
     clock.time = NOW
     return store
+
+
+@PROFILE
+@given(universes(), st.integers(1, 12), st.booleans())
+def test_a_certificate_that_a_binding_and_a_configuration_share_outlives_both_uses(
+    universe: Universe, at: int, after: bool
+) -> None:
+    """Whatever was killed where, and whatever moved first: what one of them uses after a run is stored."""
+    for gate in (Gate(kill_at=at, after=after), Gate(kill_at=at + 1, after=not after), None, None):
+        stored = {entry.id for entry in universe.entries()}
+        with suppress(Stop):
+            universe.apply(gate)
+        declared = universe.desired.declaration.hyperdrives
+        used = {universe.mtls(one.config).get("mtls_certificate_id") for one in declared if one.certificate}
+        gone = stored - {entry.id for entry in universe.entries()}
+        assert not used & gone
+        assert not any(entry_id.encode() in data for entry_id in gone for data in universe.files.tree.values())

@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": {
         *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
         *("desired", "wrangler", "syntax", "workerd"),
-        *("stores", "keys", "system", "probe", "runtime", "forges", "web", "private"),
+        *("stores", "keys", "issuers", "system", "probe", "runtime", "forges", "web", "private"),
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket

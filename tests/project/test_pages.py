@@ -25,7 +25,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.runtime_programs import install_wrangler, node_path
 from tests.support.tools import find_age, find_tool
 from tests.support.vault import TOKEN as VAULT_TOKEN
-from tests.support.vault import Vault
+from tests.support.vault_pki import Engine, PkiVault, Role
 from tests.support.worlds import issued
 from tests.support.wrangler_readers import MODULES
 
@@ -178,7 +178,7 @@ STARTS: dict[str, Callable[[Reader], None]] = {
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    state, vault = new_state(SystemClock()), Vault()
+    state, vault = new_state(SystemClock()), PkiVault(pki={"pki": Engine({"mtls-clients": Role("client-1")})})
     vault.put("mtls/billing", private_key=issued(3).key_pem.decode())
     with running(state) as url, vault.running() as address:
         reader = Reader(tmp_path, url, state)

@@ -191,6 +191,7 @@ NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 NO_VARIABLES = {
     *("ALL_PHASES", "CA_LIMIT", "CERTIFICATE_VERIFY_FAILED", "MY_CERT", "O_PATH", "TIMEOUT_MS"),
     *("BILLING_KEY", "STEP_PASSWORD"),  # examples
+    *("VERIFY_CA", "VERIFY_IDENTITY"),  # modes of MySQL
     "PYDANTIC_DISABLE_PLUGINS",  # set, never read
 }
 """Texts that look like variables, and are other names."""

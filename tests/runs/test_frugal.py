@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model import Action, EntryId, StoreSettings, Sweep
-from reconciler.model.keys import KeyFile
+from reconciler.model.keys import KeyFile, KeyFolders
 from reconciler.model.ports import Store, StoreReader
 from reconciler.runs import plan as run
 from reconciler.runs.project import ProjectTree, Stores, open_project
@@ -39,6 +39,10 @@ class CountedFiles:
     @property
     def root(self) -> Path:
         return self.inner.root
+
+    @property
+    def key_folders(self) -> KeyFolders:
+        return self.inner.key_folders
 
     def read(self, path: str, *, limit: int) -> bytes:
         self.counted.reads[self.inner.identity(path)] += 1

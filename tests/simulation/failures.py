@@ -14,7 +14,7 @@ from reconciler.findings.errors import FileError, LockedError
 from reconciler.model.errors import EntryInUse, QuotaReached
 from reconciler.private.folder import unusable
 from reconciler.stores.database import in_words
-from reconciler.system.atomic import _failure as unwritten
+from reconciler.system.atomic import unwritten
 from reconciler.system.confine import unopened as unread
 
 Failure = Callable[[], NoReturn]

@@ -10,7 +10,7 @@ from pathlib import Path
 from posixpath import basename, dirname, join
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Entry, EntryId, Listing, StoreSettings, Sweep
+from reconciler.model import Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.stores.local import LocalStore
@@ -19,6 +19,7 @@ from tests.simulation import failures
 from tests.simulation.gate import Gate, T
 from tests.simulation.record import Recorder
 from tests.support.memory import MemoryFiles
+from tests.support.sinks import MemoryKeyFolders
 
 
 @dataclass
@@ -32,6 +33,10 @@ class GatedFiles(MemoryFiles):
     @property
     def root(self) -> Path:
         return Path("/simulated")
+
+    @property
+    def key_folders(self) -> MemoryKeyFolders:
+        return MemoryKeyFolders(self.tree)
 
     def read(self, path: str, *, limit: int) -> bytes:
         def effect() -> bytes:
@@ -117,6 +122,17 @@ class GatedReader:
     def live(self) -> None:
         return self.store.live()
 
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        found = tuple(wanted)
+        return self.gate.passes(
+            "hyperdrive.list", "", lambda: self.store.hyperdrives(found), fails=failures.store_reading()
+        )
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        return self.gate.passes(
+            "hyperdrive.get", config, lambda: self.store.hyperdrive(config), fails=failures.store_reading()
+        )
+
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.gate.passes("store.get", entry_id, lambda: self.store.get(entry_id), fails=failures.store_reading())
 
@@ -168,6 +184,15 @@ class GatedStore(GatedReader):
             entry_id,
             effect,
             fails=(*failures.store_writing(), failures.in_use()),
+            lost=failures.store_lost(),
+        )
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        return self.gate.passes(
+            "hyperdrive.update",
+            before.id,
+            lambda: self.store.update_hyperdrive(before, mtls),
+            fails=failures.store_writing(),
             lost=failures.store_lost(),
         )
 

@@ -21,6 +21,7 @@ NAMES = {
     ("status", "names"): "certificate",
     ("verify", "names"): "certificate",
     ("output", "name"): "certificate",
+    ("renew", "names"): "certificate",
     ("retire", "name"): "certificate",
     ("explain", "name"): "name",
     ("replay", "explain"): "other",

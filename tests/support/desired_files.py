@@ -71,6 +71,9 @@ GOOD = {
     '[workers.a]\nconfig = "."\n[workers.b]\nconfig = "my.site/"\n[workers.c]\nconfig = "c/wrangler.jsonc"\n',
     "javascript names": HEAD + '[certificates.a]\ncertificate = "a.pem"\n[workers.w]\nconfig = "w"\n'
     '[workers.w.bindings]\n"$_1" = "a"\n"ключ" = "a"\nclass = "a"\n',
+    "hyperdrive": HEAD + '[certificates.a]\ncertificate = "a.pem"\n[certificates.b]\ncertificate = "b.pem"\nca = true\n'
+    '[hyperdrive.db]\nconfig = "6f2c1a5f0e7b4a0f9d1b7c3e5a8d2f41"\ncertificate = "a"\nca = "b"\n'
+    'sslmode = "VERIFY_IDENTITY"\n[hyperdrive.other]\nconfig = "A name, with spaces"\nsslmode = "require"\n',
     "toml 1.1": HEAD + '[certificates]\na = {\n  certificate = "a.pem",\n  private_key = { env = "A", },\n}\n',
 }
 

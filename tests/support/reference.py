@@ -242,6 +242,7 @@ def watched() -> Plan:
 _OF_CHANGES = (
     *(Condition.FROZEN, Condition.EMPTY),
     *(Condition.NOT_VALID_YET, Condition.VALIDITY_UNKNOWN, Condition.MAX_UNBINDS),
+    Condition.UPDATE_NOT_REQUESTED,
 )
 """What bindings, uploads and deploys wait for, too; the other conditions keep an old certificate."""
 

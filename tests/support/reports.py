@@ -54,7 +54,9 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.key_places import SopsSink
 from reconciler.model.ownership import Mark
+from reconciler.model.renewal import Renewal
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import BindingRow, ByIdRow, UpToDate
 from reconciler.plan.coverage import Area, KeyNeeded, NotChecked
@@ -65,6 +67,7 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, SavedPlan
 from reconciler.plan.quota import Quota, QuotaCount
 from reconciler.plan.renewals import Due
+from reconciler.plan.renewing import Renewable, Renewals, RenewReason, RenewStatus, RenewStep
 from reconciler.plan.retire import Judged
 from reconciler.plan.retire_live import LiveUse
 from reconciler.plan.users import Use
@@ -633,6 +636,46 @@ GUARD = Guard(
 )
 GUARD_PASSED = Guard(NOW, GuardScope(frozenset({CONFIG})), store=STORE, bindings=(_guarded("LEDGER", CURRENT.id),))
 
+# --- renewals -------------------------------------------------------------------------------------------------------
+
+SUCCESSOR = parse_stored(
+    """\
+-----BEGIN CERTIFICATE-----
+MIIBZDCCAQugAwIBAgICXu0wCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJR29sZGVu
+IENBMB4XDTI2MTEwMTAwMDAwMFoXDTI3MDIwMTAwMDAwMFowETEPMA0GA1UEAwwG
+Z29sZGVuMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYW1gW/x7yH4V1XVZVPF1
+YsRawMlwdWuXLIBu4TZBJ/0oRyuvpJzqVOFenVybsn9Y29r1kSJMWkNswBd0BGOX
+Q6NQME4wDAYDVR0TAQH/BAIwADAOBgNVHQ8BAf8EBAMCB4AwEwYDVR0lBAwwCgYI
+KwYBBQUHAwIwGQYDVR0RBBIwEIIOZ29sZGVuLmV4YW1wbGUwCgYIKoZIzj0EAwID
+RwAwRAIgEe33F78+UxdbgCFh6ee1CVqdwuXIy8T8US/ctrh9ilcCIEp/fNM00wCD
++cu2KLPc7weASf1aQApY9lh6meJ7Scft
+-----END CERTIFICATE-----
+"""
+)
+_RENEWAL = Renewal("internal", SopsSink("secrets/mtls"))
+_RENEWED = Renewable(
+    DeclaredCertificate(BILLING, "certs/billing.pem", owner="team-payments", renew=_RENEWAL),
+    RenewReason.DUE,
+    _BUNDLE,
+    Due(BILLING, NOW + 7 * DAY, NOW - DAY),
+)
+_FIRST = Renewable(DeclaredCertificate(LEDGER, "certs/ledger.pem", renew=_RENEWAL), RenewReason.MISSING, None)
+_TWICE = Diagnostic(
+    *(Severity.WARNING, Code.ISSUED_TWICE, "a certificate of 'billing' may have been issued by an earlier run"),
+    *(Pointer("mtls.toml", ("certificates", BILLING, "renew")), "revoke it", BILLING),
+)
+_REFUSED = Diagnostic(Severity.ERROR, Code.ISSUER, "the issuer is \x1b[2J down ##[x]", None, "run again", LEDGER)
+RENEWALS = Renewals(
+    "payments",
+    NOW,
+    (
+        RenewStep(_RENEWED, RenewStatus.RENEWED, SUCCESSOR, f"0002-{DIGEST}", True, (_TWICE,)),
+        RenewStep(_FIRST, RenewStatus.FAILED, problems=(_REFUSED,)),
+        RenewStep(_FIRST, RenewStatus.NOT_STARTED),
+    ),
+    (Due(CertificateName("partner"), NOW + DAY, NOW - DAY),),
+)
+
 # --- what is taken over ---------------------------------------------------------------------------------------------
 
 PROPOSAL = Proposal(
@@ -701,6 +744,7 @@ REPORTS: tuple[object, ...] = (
         VERIFICATION,
         HISTORY,
         GUARD,
+        RENEWALS,
         ADOPTION,
         PROPOSAL,
         VALIDATION,

@@ -25,6 +25,7 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.plan.outcome import Outcome, Step, StepStatus
+from reconciler.plan.renewing import Renewals, RenewStatus
 from reconciler.proof.levels import CertificateProof, Level, LevelResult, Skip, Verification
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
@@ -192,6 +193,16 @@ WORK: Mapping[str, object] = {
     "outcome-interrupted": Applied(Outcome(PLAN, INTERRUPTED, interrupted=True)),
     "history": HISTORY,
     "guard": reports.GUARD,
+    "renew": reports.RENEWALS,
+    "renew-dry-run": Renewals(
+        "payments",
+        NOW,
+        tuple(
+            replace(one, status=RenewStatus.PLANNED, after=None, continued=False, findings=(), problems=())
+            for one in reports.RENEWALS.steps[:2]
+        ),
+        dry_run=True,
+    ),
     "guard-passed": reports.GUARD_PASSED,
     "stale-plan": reports.STALE,
     "verify": Verification("mono", NOW, frozenset(), (GOOD, BAD, replace(GOOD, certificate=CertificateName("a")))),

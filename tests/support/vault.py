@@ -132,12 +132,13 @@ class Vault(FakeForge):
         if self.has_default and path in {"auth/token/lookup-self", "auth/token/revoke-self", "sys/capabilities-self"}:
             return True
         if is_list(request):
-            wanted, path = "list", f"{path.rstrip('/')}/"
+            wanted = "list"
         elif request.method in {"POST", "PUT"}:
             wanted = "update" if self._exists(path) else "create"
         else:
             wanted = {"GET": "read", "DELETE": "delete"}[request.method]
-        return any(wanted in capabilities for rule, capabilities in policy.items() if _matches(rule, path))
+        paths = {path, f"{path.rstrip('/')}/"} if wanted == "list" else {path}
+        return any(wanted in can for rule, can in policy.items() if any(_matches(rule, one) for one in paths))
 
     def _exists(self, path: str) -> bool:
         """Whether a write would be an update."""

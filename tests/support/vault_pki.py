@@ -7,7 +7,7 @@ common name and the alternative names are those of the request, and the key usag
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,10 +25,11 @@ from tests.support.vault import answered, errors
 
 @dataclass
 class Role:
-    """What a role permits: one domain with what is below it, and a longest time."""
+    """What a role permits: one domain with what is below it, and a longest time; for clients, and servers too."""
 
     domain: str
-    max_ttl: timedelta = timedelta(days=30)
+    max_ttl: timedelta = timedelta(days=90)
+    server_flag: bool = False
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Engine:
     roles: dict[str, Role]
     authority: Authority = field(default_factory=lambda: make_ca("Root").issue_ca("Intermediate"))
     kept: dict[str, tuple[x509.Certificate, int]] = field(default_factory=dict)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
     def chain(self) -> list[str]:
@@ -51,8 +53,8 @@ class Engine:
         common_name = (names or [content["common_name"]])[0]
         if not f".{common_name}".endswith(f".{role.domain}"):
             return errors(400, f"common name {common_name} not allowed by this role")
-        ttl = timedelta(seconds=int(content.get("ttl", "86400s").removesuffix("s")))
-        now = datetime.now(UTC).replace(microsecond=0)
+        ttl = timedelta(seconds=int(content.get("ttl", "2592000s").removesuffix("s")))
+        now = self.clock().replace(microsecond=0)
         builder = x509.CertificateBuilder(
             subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]),
             issuer_name=self.authority.certificate.subject,
@@ -61,8 +63,8 @@ class Engine:
             not_valid_before=now - timedelta(seconds=30),
             not_valid_after=now + min(ttl, role.max_ttl),
         )
-        usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = builder.add_extension(usages, critical=False)
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if role.server_flag else [])]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         for extension in request.extensions:
             if isinstance(extension.value, x509.SubjectAlternativeName):
                 builder = builder.add_extension(extension.value, critical=False)

@@ -33,6 +33,7 @@ DOCUMENTS: Mapping[str, object] = {
     "verify": reports.VERIFICATION,
     "history": reports.HISTORY,
     "guard": reports.GUARD,
+    "renew": reports.RENEWALS,
     "init": reports.ADOPTION,
     "export": reports.PROPOSAL,
     "diagnostics": reports.VALIDATION,

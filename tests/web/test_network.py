@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import trustme
 
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
+from reconciler.model.web import WebError
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.client import Client, Time
+from reconciler.web.http import Address, Http
 from reconciler.web.network import CA_FILE, CA_FOLDER, Network, find_network, trusted
 from tests.support.cloudflare_server import ACCOUNT, TOKEN
 from tests.support.store_contract import SetClock
@@ -135,9 +141,9 @@ def test_exceptions_are_hosts_addresses_ports_and_blocks(entries: str, url: str,
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_an_unusable_proxy_is_named_by_its_variable_and_not_shown(value: str, words: str, variable: str) -> None:
     """Its address may contain a password."""
-    with pytest.raises(StoreError, match=words) as caught:
+    with pytest.raises(ReconcilerError, match=words) as caught:
         find_network(API, {variable: value})
-    assert caught.value.code == "store-connection"
+    assert caught.value.code == "variable-invalid"
     assert caught.value.message.startswith(variable)
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
     assert find_network(API, {variable: value, "NO_PROXY": "*"}).proxy is None
@@ -146,7 +152,9 @@ def test_an_unusable_proxy_is_named_by_its_variable_and_not_shown(value: str, wo
 def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, the message names the variable and what to install."""
     monkeypatch.setattr("reconciler.web.network.find_spec", lambda _: None)
-    with pytest.raises(StoreError, match="ALL_PROXY names a SOCKS proxy, which needs the package socksio") as caught:
+    with pytest.raises(
+        ReconcilerError, match="ALL_PROXY names a SOCKS proxy, which needs the package socksio"
+    ) as caught:
         find_network(API, {"ALL_PROXY": "socks5://user:secret@127.0.0.1:1080"})
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
     monkeypatch.setattr("reconciler.web.network.find_spec", lambda _: object())
@@ -160,6 +168,18 @@ def test_no_exception_stops_a_run(exceptions: str) -> None:
         environ = {"CLOUDFLARE_API_TOKEN": TOKEN, "NO_PROXY": exceptions, **proxies}
         access = find_access(StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT), environ)
         Client(access, Time(now=SetClock().now)).close()
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", CA_FILE])
+def test_what_can_not_be_used_is_an_error_of_the_store_there(variable: str) -> None:
+    """And of an API elsewhere, before anything is sent."""
+    environ = {"CLOUDFLARE_API_TOKEN": TOKEN, variable: "nonsense://x"}
+    with pytest.raises(StoreError, match=f"{variable} names") as caught:
+        Client(find_access(StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT), environ), Time(now=SetClock().now))
+    assert caught.value.code == "store-connection"
+    with mock.patch.dict(os.environ, environ), pytest.raises(WebError, match=f"{variable} names") as error:
+        Http(Address("Vault", "https://vault.invalid", {}, Code.KEY_UNAVAILABLE), lambda _: None).get("/x")
+    assert error.value.code == "key-unavailable"
 
 
 # --- certificate authorities ----------------------------------------------------------------------------------------
@@ -193,9 +213,9 @@ def folder(tmp_path: Path) -> Path:
 def test_an_unusable_ca_bundle_has_one_cause(variable: str, value: str, words: str, folder: Path) -> None:
     """The message names the variable, its value and the cause; no other variable."""
     value = value.format(folder=folder)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(ReconcilerError) as caught:
         trusted(find_network(API, {variable: value}))
-    assert caught.value.code == "store-connection"
+    assert caught.value.code == "variable-invalid"
     assert words in caught.value.message
     assert value in caught.value.message
     assert "PROXY" not in f"{caught.value.message}{caught.value.hint}"

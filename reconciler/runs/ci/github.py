@@ -31,6 +31,7 @@ from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
+from reconciler.runs.operator import GITHUB_MERGED
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
 from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
@@ -47,10 +48,6 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _FOR_STRANGERS = frozenset({"pull_request_target", "issue_comment"})
 """Events that a stranger can cause and whose jobs have secrets."""
-_TO_APPLY = frozenset(
-    {"push", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run", "release", "deployment"}
-)
-"""Events whose checkout is of the repository itself."""
 _MAY_WRITE = "give the job `pull-requests: write`; the token of a fork can't have it"
 _MAY_OPEN = "give the job `issues: write`; the token of a fork can't have it"
 
@@ -136,7 +133,7 @@ class GitHubPipeline:
         name = self._job.event_name
         if self._environ.get(STORE_TOKEN):
             _demand_own(self._job)
-        if command is CiCommand.APPLY and name and name not in _TO_APPLY:
+        if command is CiCommand.APPLY and name and name not in GITHUB_MERGED:
             raise GuardError(
                 f"`ci github apply` does not run on the event {printable(name)}, whose checkout is not merged yet",
                 hint="run it on a push to main, on a schedule or by workflow_dispatch; use `plan` on a pull request",

@@ -24,6 +24,7 @@ from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
+from reconciler.runs.operator import GITLAB_MERGED
 from reconciler.system.files import write_named
 from reconciler.views.gitlab.codequality import issues_of, write_issues
 from reconciler.views.gitlab.junit import suite_of, write_suites
@@ -40,8 +41,6 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _URL = re.compile(r"https?://[\w.:/%-]+")
 _QUICK_ACTION = re.compile(r"(?m)^(\s*)/")
-_TO_APPLY = frozenset({"push", "schedule", "web", "api", "trigger", "pipeline", "parent_pipeline"})
-"""Sources of pipelines whose checkout is of the project itself."""
 _MAY_WRITE = "give the token the scope `api` and the role Reporter in this project"
 
 
@@ -82,7 +81,7 @@ class GitLabPipeline:
             )
         if command is not CiCommand.APPLY:
             return
-        if job.pull is not None or (job.source and job.source not in _TO_APPLY):
+        if job.pull is not None or (job.source and job.source not in GITLAB_MERGED):
             raise GuardError(
                 f"`ci gitlab apply` does not run for {printable(job.source)}, whose checkout is not merged yet",
                 hint="run it on the default branch, or on a schedule; use `plan` on a merge request",

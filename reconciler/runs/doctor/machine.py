@@ -15,7 +15,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import Declaration
 from reconciler.model.stores import TOKEN_VARIABLE
 from reconciler.runs.doctor.checkout import cure, well
-from reconciler.system.files import KEY_DIRS
+from reconciler.system.key_folders import KEY_DIRS
 from reconciler.version import __version__
 
 _LEGACY_TOKEN = "CF_API_TOKEN"  # noqa: S105 - the name of the variable

@@ -13,7 +13,17 @@ from reconciler.desired.parse import parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
-from reconciler.model import Declaration, Desired, Entry, EntryId, Listing, StoreSettings, WorkerLabel, WranglerFile
+from reconciler.model import (
+    Declaration,
+    Desired,
+    Entry,
+    EntryId,
+    HyperdriveConfig,
+    Listing,
+    StoreSettings,
+    WorkerLabel,
+    WranglerFile,
+)
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.drift import DriftFinding
@@ -181,6 +191,12 @@ class _Remembered:
 
     def live(self) -> LiveReader | None:
         return self.inner.live()
+
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
+        return self.inner.hyperdrives(wanted)
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        return self.inner.hyperdrive(config)
 
     def list_entries(self) -> Listing:
         if self.listing is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
 from reconciler.model import StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError
@@ -90,8 +91,15 @@ def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path 
         is_loopback=is_loopback,
         has_global_key=GLOBAL_KEY in environ,
         is_account_of_variable=environ.get(ACCOUNT) == settings.account_id,
-        network=find_network(base_url, environ),
+        network=_network(base_url, environ),
     )
+
+
+def _network(base_url: str, environ: Mapping[str, str]) -> Network:
+    try:
+        return find_network(base_url, environ)
+    except ReconcilerError as error:
+        raise StoreError(error.message, hint=error.hint, code=Code.STORE_CONNECTION) from None
 
 
 def base_url_of(environ: Mapping[str, str]) -> str:

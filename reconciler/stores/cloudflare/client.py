@@ -27,6 +27,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.events import CallMade
 from reconciler.findings.secrets import Secrets
 from reconciler.model.concurrency import run_all
@@ -143,6 +144,8 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
         context = trusted(access.network)
         proxy = httpx.Proxy(through.url) if through is not None else None
         return Http(lambda: httpx.HTTPTransport(verify=context, trust_env=False, proxy=proxy), headers, bounds)
+    except ReconcilerError as error:
+        raise StoreError(error.message, hint=error.hint, code=Code.STORE_CONNECTION) from None
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
         # Neither the cause nor the value is shown: the address of a proxy may contain a password.
         what = f"the proxy of {through.variable}" if through is not None else "the connection to Cloudflare"

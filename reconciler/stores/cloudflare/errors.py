@@ -39,17 +39,24 @@ class Operation(Enum):
     HOSTNAMES = "read the hostnames of a CA"
     UPLOAD = "upload a certificate"
     DELETE = "delete a certificate"
+    UPDATE = "update a Hyperdrive configuration"
 
     @property
     def is_change(self) -> bool:
         """True if it changes the store."""
-        return self in {Operation.UPLOAD, Operation.DELETE}
+        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE}
 
 
 class WorkerNotFound(StoreRefused):
     """The account has no such Worker, version or Pages project."""
 
     code = Code.WORKER_NOT_FOUND
+
+
+class HyperdriveNotFound(StoreRefused):
+    """The account has no such Hyperdrive configuration."""
+
+    code = Code.HYPERDRIVE_NOT_FOUND
 
 
 class PermissionLacking(StoreRefused):
@@ -109,6 +116,7 @@ _PERMISSIONS = {
     Operation.WORKERS: "Workers Scripts Read",
     Operation.PAGES: "Pages Read",
     Operation.HYPERDRIVE: "Hyperdrive Read",
+    Operation.UPDATE: "Hyperdrive Write",
     Operation.ZONES: "Zone Read",
     Operation.HOSTNAMES: "SSL and Certificates Read",
 }
@@ -118,6 +126,7 @@ _DASHBOARD = {
     "Workers Scripts Read": "Account > Workers Scripts > Read",
     "Pages Read": "Account > Cloudflare Pages > Read",
     "Hyperdrive Read": "Account > Hyperdrive > Read",
+    "Hyperdrive Write": "Account > Hyperdrive > Edit",
     "Zone Read": "Zone > Zone > Read",
     "SSL and Certificates Read": "Zone > SSL and Certificates > Read",
 }
@@ -129,6 +138,7 @@ _BY_ID = frozenset({Operation.GET, Operation.DELETE})
 _UPLOAD = frozenset({Operation.UPLOAD})
 _DELETE = frozenset({Operation.DELETE})
 _LIVE = frozenset({Operation.WORKERS, Operation.PAGES})
+_CONFIG = frozenset({Operation.HYPERDRIVE, Operation.UPDATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +210,13 @@ _RULES = (
         "check that it was deployed under the name in the wrangler file, and to this account",
         numbers=_numbers(10007, 10090, 10092, 8000007),
         operations=_LIVE,
+    ),
+    _Rule(
+        HyperdriveNotFound,
+        "the account has no such Hyperdrive configuration",
+        "run `wrangler hyperdrive list` to see the IDs and names of the account",
+        statuses=_numbers(404),
+        operations=_CONFIG,
     ),
     _Rule(
         EntryInUse,

@@ -16,9 +16,10 @@ from urllib.parse import quote
 
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
-from reconciler.model.live import PAGES
+from reconciler.model.live import PAGES, hyperdrive_users
 from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
+from reconciler.stores.cloudflare.hyperdrive import LIST, HyperdriveConfigs
 from reconciler.stores.cloudflare.listing import REPORT
 from reconciler.stores.cloudflare.wire import (
     AssociationBody,
@@ -26,7 +27,6 @@ from reconciler.stores.cloudflare.wire import (
     DeploymentsBody,
     Envelope,
     HostnamesBody,
-    HyperdriveBody,
     NamedBody,
     PagesBody,
     SettingsBody,
@@ -42,7 +42,6 @@ _ROUNDING = 1.0
 _ZONES_PER_PAGE = 50
 _MOST_ZONE_PAGES = 200
 _NAMED = 3
-_HYPERDRIVE = "the list of Hyperdrive configurations"
 _HOSTNAMES = "the hostname associations"
 
 Users = list[tuple[EntryId, User]]
@@ -192,6 +191,7 @@ class CloudflareLive:
         self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
+        self._hyperdrives = HyperdriveConfigs(client, self._account, random)
         self._names: tuple[str, ...] | None = None
         self._read: dict[tuple[str, int], LiveWorker | None] = {}
 
@@ -256,7 +256,7 @@ class CloudflareLive:
         if not entries:
             return {}
         found: Users = []
-        found.extend(self._try(_HYPERDRIVE, self._hyperdrive, unread))
+        found.extend(self._try(LIST, self._hyperdrive, unread))
         cas = [entry.id for entry in entries.values() if entry.ca]
         if cas:
             found.extend(self._try(_HOSTNAMES, lambda: self._hostnames(cas), unread))
@@ -269,16 +269,7 @@ class CloudflareLive:
         return {entry_id: tuple(of_entry) for entry_id, of_entry in users.items()}
 
     def _hyperdrive(self) -> Users:
-        envelope = self._send(ApiCall(Operation.HYPERDRIVE, "GET", f"{self._account}/hyperdrive/configs"))
-        configs = demand(list[HyperdriveBody], envelope, _HYPERDRIVE)
-        demand_whole(envelope, len(configs), "Hyperdrive configurations")
-        return [
-            (EntryId(used), User(UserKind.HYPERDRIVE, config.name or config.id, config.id))
-            for config in configs
-            if config.mtls is not None
-            for used in (config.mtls.mtls_certificate_id, config.mtls.ca_certificate_id)
-            if used
-        ]
+        return [use for config in self._hyperdrives.all() for use in hyperdrive_users(config)]
 
     def _hostnames(self, cas: Sequence[EntryId]) -> Users:
         pairs = [(zone, ca) for zone in self._zones() for ca in cas]

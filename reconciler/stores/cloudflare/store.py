@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Entry, EntryId, Listing
+from reconciler.model import Entry, EntryId, HyperdriveConfig, Listing
 from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
@@ -37,6 +37,7 @@ from reconciler.stores.cloudflare.errors import (
     UnusableReply,
     WrongAccount,
 )
+from reconciler.stores.cloudflare.hyperdrive import HyperdriveConfigs
 from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
 from reconciler.stores.cloudflare.live import CloudflareLive
 from reconciler.stores.cloudflare.wire import Envelope, parse_entry
@@ -104,6 +105,7 @@ class CloudflareReader:
         self._random = random
         self.lists = lists or Lists(client, path, random)
         self._live: CloudflareLive | None = None
+        self._hyperdrives = HyperdriveConfigs(client, path.rpartition("/")[0], random)
 
     @property
     def calls(self) -> int:
@@ -142,6 +144,14 @@ class CloudflareReader:
         asked = tuple(dict.fromkeys(ids))
         found = self._client.side_by_side("Reading certificates", self.get, asked)
         return dict(zip(asked, found, strict=True))
+
+    def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:  # noqa: ARG002 - as in the port
+        """Every Hyperdrive configuration of the account, in one call."""
+        return self._hyperdrives.all()
+
+    def hyperdrive(self, config: str) -> HyperdriveConfig | None:
+        """As in the port."""
+        return self._hyperdrives.get(config)
 
     def live(self) -> CloudflareLive:
         """A reader of what Workers and other services of the account use; shares connections and the rate limit."""
@@ -238,6 +248,10 @@ class CloudflareStore(CloudflareReader):
         with self._lock:
             self._deleted.add(entry_id)
             self._uploaded.pop(entry_id, None)
+
+    def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        """As in the port. One PATCH; repeated after a lost answer only if the configuration is still as before."""
+        return self._change(lambda: self._hyperdrives.update(before, mtls))
 
     def look_back(self) -> tuple[Diagnostic, ...]:
         """The differences between the list and the replies to this object's uploads.

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from reconciler.model import Entry, EntryId
+from reconciler.model import Entry, EntryId, HyperdriveConfig, HyperdriveField
 from reconciler.model.ownership import CUSTOM
 
 MTLS = "mtls_certificate"
@@ -220,17 +221,26 @@ class NamedBody(_Body):
     name: Annotated[str, BeforeValidator(_null_as_text)] = ""
 
 
-class MtlsBody(_Body):
-    """The certificates of a Hyperdrive configuration."""
+def _null_as_object(value: object) -> object:
+    return {} if value is None else value
 
-    mtls_certificate_id: Annotated[str, BeforeValidator(_null_as_text)] = ""
-    ca_certificate_id: Annotated[str, BeforeValidator(_null_as_text)] = ""
+
+def _tells_certificates(mtls: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """What is set in it. ValueError if a certificate that it uses can't be read."""
+    given: dict[str, JsonValue] = {key: value for key, value in mtls.items() if value is not None}
+    if any(not isinstance(given.get(one.key, ""), str) for one in HyperdriveField):
+        raise ValueError("its IDs and its mode are texts")
+    return given
 
 
 class HyperdriveBody(NamedBody):
     """A Hyperdrive configuration."""
 
-    mtls: MtlsBody | None = None
+    mtls: Annotated[dict[str, JsonValue], BeforeValidator(_null_as_object), AfterValidator(_tells_certificates)] = {}
+
+    def config(self) -> HyperdriveConfig:
+        """The configuration as a value of the model."""
+        return HyperdriveConfig(self.id, self.name, self.mtls)
 
 
 class HostnamesBody(_Body):

@@ -16,6 +16,7 @@ _KINDS = {
     Action.REBIND: "update",
     Action.UNBIND: "update",
     Action.DEPLOY: "update",
+    Action.UPDATE: "update",
     Action.RETIRE: "delete",
 }
 """A proof changes nothing. What is deleted is an uploaded certificate; a file with one binding less is updated."""

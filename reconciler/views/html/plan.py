@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model import Action, BindingChange, Deploy, Retire, Upload, Verify
+from reconciler.findings.escape import printable
+from reconciler.model import Action, BindingChange, Deploy, HyperdriveChange, Retire, Upload, Verify
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.renewals import Due
 from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
-from reconciler.views.html.rows import WIDTH, live_texts, user, waiting_table
+from reconciler.views.html.rows import WIDTH, hyperdrive_user, live_texts, user, waiting_table
 from reconciler.views.html.timeline import TimelineItem, Validity, make_timeline
 from reconciler.views.html.uses import Link, make_uses
 from reconciler.views.table import Display
@@ -121,6 +122,8 @@ def _rows(group: Group, plan: PlanFacts, names: ShownNames) -> Iterator[tuple[st
                 what = step_text(change, plan.keys)
             case BindingChange():
                 what, entry, more = names.binding(change.at), arrow(change, names), ", ".join(notes_of(change))
+            case HyperdriveChange():
+                what, entry = printable(change.at.text), arrow(change, names)
             case Retire():
                 what, entry, more = old_text(change).strip("()"), names.id(change.entry.id), entry_text(change)
             case Deploy():
@@ -152,7 +155,11 @@ def _links(group: Group, names: ShownNames) -> Iterator[Link]:
         if isinstance(change, BindingChange):
             tone, note = _TONES[change.action], f"{change.action} {arrow(change, names)}"
             yield Link(name, names.worker(change.at), user(change.at, names), tone, note)
+        if isinstance(change, HyperdriveChange):
+            yield Link(name, "Hyperdrive", hyperdrive_user(change.at), Tone.LOOK, f"update {arrow(change, names)}")
     for wait in group.waiting:
+        if isinstance(wait.change, HyperdriveChange):
+            yield Link(name, "Hyperdrive", hyperdrive_user(wait.change.at), Tone.PLAIN, "waits")
         if isinstance(wait.change, BindingChange):
             at = wait.change.at
             yield Link(name, names.worker(at), user(at, names), Tone.PLAIN, "waits")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.model import BindingAddress, BindingChange, Waiting
+from reconciler.model import BindingAddress, BindingChange, HyperdriveAddress, Waiting
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.reports.status import BoundAt, Standing
 from reconciler.views.html.page import PageTable, Tone, table
@@ -51,6 +51,11 @@ def user(at: BindingAddress, names: ShownNames) -> str:
     """`checkout.BILLING (staging)`."""
     where = f" ({environment(at)})" if at.environment is not None else ""
     return f"{names.worker(at)}.{at.binding}{where}"
+
+
+def hyperdrive_user(at: HyperdriveAddress) -> str:
+    """`warehouse (client certificate)`."""
+    return f"{at.label} ({at.field.text})"
 
 
 def links_of(certificate: str, places: Iterable[BoundAt], names: ShownNames) -> Iterator[Link]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
+from reconciler.model import HyperdriveAddress
 from reconciler.model.words import environment_text
 from reconciler.plan.renewals import Due
 from reconciler.reports.outage import Outage
@@ -71,7 +72,10 @@ def _waits(status: Status) -> Iterator[Event]:
 def _about(one: CertificateStatus, due: Due) -> str:
     ends = f"It ends on {due.not_after:%Y-%m-%d %H:%M} UTC. "
     owner = f"Owner: {one.owner}. " if one.owner else ""
-    return f"{ends}{owner}Get a new certificate, replace the file, run mtlsctl apply, and deploy."
+    new = "Get a new certificate, replace the file"
+    if one.renews:
+        new = f"Run mtlsctl renew {one.certificate}, commit its file"
+    return f"{ends}{owner}{new}, run mtlsctl apply, and deploy."
 
 
 def _outages(status: Status) -> Iterator[Event]:
@@ -86,6 +90,8 @@ def _outages(status: Status) -> Iterator[Event]:
 
 
 def _where(one: Outage) -> str:
+    if isinstance(one.at, HyperdriveAddress):
+        return f"First {one.at.text}."
     return f"First {one.at.binding} in {one.at.config} ({environment_text(one.at.environment)})."
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, Condition, Gate, User, UserKind
+from reconciler.model import Action, Condition, Gate, HyperdriveField, User, UserKind
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import LivePart, NotCheckedPart, live_part, not_checked_part
 from reconciler.reports.explain import Explanation, NameKind, explain_command
-from reconciler.reports.explain_bindings import BindingStory
+from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.json.document import as_view
@@ -70,6 +70,20 @@ class BindingStoryPart(JsonPart):
     why: str
 
 
+class HyperdriveStoryPart(JsonPart):
+    """One declared field of a Hyperdrive configuration. `found` and `wanted` are IDs, or modes of `sslmode`."""
+
+    hyperdrive: str
+    hyperdrive_id: str
+    field: HyperdriveField
+    certificate: str | None = None
+    found: str | None = None
+    wanted: str | None = None
+    action: Action | None = None
+    what: str
+    why: str
+
+
 class ConditionPart(JsonPart):
     """What must hold before an entry is retired. `holds` is left out where it was not looked at. `detail` says why it
     does not hold, and `hint` what would make it hold."""
@@ -113,6 +127,7 @@ class ExplainDocument(JsonPart):
     subjects: tuple[NameKind, ...]
     certificates: tuple[CertificateStoryPart, ...]
     bindings: tuple[BindingStoryPart, ...]
+    hyperdrives: tuple[HyperdriveStoryPart, ...] | None = None
     entries: tuple[EntryStoryPart, ...]
     live: tuple[LivePart, ...] | None = None
     not_checked: tuple[NotCheckedPart, ...]
@@ -126,6 +141,7 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         subjects=explanation.subjects,
         certificates=tuple(map(_certificate, explanation.certificates)),
         bindings=tuple(map(_binding, explanation.bindings)),
+        hyperdrives=tuple(map(_hyperdrive, explanation.hyperdrives)) or None,
         entries=tuple(map(_entry, explanation.entries)),
         live=None if explanation.live is None else tuple(map(live_part, explanation.live)),
         not_checked=tuple(not_checked_part(one, explain_command(explanation.name)) for one in explanation.not_checked),
@@ -170,6 +186,20 @@ def _binding(story: BindingStory) -> BindingStoryPart:
         environment=story.at.environment,
         binding=story.at.binding,
         declared=story.declared is not None,
+        certificate=story.certificate,
+        found=story.found,
+        wanted=story.wanted,
+        action=story.action,
+        what=story.what,
+        why=story.why,
+    )
+
+
+def _hyperdrive(story: HyperdriveStory) -> HyperdriveStoryPart:
+    return HyperdriveStoryPart(
+        hyperdrive=story.at.label,
+        hyperdrive_id=story.at.config,
+        field=story.at.field,
         certificate=story.certificate,
         found=story.found,
         wanted=story.wanted,

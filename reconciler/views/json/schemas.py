@@ -27,6 +27,7 @@ from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.guard import GuardDocument
 from reconciler.views.json.log import LogDocument
 from reconciler.views.json.outcome import OutcomeDocument
+from reconciler.views.json.renew import RenewDocument
 from reconciler.views.json.stacks import StacksDocument
 from reconciler.views.json.status import OutputDocument, StatusDocument
 from reconciler.views.json.takeover import ExportDocument, InitDocument
@@ -50,6 +51,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "forecast.schema.json": ForecastDocument,
     "init.schema.json": InitDocument,
     "export.schema.json": ExportDocument,
+    "renew.schema.json": RenewDocument,
     "log.schema.json": LogDocument,
     "stacks.schema.json": StacksDocument,
     "recording.schema.json": RecordingDocument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, UserKind
+from reconciler.model import Action, BindingAddress, HyperdriveAddress, HyperdriveField, UserKind
 from reconciler.plan.inventory import Role
 from reconciler.plan.users import Use
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
@@ -96,10 +96,12 @@ class OutagePart(JsonPart):
     by_live: bool
     certificate: str | None = None
     entry: str | None = None
-    worker: str
-    config: str
+    worker: str | None = None
+    config: str | None = None
     environment: str | None = None
-    binding: str
+    binding: str | None = None
+    hyperdrive: str | None = None
+    field: HyperdriveField | None = None
 
 
 class ByIdPart(JsonPart):
@@ -136,7 +138,7 @@ class UsePart(JsonPart):
 class StatusDocument(JsonPart):
     """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make.
 
-    `outage`: the first of `outages`, which has each declared binding, the first to come first.
+    `outage`: the first of `outages`, which has each declared binding and certificate of a Hyperdrive configuration.
     `next`: the earliest time at which something that waits may be done.
     `by_id`: uploaded certificates that bindings use by their ids. `uses`: what else uses certificates of this stack.
     Without `live` live Workers were not read; `not_checked` says so.
@@ -226,16 +228,20 @@ def _live_use(kept: KeptFor) -> LiveUsePart:
 
 
 def _outage(outage: Outage) -> OutagePart:
+    binding = outage.at if isinstance(outage.at, BindingAddress) else None
+    hyperdrive = outage.at if isinstance(outage.at, HyperdriveAddress) else None
     return OutagePart(
         time=outage.time,
         failing=outage.failing,
         by_live=outage.is_live,
         certificate=outage.certificate,
         entry=outage.entry,
-        worker=outage.at.worker,
-        config=outage.at.config,
-        environment=outage.at.environment,
-        binding=outage.at.binding,
+        worker=binding.worker if binding is not None else None,
+        config=binding.config if binding is not None else None,
+        environment=binding.environment if binding is not None else None,
+        binding=binding.binding if binding is not None else None,
+        hyperdrive=hyperdrive.label if hyperdrive is not None else None,
+        field=hyperdrive.field if hyperdrive is not None else None,
     )
 
 

@@ -22,7 +22,7 @@ from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
 _SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+", State.SHARED: "!", State.UNUSED: "."}
-_GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys"}
+_GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys", Subject.HYPERDRIVE: "Hyperdrive"}
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

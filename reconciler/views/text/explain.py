@@ -11,7 +11,7 @@ from reconciler.plan.live import LiveBinding
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.reports.explain import Explanation, NameKind, explain_command
-from reconciler.reports.explain_bindings import BindingStory
+from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.table import Display
@@ -32,6 +32,7 @@ _SUBJECTS = {
     NameKind.CERTIFICATE: "a declared certificate",
     NameKind.BINDING: "a binding",
     NameKind.WORKER: "a declared Worker",
+    NameKind.HYPERDRIVE: "a declared Hyperdrive configuration",
     NameKind.ENTRY: "the ID of an uploaded certificate",
 }
 _SAID = frozenset({(Condition.GRACE, ""), (Condition.LISTING_UNSTABLE, "")})
@@ -67,6 +68,8 @@ def _ids(explanation: Explanation) -> Iterator[str | None]:
         yield certificate.entry.id if certificate.entry is not None else None
     for binding in explanation.bindings:
         yield from (binding.found, binding.wanted)
+    for story in explanation.hyperdrives:
+        yield from (story.found, story.wanted) if story.certificate is not None else ()
     for entry in explanation.entries:
         yield from (entry.id, entry.newer)
     for row in explanation.live or ():
@@ -92,6 +95,7 @@ class _Lines:
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
             ("Bindings", [self.binding(story) for story in told.bindings]),
+            ("Hyperdrive", [self.hyperdrive(story) for story in told.hyperdrives]),
             ("Live Workers", [self.live(row) for row in without_repeated_reasons(told.live or ())]),
             ("Uploaded certificates", [self.entry(story) for story in told.entries]),
         )
@@ -150,6 +154,11 @@ class _Lines:
         yield from self._head(sign, self.names.binding(story.at), story.what)
         yield from self._field("because", printable(story.why))
         yield from self._field("file", printable(story.at.config))
+
+    def hyperdrive(self, story: HyperdriveStory) -> Iterator[str]:
+        sign = SIGNS[story.action] if story.action else "=" if story.found == story.wanted else "."
+        yield from self._head(sign, f"{story.at.field.text} of {story.at.label}", self.names.text(story.what))
+        yield from self._field("because", self.names.text(story.why))
 
     def live(self, row: LiveBinding) -> Iterator[str]:
         yield from live_row_lines(row, self.style, self.names, self.width)

@@ -121,7 +121,8 @@ def _about_end(run: HistoryRun, style: Style) -> tuple[Callable[[str], str], str
         case RunEnd.DONE:
             return style.good, ""
         case RunEnd.UNFINISHED:
-            return style.bad, "The next `mtlsctl apply` finishes it."
+            word = "renew" if run.command == "renew" else "apply"
+            return style.bad, f"The next `mtlsctl {word}` finishes it."
         case RunEnd.INTERRUPTED | RunEnd.BLOCKED:
             return style.change, ""
         case RunEnd.PARTIAL | RunEnd.FAILED:
@@ -146,6 +147,8 @@ def _step_lines(step: HistoryStep, style: Style, width: int | None, short: Short
     text = f"{step.change.action} {_describe(step.change, short)}"
     if step.status is StepEnd.DONE and step.entry is not None and step.entry != step.change.before:
         text += f" -> {short(step.entry)}"
+    if step.renewed is not None:
+        text += f" -> serial {printable(step.renewed.serial)}, until {step.renewed.not_after:%Y-%m-%d %H:%M} UTC"
     if step.problem is not None:
         text += f": {printable(step.problem.message)} [{printable(step.problem.code)}]"
     text += f" ({printable(step.note)})" if step.note else ""
@@ -163,5 +166,8 @@ def _describe(change: ChangeSummary, short: ShortIds) -> str:
         if change.script is not None:
             return f"{printable(change.script)}: {where}"
         return f"{printable(change.binding)} of {where}" if change.binding is not None else where
+    if change.issuer is not None:
+        old = f" (serial {printable(change.serial)})" if change.serial is not None else ""
+        return f"{certificate}{old} by {printable(change.issuer)}"
     serial = f" (serial {printable(change.serial)})" if change.serial is not None else ""
     return f"{short(change.before)} of {certificate}{serial}" if change.before else certificate

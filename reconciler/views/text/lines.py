@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Literal
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -18,14 +19,16 @@ _MOST_ALIKE = {Severity.ERROR: 20, Severity.WARNING: 5, Severity.INFO: 5}
 PROSE = 100
 """Columns. Longer lines of prose are hard to read."""
 
-_DONE = {
+_DONE: dict[str, tuple[str, str]] = {
     Action.UPLOAD: ("certificate", "uploaded"),
     Action.BIND: ("binding", "written"),
     Action.REBIND: ("binding", "written"),
     Action.UNBIND: ("binding", "removed"),
     Action.DEPLOY: ("Worker", "deployed"),
+    Action.UPDATE: ("Hyperdrive setting", "updated"),
     Action.VERIFY: ("certificate", "proved"),
     Action.RETIRE: ("old certificate", "deleted"),
+    "renew": ("certificate", "renewed"),
 }
 _JOBS = {
     Action.UPLOAD: "upload",
@@ -33,6 +36,7 @@ _JOBS = {
     Action.REBIND: "config change",
     Action.UNBIND: "config change",
     Action.DEPLOY: "deploy",
+    Action.UPDATE: "Hyperdrive update",
     Action.VERIFY: "proof",
     Action.RETIRE: "deletion",
 }
@@ -43,7 +47,7 @@ def job_of(action: Action) -> str:
     return _JOBS[action]
 
 
-def noun_of(action: Action) -> tuple[str, str]:
+def noun_of(action: Action | Literal["renew"]) -> tuple[str, str]:
     """What an action is about, and what has happened to it when the action is done."""
     return _DONE[action]
 

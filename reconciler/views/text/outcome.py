@@ -10,7 +10,7 @@ from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
-from reconciler.model import Action, BindingChange, Change, Deploy, Retire, Upload, Verify
+from reconciler.model import Action, BindingChange, Change, Condition, Deploy, HyperdriveChange, Retire, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import when_text
 from reconciler.reports.left import Applied
@@ -251,6 +251,8 @@ def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         yield from next_lines(("mtlsctl", "apply"), width)
     elif applied.to_deploy:
         yield from next_lines(("mtlsctl", "plan"), width, before="deploy, then run: ")
+    elif any(one.condition is Condition.UPDATE_NOT_REQUESTED for one in outcome.plan.waiting):
+        yield from next_lines(("mtlsctl", "apply", "--deploy"), width)
     elif when is not None:
         command = outcome.plan.later_command(deploy="--deploy" in applied.again)
         yield from next_lines(command, width, before=f"{when}, run: ")
@@ -282,6 +284,8 @@ def _object(change: Change, short: ShortIds) -> str:
             return f"{printable(change.at.binding)} of {printable(change.at.worker)} ({where})"
         case Deploy():
             return printable(change.script)
+        case HyperdriveChange():
+            return f"{change.at.field.text} of {printable(change.at.label)}"
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"
         case Retire():

@@ -15,6 +15,8 @@ from reconciler.model import (
     BindingChange,
     Change,
     Deploy,
+    HyperdriveChange,
+    HyperdriveField,
     Retire,
     SiteAddress,
     StoreSettings,
@@ -146,6 +148,8 @@ def _ids(plan: PlanFacts) -> Iterator[str | None]:
         match change:
             case BindingChange():
                 yield from (change.before, change.after)
+            case HyperdriveChange() if change.at.field is not HyperdriveField.SSLMODE:
+                yield from (change.before, change.after)
             case Retire():
                 yield change.entry.id
             case Deploy():
@@ -175,6 +179,7 @@ _COUNTED = (
     (frozenset({Action.UPLOAD}), "upload"),
     (frozenset({Action.BIND, Action.REBIND, Action.UNBIND}), "config change"),
     (frozenset({Action.DEPLOY}), "deploy"),
+    (frozenset({Action.UPDATE}), "Hyperdrive update"),
     (frozenset({Action.VERIFY}), "proof"),
     (frozenset({Action.RETIRE}), "deletion"),
 )
@@ -234,6 +239,9 @@ def describe(change: Change) -> str:
             where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
             return f"{where}{built} as {printable(change.script)}"
+        case HyperdriveChange():
+            value = change.after if change.digest is None else change.certificate
+            return f"{printable(change.at.text)} = {printable(value or '')}"
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"
         case Retire():

@@ -20,6 +20,8 @@ from reconciler.model import (
     Difference,
     EntryId,
     Gate,
+    HyperdriveChange,
+    HyperdriveField,
     KeyReference,
     Reason,
     Retire,
@@ -27,6 +29,7 @@ from reconciler.model import (
     Verify,
     Waiting,
 )
+from reconciler.model.key_places import RENEWED
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
@@ -40,6 +43,7 @@ SIGNS = {
     Action.REBIND: "~",
     Action.UNBIND: "-",
     Action.DEPLOY: "^",
+    Action.UPDATE: "~",
     Action.VERIFY: "*",
     Action.RETIRE: "-",
 }
@@ -70,7 +74,7 @@ class Group:
     @property
     def differences(self) -> tuple[Difference, ...]:
         """What differs between the old certificate and the new one."""
-        known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange))
+        known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange | HyperdriveChange))
         return next((found for found in known if found), ())
 
     @property
@@ -133,6 +137,8 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
             yield from _step_lines(change, plan.keys, width, style)
     rows = [_binding_row(change, names, style) for change in group.changes if isinstance(change, BindingChange)]
     yield from table(rows, width, indent=_INDENT)
+    updates = [_update_row(change, names, style) for change in group.changes if isinstance(change, HyperdriveChange)]
+    yield from table(updates, width, indent=_INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
             text = f"{names.id(change.entry.id)} {old_text(change)} {entry_text(change)}"
@@ -142,8 +148,11 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
 
 def _in_this_run(group: Group, wait: Waiting) -> Waiting:
     """What waits, for a block that shows the changes for which it waits."""
-    is_next = wait.condition is Condition.BINDINGS_PENDING and (group.has(Action.BIND) or group.has(Action.REBIND))
-    return replace(wait, detail="kept in this run: its bindings change first") if is_next else wait
+    if wait.condition is not Condition.BINDINGS_PENDING:
+        return wait
+    if group.has(Action.BIND) or group.has(Action.REBIND):
+        return replace(wait, detail="kept in this run: its bindings change first")
+    return replace(wait, detail="kept in this run: Hyperdrive changes first") if group.has(Action.UPDATE) else wait
 
 
 def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
@@ -192,9 +201,12 @@ def about_text(group: Group, plan: PlanFacts) -> str:
         return "removed from mtls.toml"
     if any(one.at is None and one.certificate == group.name for one in plan.unknown):
         return "upload unknown"
-    if group.has(Action.BIND) or group.has(Action.REBIND):
+    if group.has(Action.BIND) or group.has(Action.REBIND) or group.has(Action.UPDATE):
         return "already uploaded"
-    if any(isinstance(wait.change, BindingChange) and wait.change.after is not None for wait in group.waiting):
+    if any(
+        isinstance(wait.change, BindingChange | HyperdriveChange) and wait.change.after is not None
+        for wait in group.waiting
+    ):
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
@@ -212,7 +224,8 @@ def trouble_of(name: CertificateName, plan: PlanFacts) -> str | None:
 def used_ids(waits: Iterable[Waiting]) -> frozenset[str]:
     """The IDs that bindings keep while their change waits."""
     changes = (wait.change for wait in waits)
-    return frozenset(one.before for one in changes if isinstance(one, BindingChange) and one.before is not None)
+    found = (one.before for one in changes if isinstance(one, BindingChange | HyperdriveChange))
+    return frozenset(text for text in found if text is not None)
 
 
 def _retires(group: Group) -> Iterator[Retire]:
@@ -291,9 +304,9 @@ def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
 
 
 def key_text(source: KeyReference) -> str:
-    """`$BILLING_KEY`, or the path; of any other source its name as well. Then where its passphrase is."""
+    """`$BILLING_KEY`, the path, or the sink; of any other source its name as well. Then where its passphrase is."""
     where = printable(source.options.get(source.source, ""))
-    known = {"env": f"${where}", "file": where, "pkcs12": where, "stdin": "standard input"}
+    known = {"env": f"${where}", "file": where, "pkcs12": where, RENEWED: where, "stdin": "standard input"}
     text = known.get(source.source, f"{printable(source.source)} {where}")
     return text if source.passphrase is None else f"{text} (passphrase: {key_text(source.passphrase)})"
 
@@ -311,8 +324,20 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
     ]
 
 
-def arrow(change: BindingChange, names: ShownNames) -> str:
-    """The ID of a binding, before and after."""
+def _update_row(change: HyperdriveChange, names: ShownNames, style: Style) -> list[Cell]:
+    """One field of a Hyperdrive configuration."""
+    return [
+        Cell(f"~ {printable(change.at.label)}", style.change, shrinks=True),
+        Cell("Hyperdrive"),
+        Cell(change.at.field.text),
+        Cell(arrow(change, names)),
+    ]
+
+
+def arrow(change: BindingChange | HyperdriveChange, names: ShownNames) -> str:
+    """The ID of a user, before and after; the mode, of `sslmode`."""
+    if isinstance(change, HyperdriveChange) and change.at.field is HyperdriveField.SSLMODE:
+        return f"{printable(change.before or 'none')} -> {printable(change.after or '')}"
     after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
         return after
@@ -349,9 +374,9 @@ def waiting_block(
     waits = tuple(waits)
     used = used_ids(waits)
     alike: dict[tuple[str, Action, str, str, Condition], list[str]] = {}
-    bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange]] = {}
+    bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange | HyperdriveChange]] = {}
     for wait in waits:
-        if isinstance(wait.change, BindingChange):
+        if isinstance(wait.change, BindingChange | HyperdriveChange):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
         what, verb = waiting_text(wait.change, names, used)
@@ -359,7 +384,7 @@ def waiting_block(
     for (_, why, time), changes in bindings.items():
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
         if len(changes) > _MOST_ALIKE:
-            yield f"{indent}. and {counted(len(changes) - _MOST_ALIKE, 'more binding')}"
+            yield f"{indent}. and {counted(len(changes) - _MOST_ALIKE, 'more')}"
         first = f"wait until {time:%Y-%m-%d %H:%M} UTC, then for `mtlsctl apply`" if time is not None else "wait"
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
@@ -376,8 +401,11 @@ def waiting_block(
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
 
-def _waiting_row(change: BindingChange, names: ShownNames) -> list[Cell]:
-    """One line of a wrangler file that is not written yet."""
+def _waiting_row(change: BindingChange | HyperdriveChange, names: ShownNames) -> list[Cell]:
+    """One line of a wrangler file that is not written yet, or a Hyperdrive configuration that is not updated."""
+    if isinstance(change, HyperdriveChange):
+        label = Cell(f". {printable(change.at.label)}", shrinks=True)
+        return [label, Cell("Hyperdrive"), Cell(change.at.field.text), Cell(arrow(change, names))]
     return [
         Cell(f". {names.worker(change.at)}", shrinks=True),
         Cell(environment(change.at), shrinks=True),
@@ -386,7 +414,9 @@ def _waiting_row(change: BindingChange, names: ShownNames) -> list[Cell]:
     ]
 
 
-def waiting_text(change: Upload | Deploy | Retire, names: ShownNames, used: frozenset[str]) -> tuple[str, str]:
+def waiting_text(
+    change: Upload | Deploy | HyperdriveChange | Retire, names: ShownNames, used: frozenset[str]
+) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
@@ -395,6 +425,8 @@ def waiting_text(change: Upload | Deploy | Retire, names: ShownNames, used: froz
             return "upload", "waits"
         case Deploy():
             return f"deploy of {names.site(change.at)}", "waits"
+        case HyperdriveChange():
+            return f"{printable(change.at.text)}: {arrow(change, names)}", "waits"
         case _:
             assert_never(change)
 

@@ -142,7 +142,7 @@ def _ids(status: Status) -> Iterator[str | None]:
 def _places(status: Status) -> Iterator[SiteAddress]:
     yield from (place.at for item in status.certificates for place in item.places)
     yield from (place.at for one in status.by_id for place in one.places)
-    yield from (one.at for one in status.outages)
+    yield from (one.at for one in status.outages if isinstance(one.at, SiteAddress))
     yield from (row.at for row in status.live or ())
 
 
@@ -168,8 +168,8 @@ def outage_text(status: Status, names: ShownNames) -> str:
     if outage.failing:
         more = sum(one.failing for one in status.outages) - 1
         others = f" and {more} more" if more > 0 else ""
-        return f"CALLS FAIL NOW through {names.binding(outage.at)}{others}: its certificate is not valid."
-    known = [(names.binding(one.at), one.time) for one in status.outages if one.time is not None]
+        return f"CALLS FAIL NOW through {names.user(outage.at)}{others}: its certificate is not valid."
+    known = [(names.user(one.at), one.time) for one in status.outages if one.time is not None]
     where = _listed([name for name, time in known if time_text(time) == time_text(outage.time)])
     when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
     return f"If nothing is done, calls fail from {when}: first {where}."

@@ -1,0 +1,251 @@
+"""Hyperdrive configurations, from mtls.toml to the account: updated when asked for, by one PATCH of `mtls` alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reconciler.emulator.faults import Fault, FaultKind
+from reconciler.emulator.server import running
+from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
+from reconciler.emulator.tokens import Permission, Token
+from reconciler.system.clock import SystemClock
+from tests.support.cli import Project, Result, make_project
+from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.pki import make_ca
+
+HYPERDRIVE = """\
+
+[hyperdrive.warehouse]
+config = "db"
+certificate = "billing"
+ca = "root"
+sslmode = "verify-full"
+"""
+MTLS = """\
+version = 1
+stack = "payments"
+
+[store]
+kind = "cloudflare"
+
+[policy]
+grace = "0s"
+
+[certificates.billing]
+certificate = "certs/billing.pem"
+private_key = { env = "BILLING_KEY" }
+
+[certificates.root]
+certificate = "certs/root.pem"
+ca = true
+"""
+ROOT = make_ca("Database Root").certificate_pem
+ORIGIN = {"host": "db.example", "port": 5432, "scheme": "postgres", "database": "d", "user": "u"}
+
+
+@dataclass
+class Account:
+    """A project, and an account with one Hyperdrive configuration."""
+
+    project: Project
+    state: EmulatorState
+    api: httpx.Client
+
+    def run(self, *arguments: str) -> Result:
+        """A run, counted alone."""
+        self.state.calls.clear()
+        return self.project.run(*arguments)
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The configuration as the account has it."""
+        found = self.api.get("/hyperdrive/configs").json()["result"]
+        assert isinstance(found[0], dict)
+        return found[0]
+
+    @property
+    def mtls(self) -> dict[str, str]:
+        """What it uses."""
+        found = self.config["mtls"]
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def writes(self) -> list[str]:
+        """The calls of the last run that could change a Hyperdrive configuration."""
+        calls = (call for call in self.state.calls if call.method != "GET" and "hyperdrive" in call.path)
+        return [call.method for call in calls]
+
+    def id_of(self, name: str) -> str:
+        """The ID of a declared certificate."""
+        return self.project.run("output", name).out.strip()
+
+    def fail(self, kind: FaultKind, method: str, times: int = 1) -> None:
+        """Let the next calls about Hyperdrive fail."""
+        self.state.faults.add(Fault(kind, method, "/hyperdrive/configs", times=times))
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    state = make_state()
+    state.clock = SystemClock()
+    project = make_project(tmp_path, MTLS + HYPERDRIVE)
+    project.write("certs/root.pem", ROOT)
+    api = client_of(state)
+    body = {"name": "db", "origin": {**ORIGIN, "password": "p"}, "mtls": {"sslmode": "require", "later": ["a"]}}
+    api.post("/hyperdrive/configs", json=body)
+    with running(state) as url:
+        project.environ |= {
+            "CLOUDFLARE_API_BASE_URL": url,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        yield Account(project, state, api)
+
+
+def test_one_patch_makes_all_changes_of_a_configuration(account: Account) -> None:
+    """Its origin, and what mtls.toml does not know of `mtls`, stay as they are."""
+    result = account.run("apply", "--yes", "--deploy")
+    assert (result.code, account.writes) == (0, ["PATCH"])
+    assert account.mtls == {
+        "sslmode": "verify-full",
+        "later": ["a"],
+        "mtls_certificate_id": account.id_of("billing"),
+        "ca_certificate_id": account.id_of("root"),
+    }
+    assert account.config["origin"] == ORIGIN
+    assert account.run("plan", "--deploy", "--detailed-exitcode").code == 0
+
+
+def test_without_deploy_it_waits(account: Account) -> None:
+    """And the next command is told."""
+    result = account.run("apply", "--yes")
+    assert (result.code, account.writes, account.mtls["sslmode"]) == (0, [], "require")
+    assert result.out.endswith("Next: mtlsctl apply --deploy\n")
+    plan = account.run("plan")
+    assert "wait: an update of a Hyperdrive configuration takes effect at once" in plan.out
+    assert plan.out.endswith("Next: mtlsctl apply --deploy\n")
+
+
+def test_the_operator_can_allow_it_for_every_run(account: Account) -> None:
+    """As for deploys."""
+    account.project.environ["MTLSCTL_DEPLOY"] = "1"
+    account.run("apply", "--yes")
+    assert account.writes == ["PATCH"]
+
+
+def test_a_phase_of_its_own(account: Account) -> None:
+    """After the uploads of another run; without them it is not started."""
+    early = account.run("apply", "--yes", "--deploy", "--phase", "update")
+    assert (early.code, account.writes) == (3, [])
+    assert account.run("apply", "--yes", "--deploy", "--phase", "upload").code == 0
+    assert account.writes == []
+    assert account.run("apply", "--yes", "--deploy", "--phase", "update").code == 0
+    assert account.writes == ["PATCH"]
+
+
+def test_a_rotation_moves_it_before_the_old_certificate_is_deleted(account: Account) -> None:
+    """In two runs; what it used is deleted by the second at the earliest."""
+    account.run("apply", "--yes", "--deploy")
+    old = account.id_of("billing")
+    account.project.certificate("billing", 2)
+    account.run("apply", "--yes")
+    assert account.mtls["mtls_certificate_id"] == old
+    assert account.run("apply", "--yes").code == 0
+    assert account.mtls["mtls_certificate_id"] == old
+    account.run("apply", "--yes", "--deploy")
+    assert account.mtls["mtls_certificate_id"] == account.id_of("billing") != old
+    assert account.api.get(f"/mtls_certificates/{old}").status_code == 200
+    account.run("apply", "--yes", "--deploy")
+    assert account.api.get(f"/mtls_certificates/{old}").status_code == 404
+
+
+@pytest.mark.parametrize("kind", [FaultKind.LOST_REPLY, FaultKind.SERVER_ERROR_AFTER, FaultKind.TRUNCATED])
+def test_an_update_whose_answer_was_lost_is_found_by_reading(account: Account, kind: FaultKind) -> None:
+    """It was made once, and the run says so."""
+    account.run("apply", "--yes", "--phase", "upload")
+    account.fail(kind, "PATCH")
+    result = account.run("apply", "--yes", "--deploy")
+    assert (result.code, account.writes, account.mtls["sslmode"]) == (0, ["PATCH"], "verify-full")
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.SERVER_ERROR])
+def test_an_update_that_did_not_arrive_is_made_again(account: Account, kind: FaultKind) -> None:
+    """Only after the configuration was read and found as before."""
+    account.run("apply", "--yes", "--phase", "upload")
+    account.fail(kind, "PATCH")
+    result = account.run("apply", "--yes", "--deploy")
+    assert (result.code, account.writes, account.mtls["sslmode"]) == (0, ["PATCH", "PATCH"], "verify-full")
+
+
+def test_an_update_that_fails_for_long_is_an_error_and_the_next_run_makes_it(account: Account) -> None:
+    """Nothing is claimed that was not seen."""
+    account.fail(FaultKind.SERVER_ERROR, "PATCH", times=2)
+    failed = account.run("apply", "--yes", "--deploy")
+    assert (failed.code, account.mtls["sslmode"]) == (5, "require")
+    assert "3 failed" in failed.out
+    assert account.run("apply", "--yes", "--deploy").code == 0
+    assert account.mtls["sslmode"] == "verify-full"
+
+
+def test_what_someone_else_changed_meanwhile_is_not_overwritten(account: Account) -> None:
+    """It is read again just before the update."""
+    account.run("apply", "--yes", "--phase", "upload")
+    plan = account.project.folder / "plan.json"
+    assert account.run("plan", "--deploy", "--out", str(plan)).code == 0
+    path = f"/hyperdrive/configs/{account.config['id']}"
+    account.api.patch(path, json={"mtls": {"sslmode": "verify-ca"}})
+    result = account.run("apply", str(plan), "--yes")
+    assert (result.code, account.writes, account.mtls) == (4, [], {"sslmode": "verify-ca"})
+
+
+def test_a_saved_plan_says_what_is_updated(account: Account) -> None:
+    """Without `--deploy`, as of deploys; what it has waiting stays waiting."""
+    plan = account.project.folder / "plan.json"
+    account.run("plan", "--out", str(plan))
+    account.run("apply", str(plan), "--yes")
+    assert account.writes == []
+    account.run("plan", "--deploy", "--out", str(plan))
+    assert account.run("apply", str(plan), "--yes").code == 0
+    assert account.writes == ["PATCH"]
+    (change,) = [one for one in json.loads(plan.read_text())["changes"] if one.get("field") == "ca"]
+    assert (change["action"], change["hyperdrive"], change["hyperdrive_id"]) == (
+        "update",
+        "warehouse",
+        account.config["id"],
+    )
+
+
+def test_a_token_without_the_right_leaves_everything_else(account: Account) -> None:
+    """To read: its own changes are held. To write: the run says which permission it needs."""
+    allowed = frozenset(Permission) - {Permission.HYPERDRIVE_READ, Permission.HYPERDRIVE_WRITE}
+    account.state.access.tokens[TOKEN] = Token(allowed)
+    result = account.run("plan")
+    assert (result.code, "error[hyperdrive-unread]" in result.out) == (5, True)
+    assert "Hyperdrive Read" in result.out
+    assert "2 uploads" in result.out
+    account.state.access.tokens[TOKEN] = Token(allowed | {Permission.HYPERDRIVE_READ})
+    result = account.run("apply", "--yes", "--deploy")
+    assert (result.code, "Hyperdrive Write" in result.out + result.err) == (5, True)
+
+
+def test_the_local_store_rehearses_it(tmp_path: Path) -> None:
+    """Without an account: each declared configuration begins with nothing."""
+    project = make_project(tmp_path, MTLS.replace('kind = "cloudflare"', 'kind = "local"') + HYPERDRIVE)
+    project.write("certs/root.pem", ROOT)
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+    old = project.run("output", "billing").out.strip()
+    project.certificate("billing", 2)
+    plan = project.run("plan", "--deploy")
+    assert "1 upload, 1 Hyperdrive update" in plan.out
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    assert project.run("apply", "--yes", "--deploy").code == 0
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+    assert old not in project.run("status", "--format", "json").out

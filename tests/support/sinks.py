@@ -1,0 +1,63 @@
+"""Sinks of keys in memory, and the folders of those in files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.model.key_places import Slot
+
+Kept = dict[tuple[str, Slot], bytes]
+"""The keys of every certificate of a sink."""
+
+
+@dataclass
+class MemorySink:
+    """The port `KeySink` over a mapping that sinks of other certificates may share."""
+
+    certificate: str
+    kept: Kept = field(default_factory=dict, repr=False)
+
+    def slots(self) -> frozenset[Slot]:
+        return frozenset(slot for name, slot in self.kept if name == self.certificate)
+
+    def read(self, slot: Slot) -> bytes:
+        if (self.certificate, slot) not in self.kept:
+            raise KeySourceError(f"{slot.text} is not there")
+        return self.kept[self.certificate, slot]
+
+    def write(self, slot: Slot, key: bytes) -> None:
+        if (self.certificate, slot) in self.kept:
+            raise KeySourceError(f"{slot.text} is there")
+        self.kept[self.certificate, slot] = key
+
+    def remove(self, slot: Slot) -> None:
+        self.kept.pop((self.certificate, slot), None)
+
+
+@dataclass
+class MemoryKeyFolders:
+    """The port `KeyFolders` over a mapping of paths."""
+
+    tree: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def names(self, folder: str, within: str) -> frozenset[str]:
+        place = f"{folder}/{within}/"
+        return frozenset(path.removeprefix(place) for path in self.tree if path.startswith(place))
+
+    def read(self, folder: str, within: str, name: str, *, limit: int) -> bytes:
+        path = f"{folder}/{within}/{name}"
+        if path not in self.tree or len(self.tree[path]) > limit:
+            raise FileError(f"{path} can't be read", code=Code.FILE_MISSING)
+        return self.tree[path]
+
+    def create(self, folder: str, within: str, name: str, data: bytes, *, in_clear: bool) -> None:
+        del in_clear
+        path = f"{folder}/{within}/{name}"
+        if path in self.tree:
+            raise FileError(f"{path} is there", code=Code.FILE_EXISTS)
+        self.tree[path] = data
+
+    def remove(self, folder: str, within: str, name: str) -> None:
+        self.tree.pop(f"{folder}/{within}/{name}", None)
