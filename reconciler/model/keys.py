@@ -161,8 +161,8 @@ class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
     may start the commands of mtls.toml. `read_own`: the whole of a file that the operator named, wherever it is;
     FileError, never with content. It must not be called with a path of mtls.toml. `piped`: all of standard input, the
-    same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long.
-    `folders`: for sinks in files.
+    same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long. `folders`: for sinks
+    in files.
     """
 
     files: KeyFiles
