@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Action, Change, Phase, Retire
+from reconciler.model import Action, Change, HyperdriveField, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.records.base import UtcTime
 from reconciler.records.changes import change_part
@@ -68,6 +68,9 @@ class ChangeSummary(JournalPart):
     after: str | None = None
     origin: str | None = None
     script: str | None = None
+    hyperdrive: str | None = None
+    hyperdrive_id: str | None = None
+    field: HyperdriveField | None = None
     serial: str | None = None
 
 
@@ -181,6 +184,9 @@ def summary_of(change: Change) -> ChangeSummary:
         after=part.after,
         origin=part.origin,
         script=part.script,
+        hyperdrive=part.hyperdrive,
+        hyperdrive_id=part.hyperdrive_id,
+        field=part.field,
         serial=change.entry.serial if isinstance(change, Retire) else None,
     )
 
