@@ -18,6 +18,7 @@ from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from tests.support.cli import Project, Result, make_project
 from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.hostile import DOCUMENTED, FEW, check_texts
 from tests.support.pki import make_ca
 from tests.support.worlds import issued
 
@@ -235,6 +236,40 @@ def test_a_token_without_the_right_leaves_everything_else(account: Account) -> N
     account.state.access.tokens[TOKEN] = Token(allowed | {Permission.HYPERDRIVE_READ})
     result = account.run("apply", "--yes", "--deploy")
     assert (result.code, "Hyperdrive Write" in result.out + result.err) == (5, True)
+
+
+@pytest.mark.parametrize("name", FEW.values(), ids=FEW)
+def test_what_others_call_it_does_nothing(account: Account, name: str) -> None:
+    """Its name, its ID, its mode and what it uses are shown in every report, and are shown harmless."""
+    shown = name.encode(errors="replace").decode()
+    holders = account.state.account().holders
+    (config,) = holders.hyperdrive.values()
+    mtls = {"sslmode": shown, "mtls_certificate_id": shown, "ca_certificate_id": shown}
+    holders.hyperdrive.clear()
+    for one in (f"{shown}1", f"{shown}2"):
+        holders.hyperdrive[one] = {**config, "id": one, "name": shown, "mtls": mtls}
+    project = account.project
+    project.write("mtls.toml", (MTLS + HYPERDRIVE).replace('"db"', json.dumps(f"{shown}1").replace("\x7f", "\\u007f")))
+    commands = [("plan", "--deploy"), ("status",), ("drift",), ("explain", "warehouse"), ("apply", "--yes", "--deploy")]
+    for command in (*commands, ("history",), ("init", "--update")):
+        for format_ in ((), ("--format", "json")):
+            result = project.run(*command, *format_)
+            assert result.code in DOCUMENTED
+            check_texts(result.out, result.err)
+
+
+def test_two_stacks_do_not_declare_the_same_configuration(account: Account) -> None:
+    """Each would undo what the other did; so neither of them is planned."""
+    project = account.project
+    (project.folder / ".git").mkdir()
+    for folder in ("a", "b"):
+        project.write(f"{folder}/certs/billing.pem", issued(1).certificate_pem)
+        project.write(f"{folder}/certs/root.pem", ROOT)
+        project.write(f"{folder}/mtls.toml", (MTLS + HYPERDRIVE).replace("payments", f"payments-{folder}"))
+    (project.folder / "mtls.toml").unlink()
+    result = project.run("plan", "--all")
+    assert result.code == 1
+    assert "'db' is also declared in b/mtls.toml" in result.out + result.err
 
 
 def adoptable(account: Account) -> None:
