@@ -17,12 +17,12 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
-    HyperdriveChange,
     HyperdriveConfig,
     Hyperdrives,
     Policy,
     Retire,
     StoreKind,
+    Update,
     Waiting,
 )
 from reconciler.plan.approval import approve
@@ -76,7 +76,7 @@ def plan_of(
 
 def updates(plan: Plan) -> list[tuple[str, str | None, str | None]]:
     """The updates: field, before and after."""
-    changes = [change for change in plan.changes if isinstance(change, HyperdriveChange)]
+    changes = [change for change in plan.changes if isinstance(change, Update)]
     return [(change.at.field, change.before, change.after) for change in changes]
 
 
@@ -97,7 +97,7 @@ def test_a_configuration_with_an_old_certificate_gets_the_current_one() -> None:
     """By the content of the declared file, as a binding does; the rest of it is not in the change."""
     plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)])
     assert updates(plan) == [("certificate", uid(1), uid(2))]
-    (change,) = [one for one in plan.changes if isinstance(one, HyperdriveChange)]
+    (change,) = [one for one in plan.changes if isinstance(one, Update)]
     assert (change.at.config, change.at.label, [*change.reasons]) == (DB, "db", ["content-changed"])
 
 
@@ -327,6 +327,6 @@ def test_an_update_is_read_back_from_a_saved_plan() -> None:
         plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)], choice=choice)
         saved = read_plan(render(plan, "json", Display(place)).encode(), "plan.json")
         assert saved.digest == plan.digest
-        known = [(one.at, one.before, one.after) for one in saved.intent if isinstance(one, HyperdriveChange)]
-        assert known == [(one.at, one.before, one.after) for one in plan.intent if isinstance(one, HyperdriveChange)]
+        known = [(one.at, one.before, one.after) for one in saved.intent if isinstance(one, Update)]
+        assert known == [(one.at, one.before, one.after) for one in plan.intent if isinstance(one, Update)]
         assert waits_of(saved.waiting) == waits_of(plan.waiting)
