@@ -46,7 +46,7 @@ class ConfinedTree:
         """The real path of `path`, which may not exist. FileError if it leaves the tree or enters `.git`."""
         if path.startswith("/"):
             raise outside(path, "write a path relative to the folder of mtls.toml")
-        if self._climbs_out(path):
+        if ".." in path and self._climbs_out(path):
             raise outside(path, f"use a path inside {self.root_text}")
         real = self._follow(path)
         if not is_below(real, self.root):
@@ -114,7 +114,9 @@ def real_path(place: Path, path: str) -> Path:
 def refuse_hidden(real: Path, base: Path, path: str) -> None:
     """FileError if `real`, which is inside `base`, belongs to git or is a pseudo file of the system."""
     inside = str(real)  # as Path.parts, in a fifth of its time
-    if any(_is_git(part) for part in inside[len(str(base)) :].split("/")):
+    below = inside[len(str(base)) :]
+    may_be_git = not below.isascii() or "git" in below.lower()  # hardly any path is
+    if may_be_git and any(_is_git(part) for part in below.split("/")):
         raise FileError(
             f"{path!r} is inside .git",
             hint="keep the file in the working tree; mtlsctl does not read or change git's own files",
