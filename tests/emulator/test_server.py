@@ -84,9 +84,7 @@ def test_a_body_without_end_is_refused(state: EmulatorState, monkeypatch: pytest
         *((host, 421) for host in ("10.0.0.5", "127.1", "user@localhost", "localhost:8787:1", "0x7f.0.0.1")),
     ],
 )
-def test_another_host_is_refused(
-    state: EmulatorState, client: httpx.Client, host: str, status: int, path: str
-) -> None:
+def test_another_host_is_refused(state: EmulatorState, client: httpx.Client, host: str, status: int, path: str) -> None:
     """By DNS rebinding a page could read the state under its own name."""
     with running(state) as url:
         reply = client.get(url.removesuffix("/client/v4") + path, headers={"Host": host})
