@@ -50,7 +50,8 @@ def _make(cls: type, kw_only: bool) -> type:
 def _values_of(names: list[str]) -> Callable[[object], tuple[object, ...]]:
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda one: tuple(getattr(one, name) for name in names)
+    get = attrgetter(*names) if names else None
+    return (lambda one: (get(one),)) if get is not None else lambda _: ()
 
 
 @cache
