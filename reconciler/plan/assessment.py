@@ -368,6 +368,11 @@ class Assessment:
         return (*self.bindings, *self.updates)
 
     @cached_property
+    def pending(self) -> tuple[Change, ...]:
+        """The change of each row that has one."""
+        return tuple(row.verdict.change for row in self.rows if isinstance(row.verdict, Pending))
+
+    @cached_property
     def by_name(self) -> Mapping[CertificateName, CertificateRow]:
         """The row of each declared certificate."""
         return {row.name: row for row in self.certificates}

@@ -387,8 +387,7 @@ _Change = TypeVar("_Change", Upload, BindingChange, Deploy, Update, Retire)
 
 def _selected(assessment: Assessment, selection: Selection, kind: type[_Change]) -> list[_Change]:
     """The selected pending changes of one kind, each once; rows are their only source."""
-    pending = (row.verdict.change for row in assessment.rows if isinstance(row.verdict, Pending))
-    wanted = (change for change in pending if isinstance(change, kind) and selection.includes(change))
+    wanted = (change for change in assessment.pending if isinstance(change, kind) and selection.includes(change))
     return list({id(change): change for change in wanted}.values())
 
 
