@@ -148,7 +148,8 @@ class StepCa:
             _demand_joserfc()
             with _as_issuer_error():
                 password = self.context.secret(self.options.password)
-            with self._http() as http, _as_issuer_error():
+            reach = f"check `url` of [issuers.{self.name}]: the address of step-ca, which this machine must reach"
+            with self._http() as http, _as_issuer_error(reach):
                 found, ahead_s = self._provisioners(http)
             self._signer = self._opened(found, password, ahead_s)
         return self._signer
@@ -185,10 +186,9 @@ class StepCa:
         for kid, encrypted in usable[:_MOST_KEYS]:
             key = self._decrypted(encrypted, password)
             if key is not None:
-                algorithm = key.alg or "ES256"
-                if algorithm not in _SIGNATURES:
-                    raise self._unreadable()
-                return _Signer(key, kid, algorithm, ahead_s)
+                signer = _Signer(key, kid, key.alg or "ES256", ahead_s)
+                self._sign(signer, {})  # it may be of a kind that can't
+                return signer
         raise IssuerError(
             f"the password does not open the key of the provisioner {wanted!r}",
             hint=f"check `password` of [issuers.{self.name}]: the password of this provisioner, not that of step-ca's"
@@ -219,11 +219,22 @@ class StepCa:
                 key = import_key(json.loads(plain or b""))
             except DecodeError:
                 return None
-            except (JoseError, ValueError, TypeError, KeyError):
+            except (JoseError, ValueError, TypeError, KeyError, RecursionError):
                 raise self._unreadable() from None  # its text could have something of the key
-        if not key.is_private:
-            raise self._unreadable()
         return key
+
+    def _sign(self, signer: _Signer, claims: dict[str, object]) -> str:
+        """These claims as a token."""
+        from joserfc import jwt
+        from joserfc.errors import JoseError, SecurityWarning
+
+        header = {"alg": signer.algorithm, "kid": signer.kid}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA, whose name is old
+            try:
+                return jwt.encode(header, claims, signer.key, algorithms=_SIGNATURES)
+            except (JoseError, ValueError, TypeError):
+                raise self._unreadable() from None
 
     def _unreadable(self) -> IssuerError:
         message = f"mtlsctl can't read the key of the provisioner {self.options.provisioner!r} of {self._title}"
@@ -231,9 +242,6 @@ class StepCa:
 
     def _token(self, signer: _Signer, request: SigningRequest) -> str:
         """A token for this request alone."""
-        from joserfc import jwt
-        from joserfc.errors import SecurityWarning
-
         sans = [*request.dns_names, *request.ip_addresses, *request.uris, *request.emails]
         subject = request.common_name or next(iter(sans), "")
         if not subject:
@@ -243,7 +251,7 @@ class StepCa:
             )
         now = int(time.time())
         der = load_pem_x509_csr(request.csr).public_bytes(Encoding.DER)
-        claims = {
+        claims: dict[str, object] = {
             "iss": self.options.provisioner,
             "aud": f"https://{urlsplit(self.options.url).netloc}/1.0/sign",
             "sub": subject,
@@ -254,10 +262,7 @@ class StepCa:
             "cnf": {"x5rt#S256": urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()},
             **({"sans": sans} if sans else {}),
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA, whose name is old
-            header = {"alg": signer.algorithm, "kid": signer.kid}
-            return jwt.encode(header, claims, signer.key, algorithms=_SIGNATURES)
+        return self._sign(signer, claims)
 
     def _refused(self, error: WebError, signer: _Signer, token: str) -> IssuerError:
         """What happened, in one sentence, and what to do."""
@@ -273,7 +278,8 @@ class StepCa:
             text = Secrets((token,)).show(_Refused.model_validate_json(error.body).message)
         except ValidationError:
             text = "it gave no reason"
-        message = f"{self._title} signed nothing ({error.status}): {_shown(text)}"
+        what = "may have signed the request" if is_open else "signed nothing"
+        message = f"{self._title} {what} ({error.status}): {_shown(text)}"
         if error.status == _DENIED and abs(signer.ahead_s) > _LEEWAY_S:
             way = "ahead of" if signer.ahead_s > 0 else "behind"
             hint = f"set the clocks: that of step-ca is {abs(signer.ahead_s):.0f} s {way} that of this machine"
@@ -301,13 +307,14 @@ def _demand_joserfc() -> None:
 
 
 @contextmanager
-def _as_issuer_error() -> Iterator[None]:
+def _as_issuer_error(hint: str | None = None) -> Iterator[None]:
+    """`hint`: for errors that have none."""
     try:
         yield
     except IssuerError:
         raise
     except ReconcilerError as error:
-        raise IssuerError(error.message, hint=error.hint) from error
+        raise IssuerError(error.message, hint=error.hint or hint) from error
 
 
 def _shown(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 import trustme
@@ -21,12 +21,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jwt
 
-from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, IssuerError, KeySourceError
 from reconciler.issuers import open_issuer
 from reconciler.issuers.step import StepCa
 from reconciler.model import KeyReference
 from reconciler.model.renewal import DeclaredIssuer, IssuerContext, SigningRequest, StepIssuer
+from tests.support.cli import Project
 from tests.support.pki import make_ca
 from tests.support.step_ca import NAME, PASSWORD, FakeStepCa, Provisioner, lock, provisioner, request_for
 
@@ -233,6 +233,10 @@ PLAIN = json.dumps(PROVISIONER.key.as_dict(private=True)).encode()
         lock(b'{"kty":"EC","d":"CANARY"}'),
         lock(json.dumps(PROVISIONER.key.as_dict(private=False)).encode()),
         lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "alg": "none"}).encode()),
+        lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "alg": "RS256"}).encode()),
+        lock(json.dumps({**PROVISIONER.key.as_dict(private=True), "use": "enc"}).encode()),
+        lock(b'{"kty":"oct","alg":"HS256","k":"CANARY"}'),
+        lock(b"[" * 30_000),
     ],
 )
 def test_a_key_of_another_form_is_one_sentence(asked: Asked, encrypted: str) -> None:
@@ -279,7 +283,8 @@ def test_a_refusal_has_the_reason_of_step_ca_and_what_to_do(
     """After an error of the server it is unknown whether it signed."""
     asked.fake.refuse(status, message)
     error = asked.refused()
-    assert error.message == f"step-ca {asked.url} signed nothing ({status}): {message.removesuffix('.')}"
+    what = "may have signed the request" if is_open else "signed nothing"
+    assert error.message == f"step-ca {asked.url} {what} ({status}): {message.removesuffix('.')}"
     assert hint in str(error.hint)
     assert error.is_open is is_open
     assert asked.fake.calls("POST") == ["/1.0/sign"]
@@ -329,6 +334,15 @@ def test_a_lost_answer_is_open_and_a_call_that_was_not_sent_is_not(
     assert not error.is_open
     assert error.message == "step-ca https://127.0.0.1:1 does not answer any more"
     assert asked.waits == [1.0, 2.0, 4.0]
+
+
+def test_an_address_that_is_not_one_of_step_ca_is_told_with_its_setting(asked: Asked) -> None:
+    """Nothing listens there, or another server does."""
+    for url, reason in (("https://127.0.0.1:1", "did not answer"), (f"{asked.url}/ca", "answered with 404")):
+        with pytest.raises(IssuerError, match=reason) as error:
+            asked.issuer(url=url).demand()
+        assert str(error.value.hint).startswith("check `url` of [issuers.internal]")
+        assert not error.value.is_open
 
 
 def test_a_server_that_its_root_does_not_vouch_for_gets_nothing(asked: Asked) -> None:
@@ -387,20 +401,41 @@ def test_nothing_shows_the_password_or_a_token(
     assert "its text is not shown" in error.message
 
 
-def test_without_its_extra_it_is_one_clear_line(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to run, before the password is asked for."""
-    real = builtins.__import__
+MTLS = """\
+version = 1
+stack = "payments"
 
-    def without(name: str, *rest: object) -> object:
-        if name.split(".")[0] == "joserfc":
-            raise ModuleNotFoundError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
+[issuers.internal]
+kind = "step"
+url = "URL"
+provisioner = "mtlsctl"
+password = { env = "STEP_PASSWORD" }
+root = "certs/root.pem"
 
+[certificates.billing]
+certificate = "certs/billing.pem"
+
+[certificates.billing.renew]
+issuer = "internal"
+sink = { sops = "secrets" }
+subject = "CN=billing"
+"""
+
+
+def test_without_its_extra_it_is_one_clear_line(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to run, before anything is asked or made."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(IssuerError, match="need joserfc, which is not installed") as error:
-        asked.issuer().demand()
-    assert error.value.code is Code.EXTRA
-    assert "pipx install --force '.[step]'" in str(error.value.hint)
-    assert asked.secrets == []
+    project = Project(tmp_path, {"STEP_PASSWORD": PASSWORD.decode()})
+    project.write("mtls.toml", MTLS.replace("URL", asked.url))
+    project.write("certs/root.pem", asked.root)
+    result = project.run("renew", "billing")
+    assert result.code == 1
+    assert "error[extra]: issuers of kind `step` need joserfc, which is not installed" in result.out
+    assert "pipx install --force '.[step]'" in result.out
+    assert "Traceback" not in result.out + result.err
     assert asked.fake.requests == []
+    assert sorted(path.name for path in tmp_path.rglob("*") if ".mtlsctl" not in path.parts) == [
+        "certs",
+        "mtls.toml",
+        "root.pem",
+    ]

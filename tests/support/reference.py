@@ -142,7 +142,10 @@ def _keys(path: str = "") -> Iterator[str]:
         ]
     required = [set(table.get("required", ())) for table in tables]
     found = {key: value for table in tables for key, value in table["properties"].items()}
-    rows = ((f"`{key}`", _type(one), _default(key, one, required), one["description"]) for key, one in found.items())
+    types = {key: {"anyOf": [one["properties"][key] for one in tables if key in one["properties"]]} for key in found}
+    rows = (
+        (f"`{key}`", _type(types[key]), _default(key, one, required), one["description"]) for key, one in found.items()
+    )
     yield from _table(("key", "type", "default", "meaning"), rows)
 
 

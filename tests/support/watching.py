@@ -7,6 +7,8 @@ when all secrets are known.
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,8 +17,10 @@ from pathlib import Path
 import pytest
 
 _PROC = Path("/proc")
-_PAUSE_S = 0.004
+_PAUSE_S = 0.008
 _LARGEST = 4_000_000
+BEGINNING = "a process that begins"
+"""One whose arguments were not there yet when its environment was; it is seen once more with them."""
 
 
 @dataclass
@@ -32,32 +36,35 @@ class Seen:
         return {Path(command.split(b"\0")[0].decode(errors="replace")).name for command in self.commands}
 
     def places(self, secret: str) -> Iterator[str]:
-        """Where a text was seen, with line ends or without: the first words of a command, or the path of a file."""
+        """Where a text was seen, with line ends or without: a command, or the path of a file."""
         wanted = secret.encode()
         for command, environments in self.commands.items():
-            name = b" ".join(command.split(b"\0")[:2]).decode(errors="replace")
+            words = command.replace(b"\0", b" ").decode(errors="replace") or BEGINNING
             if wanted in _flat(command):
-                yield f"arguments of {name}"
+                yield f"arguments of {words}"
             if any(wanted in _flat(one) for one in environments):
-                yield f"environment of {name}"
+                yield f"environment of {words}"
         for path, contents in self.files.items():
             if any(wanted in _flat(one) for one in contents):
                 yield str(path)
 
     def look(self, folders: Iterable[Path]) -> None:
-        """Add what is there now."""
+        """Add what is there now; what ends or is removed meanwhile is left out."""
         for process in _children(_PROC / "self"):
-            with contextlib.suppress(OSError):  # it has ended
+            with contextlib.suppress(OSError):
                 command = (process / "cmdline").read_bytes()
                 self.commands.setdefault(command, set()).add((process / "environ").read_bytes())
-        for folder in folders:
-            for path in folder.rglob("*"):
+        for folder, _, names in (row for one in folders for row in os.walk(one)):
+            for name in names:
                 with contextlib.suppress(OSError):
-                    facts = path.lstat()
-                    state = (path, facts.st_mtime_ns, facts.st_size)
-                    if state not in self._known and path.is_file() and facts.st_size <= _LARGEST:
-                        self._known.add(state)
-                        self.files.setdefault(path, set()).add(path.read_bytes())
+                    self._read(Path(folder, name))
+
+    def _read(self, path: Path) -> None:
+        facts = path.lstat()
+        state = (path, facts.st_mtime_ns, facts.st_size)
+        if state not in self._known and stat.S_ISREG(facts.st_mode) and facts.st_size <= _LARGEST:
+            self._known.add(state)
+            self.files.setdefault(path, set()).add(path.read_bytes())
 
 
 def _flat(data: bytes) -> bytes:
