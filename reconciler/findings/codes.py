@@ -267,7 +267,7 @@ class Code(StrEnum):
         "A certificate must be uploaded, but mtls.toml has no `private_key` for it.",
         "Add `private_key` to the certificate.")
     KEY_UNAVAILABLE = ("key-unavailable", _EW,
-        "A private key could not be read: it is missing or empty, or its command may not run, or failed.",
+        "A private key could not be read or kept: it is missing or empty, or its command may not run, or failed.",
         "Make the key available to this run.")
     KEY_NOT_CHECKED = ("key-not-checked", _I,
         "The private key is not available, so `mtlsctl validate` did not check that it belongs to its certificate.",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.keys.sops import INSTALL, SopsKeySource
 from reconciler.model.key_places import Slot
 from reconciler.model.keys import KeyFolders, Programs
 from reconciler.x509.pem import MAX_KEY_BYTES
@@ -67,10 +68,11 @@ class FileSlots:
 
 @dataclass(frozen=True, slots=True)
 class SopsSlots:
-    """Keys in files that SOPS encrypted."""
+    """Keys in files that SOPS encrypted. `source`: decrypts files for age where `sops` is not installed."""
 
     files: FileSlots
     programs: Programs
+    source: SopsKeySource
 
     def slots(self) -> frozenset[Slot]:
         """The slots that have a file; nothing is decrypted."""
@@ -78,13 +80,18 @@ class SopsSlots:
 
     def read(self, slot: Slot) -> bytes:
         """What `sops` decrypts of its file."""
-        return self._decrypted(slot, self.files.content(slot, _MAX_ENCRYPTED_BYTES))
+        encrypted = self.files.content(slot, _MAX_ENCRYPTED_BYTES)
+        if not self.programs.has("sops"):
+            return self.source.without_sops(self.files.path(slot), encrypted, ())
+        return self._decrypted(slot, encrypted)
 
     def write(self, slot: Slot, key: bytes) -> None:
         """Create its file with what `sops` encrypted, as .sops.yaml says for that path, once that is proved to be
         encrypted, and to be this key."""
         if slot in self.slots():
             raise KeySourceError(f"{self.files.path(slot)!r} already exists", where=self._place(slot))
+        if not self.programs.has("sops"):
+            raise KeySourceError("sops is not installed, so no key can be encrypted", hint=INSTALL)
         encrypted = self._sops("--encrypt", slot, key, limit=_MAX_ENCRYPTED_BYTES)
         if not _is_encrypted(encrypted) or any(line in encrypted for line in key.split() if len(line) > _SHORT):
             raise KeySourceError(
@@ -114,8 +121,8 @@ class SopsSlots:
         try:
             return self.programs.output(["sops", verb, *named, *decrypted, "/dev/stdin"], limit=limit, stdin=data)
         except KeySourceError as error:
-            rule = f"; .sops.yaml needs a creation rule for {self.files.path(slot)!r}" if verb == "--encrypt" else ""
-            raise KeySourceError(error.message, hint=f"{error.hint}{rule}", where=self._place(slot)) from error
+            rule = f".sops.yaml needs a creation rule for {self.files.path(slot)!r}; " if verb == "--encrypt" else ""
+            raise KeySourceError(error.message, hint=f"{rule}{error.hint}", where=self._place(slot)) from error
 
     def _place(self, slot: Slot) -> Place:
         return Place(self.files.path(slot))

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from reconciler.keys.command_sink import ProgramSlots
 from reconciler.keys.file_sinks import FileSlots, SopsSlots
+from reconciler.keys.sops import open_sops
 from reconciler.keys.vault import VaultKeySink
 from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, SopsSink, VaultSink
 from reconciler.model.keys import KeyContext
@@ -21,7 +22,8 @@ def open_sink(options: SinkOptions, certificate: str, context: KeyContext) -> Ke
         case FileSink(folder):
             return FileSlots(context.folders, folder, certificate)
         case SopsSink(folder):
-            return SopsSlots(FileSlots(context.folders, folder, certificate), context.programs)
+            files = FileSlots(context.folders, folder, certificate)
+            return SopsSlots(files, context.programs, open_sops(context))
         case VaultSink():
             return VaultKeySink(options, certificate, context.vault)
         case CommandSink():

@@ -26,7 +26,7 @@ from reconciler.model.ports import PrivateKey
 from reconciler.x509.pem import MAX_KEY_BYTES
 
 _MAX_BYTES = 1_000_000
-_INSTALL = "install sops on the PATH of this run: https://getsops.io"
+INSTALL = "install sops on the PATH of this run: https://getsops.io"
 
 
 class SopsKey(BaseModel):
@@ -77,7 +77,7 @@ class SopsKeySource:
         except FileError as error:
             raise KeySourceError(error.message, hint=error.hint, where=error.where) from error
         extract = shlex.split(reference.options.get("extract", ""))
-        output = self._by_sops(path, extract) if self.programs.has("sops") else self._by_us(path, data, extract)
+        output = self._by_sops(path, extract) if self.programs.has("sops") else self.without_sops(path, data, extract)
         if not output.strip():
             raise KeySourceError(f"{path!r} has nothing there", hint="check `extract`", code=Code.KEY_EMPTY)
         return output
@@ -88,7 +88,8 @@ class SopsKeySource:
             ["sops", "--decrypt", *words, path if path.startswith("/") else f"./{path}"], limit=MAX_KEY_BYTES
         )
 
-    def _by_us(self, path: str, data: bytes, extract: Sequence[str]) -> bytes:
+    def without_sops(self, path: str, data: bytes, extract: Sequence[str]) -> bytes:
+        """What is in a file for age. KeySourceError as of `open`."""
         try:
             file = read_file(path, data)
             if not file.for_age:
@@ -107,7 +108,7 @@ class SopsKeySource:
             ) from error
         except UnknownForm as error:
             raise KeySourceError(
-                f"sops is not installed, and without it {path!r} can't be read: it {error}", hint=_INSTALL
+                f"sops is not installed, and without it {path!r} can't be read: it {error}", hint=INSTALL
             ) from error
         except Damaged as error:
             raise KeySourceError(
@@ -117,8 +118,9 @@ class SopsKeySource:
             ) from error
 
 
-def _open(context: KeyContext) -> SopsKeySource:
+def open_sops(context: KeyContext) -> SopsKeySource:
+    """The source for a run; nothing is read yet."""
     return SopsKeySource(context.files, context.programs, AgeKeys(context.read_own, context.environment))
 
 
-SOURCE = Registration(KeySourceKind("sops", SopsKey, is_path=True, is_local=False), _open)
+SOURCE = Registration(KeySourceKind("sops", SopsKey, is_path=True, is_local=False), open_sops)

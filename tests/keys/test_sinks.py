@@ -17,13 +17,16 @@ from pathlib import Path
 import pytest
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.keys.age import AgeKeys
 from reconciler.keys.command_sink import ProgramSlots
 from reconciler.keys.file_sinks import FileSlots, SopsSlots
 from reconciler.keys.sinks import open_sink
+from reconciler.keys.sops import SopsKeySource
 from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, Slot, SopsSink, VaultSink
 from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 from reconciler.runs.project import project_at
+from tests.keys.test_keys import FakeKeyFiles
 from tests.support import vault
 from tests.support.paths import REPOSITORY
 from tests.support.renewing import Gate, MemorySink
@@ -453,7 +456,8 @@ def test_programs_of_a_sink_are_started_only_if_the_run_may(tmp_path: Path) -> N
 
 def sops_sink(asked: Asked) -> SopsSlots:
     """A sink over folders in memory, and programs that answer what a test says."""
-    return SopsSlots(FileSlots(MemoryKeyFolders(), "secrets", "billing"), asked)
+    source = SopsKeySource(FakeKeyFiles(), asked, AgeKeys(lambda _: b"", {}))
+    return SopsSlots(FileSlots(MemoryKeyFolders(), "secrets", "billing"), asked, source)
 
 
 ENCRYPTED = b'{"data": "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]", "sops": {}}'
@@ -537,6 +541,19 @@ def test_creation_rules_of_a_folder_above_count(tmp_path: Path) -> None:
     written = (stack / "secrets/billing" / SLOTS[0].text).read_bytes()
     assert KEYS[0].splitlines()[1] not in written
     assert sink.read(SLOTS[0]).strip() == KEYS[0].strip()
+
+
+def test_without_sops_a_key_for_age_is_read_and_none_is_written(tmp_path: Path) -> None:
+    """So that the job that applies needs an age key alone; the one that renews needs sops."""
+    pytest.importorskip("pyrage")
+    checkout = make_checkout(tmp_path)
+    environ = with_sops(checkout)
+    open_sink(SopsSink("secrets"), "billing", quick(checkout, environ)).write(SLOTS[0], KEYS[0])
+    sink = open_sink(SopsSink("secrets"), "billing", context(checkout, environ | {"PATH": str(tmp_path)}))
+    assert sink.read(SLOTS[0]).strip() == KEYS[0].strip()
+    with pytest.raises(KeySourceError, match="sops is not installed"):
+        sink.write(SLOTS[1], KEYS[1])
+    assert sink.slots() == frozenset(SLOTS[:1])
 
 
 def test_slots_are_listed_without_sops(tmp_path: Path) -> None:
