@@ -7,6 +7,7 @@ that the issuer is not asked for a certificate of another key without need. Noth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -154,8 +155,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
         answer = _answer_of_before(work, key, slot)
     if answer is None:
         world.demand_lock()
-        work.asked = True
-        answer = _read(work, world.issuer.issue(_request(work, wanted, key)))
+        answer = _ask(work, _request(work, wanted, key), slot if old is None else None)
     after = _check(work, wanted, key, answer)
     world.demand_lock()
     data = answer.pem().encode()
@@ -213,6 +213,21 @@ def _request(work: _Work, wanted: Wanted, key: SigningKey) -> SigningRequest:
         emails=alternative_names(wanted, "email"),
         lifetime=work.renewal.lifetime,
     )
+
+
+def _ask(work: _Work, request: SigningRequest, new: Slot | None) -> Bundle:
+    """The issuer's answer. If it surely issued nothing, the slot of a key that this run made is removed again: else the
+    next run would have to report that a certificate may exist."""
+    work.asked = True
+    try:
+        answer = work.world.issuer.issue(request)
+    except IssuerError as error:
+        work.asked = error.is_open
+        if new is not None and not error.is_open:
+            with contextlib.suppress(ReconcilerError):
+                work.world.sink.remove(new)
+        raise
+    return _read(work, answer)
 
 
 # --- what earlier runs left -----------------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ def _check_key_type(text: str) -> str:
 
 
 def _check_subject(text: str) -> str:
+    if not text.isprintable():
+        raise Refused(Code.BAD_TEXT, "must have printable characters alone, on one line")
     try:
         x509.Name.from_rfc4514_string(text)
     except ValueError:

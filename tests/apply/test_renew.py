@@ -125,6 +125,21 @@ def test_a_lost_answer_is_found_or_asked_again_with_the_same_key(*, can_find: bo
     assert_whole(one)
 
 
+def test_a_refused_request_leaves_no_key_and_nothing_to_report() -> None:
+    """Nothing was issued, so the next run starts again; a key of before stays where it is."""
+    one = scene()
+    one.issuer.refused = 1
+    assert codes(one.run().problems) == [Code.ISSUER]
+    assert one.sink.keys == {}
+    one.issuer.lost = 1
+    one.run()
+    one.issuer.refused = 1
+    assert not one.run().asked
+    assert len(one.sink.keys) == 1
+    assert one.run().status is RenewStatus.RENEWED
+    assert codes(one.reports) == [Code.ISSUED_TWICE, Code.ISSUED_TWICE]
+
+
 def test_a_second_issue_is_reported_before_the_issuer_is_asked() -> None:
     """A run that is killed while it asks again has reported it."""
     one = scene()

@@ -102,8 +102,9 @@ def assert_whole(project: Project, shown: str) -> None:
     assert not [path for path in project.folder.parent.rglob("*.tmp") if path.is_file()]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("what", ["write", "fsync", "replace"])
+@pytest.mark.parametrize(
+    ("what", "when"), [("write", "before"), ("fsync", "after"), ("replace", "before"), ("replace", "after")]
+)
 def test_a_killed_renewal_is_finished_by_the_next_run(project: Project, what: str, when: str) -> None:
     """At every write, sync and replacement of a file, one after another."""
     points = 0

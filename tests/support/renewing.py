@@ -88,7 +88,7 @@ class MemorySink:
 @dataclass
 class CaIssuer:
     """Signs requests with a CA of the tests. `alter` changes what is signed; `lost`: that many answers get lost after
-    the certificate was issued."""
+    the certificate was issued; `refused`: that many requests are refused."""
 
     gate: Gate
     ca: Authority
@@ -97,6 +97,7 @@ class CaIssuer:
     lifetime: timedelta = 60 * DAY
     lost: int = 0
     missing: str | None = None
+    refused: int = 0
     alter: Callable[[x509.CertificateBuilder], x509.CertificateBuilder] = lambda builder: builder
     issued: list[tuple[str, bytes]] = field(default_factory=list)
     requests: list[SigningRequest] = field(default_factory=list)
@@ -113,6 +114,9 @@ class CaIssuer:
     def issue(self, request: SigningRequest) -> bytes:
         with self.gate.passing("issue"):
             self.requests.append(request)
+            if self.refused:
+                self.refused -= 1
+                raise IssuerError("the role does not allow this name")
             pem = self.alter_and_sign(x509.load_pem_x509_csr(request.csr))
             self.issued.append((request.key, pem))
         if self.lost:
