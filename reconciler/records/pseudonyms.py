@@ -116,7 +116,7 @@ _OF_FIELDS: Mapping[tuple[type, str], _Roles] = {
     (WranglerFile, "environments"): (TextRole.ENVIRONMENT, TextRole.TEXT),
     (WranglerFile, "worker_name"): TextRole.SCRIPT,
     (WranglerEnvironment, "name"): TextRole.ENVIRONMENT,
-    (WranglerEnvironment, "taken"): (TextRole.BINDING, TextRole.KEEP),
+    (WranglerEnvironment, "taken"): (TextRole.BINDING, TextRole.TEXT),
     (WranglerEnvironment, "account_id"): TextRole.ACCOUNT,
     (WranglerEnvironment, "script"): TextRole.SCRIPT,
     (FoundBinding, "binding"): TextRole.BINDING,

@@ -60,6 +60,14 @@ def test_a_replay_is_shown_in_every_format_of_a_plan_and_says_what_it_is(project
     assert project.read("shown").strip() == result.out.strip()
 
 
+def test_a_replay_of_a_preview_is_one_of_what_was_recorded(project: Project) -> None:
+    """Not of now; offline it says what is unknown."""
+    record(project, "--at", "2026-12-24", "--offline")
+    shown = project.run("replay", "recording.json").out
+    assert "AS OF 2026-12-24 00:00 UTC: a preview with the files and uploads that were recorded" in shown
+    assert "OFFLINE: only files were read" in shown
+
+
 def test_a_replay_explains_what_was_planned(project: Project) -> None:
     """As `explain` would have at that time."""
     record(project)

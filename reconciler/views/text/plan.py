@@ -220,7 +220,8 @@ def notes(plan: PlanFacts) -> Iterator[str]:
         yield f"REPLAYED from a recording of {plan.made:%Y-%m-%d %H:%M} UTC: nothing was read now, it can't be applied"
     if plan.at:
         read = "files, uploads and live Workers" if plan.store.kind.traits.has_live_workers else "files and uploads"
-        yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} of now, it can't be applied"
+        of = "that were recorded" if plan.replayed else "of now"
+        yield f"AS OF {plan.made:%Y-%m-%d %H:%M} UTC: a preview with the {read} {of}, it can't be applied"
     if plan.offline:
         yield "OFFLINE: only files were read. Whether a certificate was renewed or must be uploaded is unknown."
 
