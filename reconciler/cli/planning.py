@@ -13,16 +13,15 @@ import typer
 
 from reconciler.cli.session import STDOUT, Session, command, moment
 from reconciler.cli.terminal import say
-from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode, strongest
-from reconciler.plan.inputs import Recording
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan
 from reconciler.reports.stacks import join
-from reconciler.runs.plan import Planned, PlanRequest
+from reconciler.runs.plan import PlanRequest
 from reconciler.runs.plan import plan as make
 from reconciler.runs.plan_folder import open_folder
+from reconciler.runs.recording import record
 from reconciler.runs.stacks import plan_all
 from reconciler.views.table import Display, render
 
@@ -136,6 +135,9 @@ def plan(
     over_split: OverSplitOption = False,
     base: BaseOption = None,
     record_inputs: RecordInputsOption = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Record with pseudonyms for all names, also in certificates.")
+    ] = False,
 ) -> None:
     """Show what `apply` would do, and why.
 
@@ -157,6 +159,8 @@ def plan(
         base=base,
     )
     demand_own_file("--record-inputs", record_inputs, out)
+    if pseudonyms and record_inputs is None:
+        raise UsageError("`--pseudonyms` is about a recording", hint="add `--record-inputs FILE`")
     if session.is_over_several:
         if record_inputs is not None:
             raise UsageError("`--record-inputs` is of one stack", hint="name one mtls.toml with `--file`")
@@ -166,7 +170,8 @@ def plan(
     planned = make(project, request)
     made = replace(planned.plan, apply_with=(*session.selection, *apply_with(request, saved)))
     if record_inputs is not None:
-        _record(session, planned, record_inputs)
+        recording = record(planned, session.place, pseudonyms=pseudonyms)
+        session.write(record_inputs, render(recording, "json", session.display(sys.stdout)), option="--record-inputs")
     if out is not None:
         session.write(out, render(made, "json", session.display(sys.stdout)))
     if out != STDOUT:
@@ -182,14 +187,6 @@ def demand_own_file(option: str, file: Path | None, *others: Path | None) -> Non
         raise UsageError(f"`{option} -`: a record is a file, not standard output", hint="name a file")
     if file is not None and os.path.realpath(file) in {os.path.realpath(one) for one in others if one is not None}:
         raise UsageError(f"`{option} {file}` is also the file of PLAN or `--out`", hint="name another file")
-
-
-def _record(session: Session, planned: Planned, file: Path) -> None:
-    """Keep what a plan was made from in a file."""
-    found = (one.where for one in (*planned.plan.assessment.findings, *planned.plan.diagnostics))
-    places = {one: place for one in found if isinstance(one, Pointer) and (place := session.place(one)) is not None}
-    text = render(Recording(planned.inputs, places), "json", session.display(sys.stdout))
-    session.write(file, text, option="--record-inputs")
 
 
 def _exit_code(made: Plan, *, detailed: bool) -> ExitCode:

@@ -91,6 +91,19 @@ def _read_zone(data: Json) -> tzinfo:
     return load_zone(data)
 
 
+def _without_secrets(data: Json) -> Json:
+    """A value of another API's JSON, in which no text has a secret."""
+    match data:
+        case str():
+            return _hidden(data)
+        case Mapping():
+            return {key: _without_secrets(value) for key, value in data.items()}
+        case list():
+            return [_without_secrets(value) for value in data]
+        case _:
+            return data
+
+
 _BUNDLE = {
     "type": "object",
     "additionalProperties": False,
@@ -103,6 +116,7 @@ VALUES = Values(
         bytes: Form(_write_ids, _read_ids, {"type": "string"}),
         Code: Form(str, _read_code, {"type": "string"}),
         tzinfo: Form(str, _read_zone, {"type": "string"}),
+        object: Form(_without_secrets, lambda data: data, {}),
     },
     hide=_hidden,
     texts={(Entry, "certificates"): _certificates},

@@ -103,11 +103,11 @@ class Paths:
         if len(found) < 2 and not is_own_issuer:
             return tuple(found)
         if is_own_issuer:
-            if _is_proved(child, child):
+            if is_proved(child, child):
                 return ()
             found = [one for one in found if certificates[one] != child]
         # One key, whatever the bytes of its name: a CA that signs across often writes the name in another encoding.
-        proved = {one for one in found if _is_proved(child, certificates[one])}
+        proved = {one for one in found if is_proved(child, certificates[one])}
         if not proved:
             return () if is_own_issuer else tuple(found)
         keys = {key_digest(certificates[one]) for one in proved}
@@ -166,7 +166,7 @@ def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def _names_its_own_key(certificate: x509.Certificate) -> bool:
-    return not key_ids_differ(certificate, certificate) or _is_proved(certificate, certificate)
+    return not key_ids_differ(certificate, certificate) or is_proved(certificate, certificate)
 
 
 def _key_id(certificate: x509.Certificate) -> bytes | None:
@@ -177,7 +177,8 @@ def _key_id(certificate: x509.Certificate) -> bytes | None:
 
 
 @lru_cache(maxsize=4096)
-def _is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the name and the key of `issuer` signed `child`."""
     try:
         child.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):

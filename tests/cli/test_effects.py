@@ -36,6 +36,7 @@ ARGUMENTS = {
     "guard --offline": "",
     "export": "",
     "show": "../plan.json",
+    "replay": "../recording.json",
     "history": "",
     "schema": "",
     "completion": "bash",
@@ -97,7 +98,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.write(KEY, issued(1).key_pem).chmod(0o600)
     project.write(".gitignore", "*.key\n")
     make_repository(folder)
-    assert project.run("plan", "--out", "../plan.json").code == 0
+    assert project.run("plan", "--out", "../plan.json", "--record-inputs", "../recording.json").code == 0
     assert project.run("apply", "--yes").code == 0
     return project
 

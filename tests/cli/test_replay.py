@@ -121,6 +121,35 @@ def test_a_recording_in_the_tree_keeps_no_old_certificate(project: Project) -> N
     assert project.run("retire", "billing", "--now", "--yes").code == 0
 
 
+def test_pseudonyms_hide_every_name_and_change_nothing_else(project: Project) -> None:
+    """Also those in wrangler files, in the tree, and in the certificates."""
+    text = MTLS.replace("private_key", 'owner = "acme-team"\nverify = "https://acme-bank.example/"\nprivate_key')
+    project.write("mtls.toml", text)
+    project.run("apply", "--yes")
+    project.certificate("billing", 2)
+    plan = record(project, "--pseudonyms", "--format", "json")
+    shown = project.read("recording.json")
+    for name in ("billing", "BILLING", "checkout", "payments", "acme", "client-", "Test Root", "wrangler.toml"):
+        assert name not in shown, name
+    replayed = project.run("replay", "recording.json", "--format", "json")
+    assert replayed.code == plan.code == 0
+    assert replayed.json["summary"] == plan.json["summary"]
+    assert replayed.json["quota"] == plan.json["quota"]
+    assert [one["reasons"] for one in replayed.json["changes"]] == [one["reasons"] for one in plan.json["changes"]]
+    assert "with pseudonyms" in replayed.err
+    assert "certificate-1" in project.run("replay", "recording.json", "--explain", "certificate-1").out
+    assert "commit" not in replayed.json
+
+
+def test_a_certificate_that_can_t_be_written_without_names_is_named_and_nothing_is_recorded(project: Project) -> None:
+    """As one with a key of a type that is no longer used."""
+    odd = make_ca("Acme").issue("acme", key="dsa1024")
+    project.write("certs/billing.pem", odd.certificate_pem)
+    result = project.run("plan", "--record-inputs", "recording.json", "--pseudonyms")
+    assert (result.code, "CN=acme: the type of its key" in result.err) == (1, True)
+    assert not (project.folder / "recording.json").exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -128,6 +157,7 @@ def test_a_recording_in_the_tree_keeps_no_old_certificate(project: Project) -> N
         ["plan", "--record-inputs", "-"],
         ["plan", "--record-inputs", "plan.json", "--out", "./plan.json"],
         ["plan", "--record-inputs", "recording.json", "--all"],
+        ["plan", "--pseudonyms"],
         ["replay"],
         ["replay", "recording.json", "other.json"],
     ],
