@@ -78,6 +78,7 @@ class _Work:
     desired: Desired
     world: RenewWorld
     findings: list[Diagnostic] = field(default_factory=list)
+    asked: bool = False
 
     @property
     def where(self) -> Pointer:
@@ -129,7 +130,7 @@ def renew_certificate(
         found = tuple(replace(one, certificate=item.name, where=one.where or work.where) for one in error.diagnostics())
         problems = tuple(one for one in found if one.is_error)
         work.findings.extend(one for one in found if not one.is_error)
-        return RenewStep(item, RenewStatus.FAILED, findings=tuple(work.findings), problems=problems)
+        return RenewStep(item, RenewStatus.FAILED, findings=tuple(work.findings), problems=problems, asked=work.asked)
 
 
 def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
@@ -153,6 +154,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
         answer = _answer_of_before(work, key, slot)
     if answer is None:
         world.demand_lock()
+        work.asked = True
         answer = _read(work, world.issuer.issue(_request(work, wanted, key)))
     after = _check(work, wanted, key, answer)
     world.demand_lock()
@@ -161,7 +163,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
         world.files.create(work.item.declared.path, data)
     else:
         world.files.replace(work.item.declared.path, old=text, new=data)
-    _remove(work, slots, slot)
+    removed = tuple(_remove(work, slots, slot))
     work.findings.extend(_dates(work.item, after, world.now()))
     return RenewStep(
         work.item,
@@ -169,6 +171,8 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
         after=answer,
         slot=slot.text,
         continued=old is not None,
+        asked=work.asked,
+        removed=removed,
         findings=tuple(work.findings),
     )
 
@@ -259,7 +263,7 @@ def _issued_twice(work: _Work, slot: Slot, how: str) -> Diagnostic:
     return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
 
 
-def _remove(work: _Work, slots: _Slots, used: Slot) -> None:
+def _remove(work: _Work, slots: _Slots, used: Slot) -> Iterator[str]:
     """Remove the slots that nothing needs. The previous one stays, for a branch or a revert that has the old file."""
     selected = slots.selected
     before = () if selected is None else (slot for slot in slots.known if slot.number < selected.number)
@@ -270,6 +274,8 @@ def _remove(work: _Work, slots: _Slots, used: Slot) -> None:
             message = f"{work.item.name!r} is renewed, but the slot {slot.text} was not removed: {error.message}"
             hint = "no action needed: the next renewal removes it; if its key leaked, remove it by hand"
             work.findings.append(work.finding(Severity.WARNING, Code.KEYS_LEFT, message, hint))
+        else:
+            yield slot.text
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from reconciler.views.text.style import PLAIN
 def ci(
     session: Session,
     forge: Annotated[ForgeName, typer.Argument(metavar="FORGE", help="The pipeline's forge: github or gitlab.")],
-    action: Annotated[CiCommand, typer.Argument(metavar="COMMAND", help="Run validate, plan, apply or drift.")],
+    action: Annotated[CiCommand, typer.Argument(metavar="COMMAND", help="Run validate, plan, apply, renew or drift.")],
     comment: Annotated[
         CommentWhen | None,
         typer.Option(
@@ -89,6 +89,9 @@ def ci(
     request, and writes mtlsctl-codequality.json, mtlsctl-junit.xml and, for a plan, mtlsctl-terraform.json into the
     checkout, to be reports. On both it keeps one issue for each difference that drift finds. What can't be published is
     a warning and never fails the job.
+
+    `ci github renew` renews what is due, and opens one pull request for each certificate; one that is open already is
+    left as it is, and nothing is renewed for it.
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
     --file. The forge's token is read only from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN, and on GitLab from
@@ -151,7 +154,8 @@ def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipe
         project = session.open_project()
         file = Path(os.path.relpath(project.folder / project.name)).as_posix()
         stack = project.declaration()[0].stack
-        report = run(action, project, settings, session.tell, record_keeper(session, settings.record, settings.plan))
+        keep = record_keeper(session, settings.record, settings.plan)
+        report = run(action, project, settings, pipeline, session.tell, keep)
     except ReconcilerError as error:
         session.fail(error)
         report, code = RunFailure(error.diagnostics()), error.exit_code
@@ -180,7 +184,7 @@ def _run_several(session: Session, action: CiCommand, settings: Settings, pipeli
 
     def make(project: Project) -> tuple[CiReport, ExitCode]:
         own = replace(settings, plan=next((path for one, path in saved_plans if one is project), None))
-        report = run(action, project, own, session.tell, keeper())
+        report = run(action, project, own, pipeline, session.tell, keeper())
         return report, code_of(report)
 
     stacks = run_each(action, members, make)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire import Json
@@ -17,6 +18,9 @@ from reconciler.model.ports import Clock
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import write_atomic
+
+if TYPE_CHECKING:
+    from reconciler.emulator.managed_ca import ManagedCa
 
 _FILE = "emulator.json"
 
@@ -59,6 +63,8 @@ class Holders:
     hostnames: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Hostnames by zone and certificate id; the id "" is Cloudflare's own CA."""
     pages: dict[str, Json] = field(default_factory=dict)
+    signed: dict[str, dict[str, Json]] = field(default_factory=dict)
+    """Client certificates of the managed CA, by zone and id."""
 
 
 class Account:
@@ -74,6 +80,7 @@ class Account:
         folder: Path | None = None,
     ) -> None:
         self.id = account_id
+        self.ca: ManagedCa | None = None  # a private key, so it is not kept
         self._settings = settings
         self._clock = clock
         self._ids = ids

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from reconciler.emulator import certificates, holders, people, workers
+from reconciler.emulator import certificates, holders, managed_ca, people, workers
 from reconciler.emulator.control import CONTROL, control
 from reconciler.emulator.faults import INSTEAD, Fault, instead, spoil
 from reconciler.emulator.settings import retry_after
@@ -71,6 +71,7 @@ _SERVICE = "~/workers/services/{worker}"
 _CONFIG = "~/hyperdrive/configs"
 _PROJECT = "~/pages/projects/{project}"
 _HOSTNAMES = "/zones/{zone}/certificate_authorities/hostname_associations"
+_SIGNED = "/zones/{zone}/client_certificates"
 
 _TABLE: dict[str, Handler] = {
     f"GET {_CERTIFICATE} ssl:read": certificates.list_certificates,
@@ -117,6 +118,10 @@ _TABLE: dict[str, Handler] = {
     "GET /zones zones:read": holders.list_zones,
     f"GET {_HOSTNAMES} zone:read": holders.get_hostnames,
     f"PUT {_HOSTNAMES} zone:write": holders.put_hostnames,
+    f"GET {_SIGNED} zone:read": managed_ca.list_signed,
+    f"POST {_SIGNED} zone:write": managed_ca.sign,
+    f"GET {_SIGNED}/{{id}} zone:read": managed_ca.get_signed,
+    f"DELETE {_SIGNED}/{{id}} zone:write": managed_ca.revoke,
     "GET ~/pages/projects pages:read": holders.list_projects,
     f"GET {_PROJECT} pages:read": holders.get_project,
     f"GET {_PROJECT}/upload-token pages:read": holders.get_upload_token,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from reconciler.emulator.faults import FaultKind
 from reconciler.emulator.state import Ask
@@ -24,22 +26,30 @@ from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.local import parse_upload
 from reconciler.x509.certificates import rfc3339
 
+_T = TypeVar("_T")
+
 
 def list_certificates(ask: Ask) -> Reply:
     """One page of the entries that match the filters, with the counts of all matches."""
-    account, settings, fault = ask.account, ask.state.settings, ask.fault
+    account = ask.account
+    entries = [entry for entry in account.entries() if not account.is_recent(entry.id, ask.state.settings.list_lag_s)]
+    return page_of(ask, entries, lambda entry: _passes(entry, ask), certificate_object)
+
+
+def page_of(ask: Ask, items: Sequence[_T], passes: Callable[[_T], bool], show: Callable[[_T], Json]) -> Reply:
+    """One page of a list, with the counts of all that passes the filters; or with the fault that was asked for."""
+    settings, fault = ask.state.settings, ask.fault
     kind = fault.kind if fault else None
-    entries = [entry for entry in account.entries() if not account.is_recent(entry.id, settings.list_lag_s)]
     if fault is not None and kind is FaultKind.LIST_LAG:
-        entries = entries[: -fault.count]
-    entries = [entry for entry in entries if _passes(entry, ask)]
-    total = len(entries)
+        items = items[: -fault.count]
+    items = [item for item in items if passes(item)]
+    total = len(items)
     page = 1 if kind is FaultKind.IGNORED_PAGE else ask.number("page", 1)
     per_page = min(ask.number("per_page", settings.per_page), settings.most_per_page)
     begin = (page - 1) * per_page
     if kind is FaultKind.SHIFTED_PAGES and page > 1:
         begin += 1  # as if an entry of an earlier page was deleted after that page was read
-    shown = entries[begin : begin + per_page]
+    shown = items[begin : begin + per_page]
     if kind is FaultKind.WRONG_TOTAL:
         total += 1
     info: Json = {
@@ -49,7 +59,7 @@ def list_certificates(ask: Ask) -> Reply:
         "total_count": total,
         "total_pages": -(-total // per_page),
     }
-    return success([certificate_object(entry) for entry in shown], result_info=info)
+    return success([show(item) for item in shown], result_info=info)
 
 
 def upload_certificate(ask: Ask) -> Reply:

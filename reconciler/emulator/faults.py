@@ -78,7 +78,7 @@ class Fault:
 
     def fits(self, request: Request) -> bool:
         """True if the fault can happen to this request."""
-        at_list = request.method == "GET" and request.path.endswith("/mtls_certificates")
+        at_list = request.method == "GET" and request.path.endswith(("/mtls_certificates", "/client_certificates"))
         at_delete = request.method == "DELETE" and "/mtls_certificates/" in request.path
         if (self.kind in ON_LISTS and not at_list) or (self.kind is FaultKind.IN_USE and not at_delete):
             return False

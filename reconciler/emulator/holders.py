@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from reconciler.emulator.account import Account
 from reconciler.emulator.state import Ask, as_object, as_objects
 from reconciler.emulator.tokens import UPLOAD_TOKEN
 from reconciler.emulator.wire import ApiError, Json, Reply, Request, certificate_not_found, invalid, success
@@ -42,7 +43,7 @@ def delete_config(ask: Ask) -> Reply:
 
 def list_zones(ask: Ask) -> Reply:
     """One page of the zones; every zone that ever had a hostname association, and no others."""
-    account = next(iter(ask.state.accounts.values()))
+    account = owner_of_zones(ask)
     wanted = ask.request.first("account.id")
     zones = sorted(account.holders.hostnames) if wanted in (None, account.id) else []
     page, per_page = ask.number("page", 1), ask.number("per_page", 20)
@@ -145,10 +146,13 @@ def _config(ask: Ask) -> Json:
 
 
 def _owner_of_zone(ask: Ask) -> dict[str, list[str]]:
-    """The associations of a zone. Every zone belongs to the first account, because the emulator has no list of
-    zones."""
-    account = next(iter(ask.state.accounts.values()))
-    return account.holders.hostnames.setdefault(ask.names["zone"], {})
+    """The associations of a zone."""
+    return owner_of_zones(ask).holders.hostnames.setdefault(ask.names["zone"], {})
+
+
+def owner_of_zones(ask: Ask) -> Account:
+    """The first account: every zone belongs to it, because the emulator has no list of zones."""
+    return next(iter(ask.state.accounts.values()))
 
 
 def _demand(ask: Ask, certificate_id: str) -> None:

@@ -20,7 +20,8 @@ class Settings:
     `latency_s` passes before each reply. `list_lag_s` is how long an upload is missing from the list, `binding_lag_s`
     how long no version may use it (100143), `in_use_lag_s` how long it can't be deleted after its last use. With
     `already_deleted`, a second delete is answered with that text instead of 1472. `most_per_page` limits what a client
-    may request. `held_by` says whether versions that are not deployed count as a use, too, which is not documented.
+    may request. `signed_limit` is how many client certificates the managed CA signs for a zone; Cloudflare's limit is
+    not published. `held_by` says whether versions that are not deployed count as a use, too, which is not documented.
     """
 
     latency_s: float = 0.0
@@ -29,6 +30,7 @@ class Settings:
     in_use_lag_s: float = 0.0
     already_deleted: bool = False
     leaf_limit: int = 1000
+    signed_limit: int = 1000
     per_page: int = 50
     most_per_page: int = 1000
     name_filter: Literal["exact", "substring"] = "exact"

@@ -1,4 +1,4 @@
-"""GitHub's REST API: comments on a pull request and issues, of the token's own user only.
+"""GitHub's REST API: comments on a pull request and issues, of the token's own user only; and commits to propose.
 
 https://docs.github.com/rest, version 2022-11-28. Only who the token belongs to is asked by GraphQL: REST answers that
 to people alone, and the token of a job belongs to an app.
@@ -6,14 +6,15 @@ to people alone, and the token of a job belongs to an app.
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from reconciler.findings.codes import Code
-from reconciler.model.forges import Comment, Issue
+from reconciler.model.forges import Comment, FileChange, Issue, PullRequest, PullState
 from reconciler.model.web import Refusal, WebError
 from reconciler.web.http import Address, Http
 
@@ -59,6 +60,27 @@ class _File(BaseModel):
     filename: str
 
 
+class _Object(BaseModel):
+    sha: str
+
+
+class _Ref(BaseModel):
+    object: _Object
+
+
+class _Commit(BaseModel):
+    sha: str
+    message: str = ""
+    tree: _Object
+
+
+class _Pull(BaseModel):
+    number: int
+    html_url: str = ""
+    state: str
+    merged_at: str | None = None
+
+
 class _Data(BaseModel):
     viewer: _User
 
@@ -70,6 +92,8 @@ class _Viewer(BaseModel):
 _Row = TypeVar("_Row")
 _COMMENT, _COMMENTS = TypeAdapter(_Comment), TypeAdapter(list[_Comment])
 _ISSUE_ROW, _ISSUES = TypeAdapter(_Issue), TypeAdapter(list[_Issue])
+_OBJECT, _REF, _COMMIT = TypeAdapter(_Object), TypeAdapter(_Ref), TypeAdapter(_Commit)
+_PULL, _PULLS = TypeAdapter(_Pull), TypeAdapter(list[_Pull])
 _FILES, _VIEWER = TypeAdapter(list[_File]), TypeAdapter(_Viewer)
 
 
@@ -86,7 +110,10 @@ def open_github(base_url: str, repository: str, token: str, tell: Callable[[str]
 
 
 class GitHub:
-    """One repository, as `Forge`. `rest`: the path of the REST API below the address that GraphQL is below, too."""
+    """One repository, as `Forge` and as `Proposals`.
+
+    `rest`: the path of the REST API below the address that GraphQL is below, too.
+    """
 
     def __init__(self, http: Http, repository: str, *, rest: str = "") -> None:
         self._http, self._repository, self._rest = http, repository, rest
@@ -140,6 +167,67 @@ class GitHub:
         """As `Forge`."""
         self.add_comment(issue, body)
 
+    def branch(self, name: str) -> str | None:
+        """As `Proposals`."""
+        try:
+            answer = self._http.get(f"{self._rest}/repos/{{repo}}/git/ref/heads/{{path}}", **self._named(name))
+        except WebError as error:
+            if error.refusal is Refusal.MISSING:
+                return None
+            raise
+        return self._http.parsed(_REF, answer).object.sha
+
+    def message_of(self, commit: str) -> str:
+        """As `Proposals`."""
+        return self._commit(commit).message
+
+    def newest_pull(self, branch: str) -> PullRequest | None:
+        """As `Proposals`."""
+        query = "head={head}&state=all&sort=created&direction=desc&per_page=1"
+        head = f"{self._repository.partition('/')[0]}:{branch}"
+        answer = self._http.get(f"{self._rest}/repos/{{repo}}/pulls?{query}", repo=self._repository, head=head)
+        rows = self._http.parsed(_PULLS, answer)
+        return _pull(rows[0]) if rows else None
+
+    def create_branch(self, name: str, commit: str) -> None:
+        """As `Proposals`."""
+        self._write("POST", "/repos/{repo}/git/refs", _REF, {"ref": f"refs/heads/{name}", "sha": commit})
+
+    def move_branch(self, name: str, commit: str) -> None:
+        """As `Proposals`."""
+        path = "/repos/{repo}/git/refs/heads/{path}"
+        self._write("PATCH", path, _REF, {"sha": commit, "force": True}, path=name)
+
+    def remove_branch(self, name: str) -> None:
+        """As `Proposals`."""
+        self._http.send("DELETE", f"{self._rest}/repos/{{repo}}/git/refs/heads/{{path}}", None, **self._named(name))
+
+    def commit(self, parent: str, message: str, changes: Sequence[FileChange]) -> str:
+        """As `Proposals`."""
+        rows = [{"path": one.path, "mode": "100644", "type": "blob", "sha": self._blob(one)} for one in changes]
+        tree = {"base_tree": self._commit(parent).tree.sha, "tree": rows}
+        made = self._write("POST", "/repos/{repo}/git/trees", _OBJECT, tree)
+        content = {"message": message, "tree": made.sha, "parents": [parent]}
+        return self._write("POST", "/repos/{repo}/git/commits", _COMMIT, content).sha
+
+    def open_pull(self, branch: str, base: str, title: str, body: str) -> PullRequest:
+        """As `Proposals`."""
+        content = {"title": title, "head": branch, "base": base, "body": body}
+        return _pull(self._write("POST", "/repos/{repo}/pulls", _PULL, content))
+
+    def _blob(self, change: FileChange) -> str | None:
+        if change.content is None:
+            return None
+        content = {"content": base64.b64encode(change.content).decode(), "encoding": "base64"}
+        return self._write("POST", "/repos/{repo}/git/blobs", _OBJECT, content).sha
+
+    def _commit(self, sha: str) -> _Commit:
+        answer = self._http.get(f"{self._rest}/repos/{{repo}}/git/commits/{{sha}}", repo=self._repository, sha=sha)
+        return self._http.parsed(_COMMIT, answer)
+
+    def _named(self, branch: str) -> dict[str, object]:
+        return {"repo": self._repository, "path": branch}
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -166,7 +254,7 @@ class GitHub:
             raise WebError(f"{FORGE} could not be read: a list has more than {most} pages", code=Code.FORGE)
 
     def _write(
-        self, method: str, path: str, row: TypeAdapter[_Row], content: Mapping[str, object], **names: object
+        self, method: str, path: str, row: TypeAdapter[_Row], content: Mapping[str, object], /, **names: object
     ) -> _Row:
         body = json.dumps(content).encode()
         answer = self._http.send(method, f"{self._rest}{path}", body, repo=self._repository, **names)
@@ -179,3 +267,8 @@ def _comment(row: _Comment) -> Comment:
 
 def _issue(row: _Issue) -> Issue:
     return Issue(row.number, row.title, row.body or "", row.state == "open", row.html_url)
+
+
+def _pull(row: _Pull) -> PullRequest:
+    ended = PullState.CLOSED if row.merged_at is None else PullState.MERGED
+    return PullRequest(row.number, PullState.OPEN if row.state == "open" else ended, row.html_url)

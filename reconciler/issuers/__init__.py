@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers.command import ProgramIssuer
 from reconciler.issuers.step import StepCa
 from reconciler.issuers.vault_pki import VaultPki
-from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, StepIssuer, VaultIssuer
+from reconciler.model.renewal import (
+    CloudflareIssuer,
+    CommandIssuer,
+    DeclaredIssuer,
+    Issuer,
+    IssuerContext,
+    StepIssuer,
+    VaultIssuer,
+)
 
 
 def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
@@ -18,5 +28,9 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
             return StepCa(declared.name, options, context)
         case VaultIssuer() as options:
             return VaultPki(options, context)
+        case CloudflareIssuer(zone):
+            if context.managed_ca is None:
+                raise IssuerError(f"the issuer {declared.name!r} can't be used here")
+            return context.managed_ca(zone)
         case _:
-            raise IssuerError(f"the issuer {declared.name!r} can't be used by this mtlsctl")
+            assert_never(declared.options)

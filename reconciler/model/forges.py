@@ -5,8 +5,9 @@ A pull request is also what GitLab calls a merge request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -28,6 +29,62 @@ class Issue:
     body: str
     is_open: bool
     url: str = ""
+
+
+class PullState(StrEnum):
+    """Whether a pull request waits for its merge, was merged, or was closed without that."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request. `url`: where a browser shows it."""
+
+    number: int
+    state: PullState
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file of a commit, by its path from the root of the repository. `content` None: it is removed."""
+
+    path: str
+    content: bytes | None = field(repr=False)
+
+
+class Proposals(Protocol):
+    """Branches and pull requests of one repository, with one token. Every call but `close` may raise WebError."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+    def branch(self, name: str) -> str | None:
+        """The commit of a branch; None if there is no such branch."""
+
+    def message_of(self, commit: str) -> str:
+        """The message of a commit."""
+
+    def newest_pull(self, branch: str) -> PullRequest | None:
+        """The newest pull request from a branch of this repository, open or not; None if there is none."""
+
+    def create_branch(self, name: str, commit: str) -> None:
+        """Create a branch; an error if it exists."""
+
+    def move_branch(self, name: str, commit: str) -> None:
+        """Let a branch have this commit, whatever it had."""
+
+    def remove_branch(self, name: str) -> None:
+        """Remove a branch."""
+
+    def commit(self, parent: str, message: str, changes: Sequence[FileChange]) -> str:
+        """A new commit on top of `parent`, in no branch yet, with these changes alone."""
+
+    def open_pull(self, branch: str, base: str, title: str, body: str) -> PullRequest:
+        """Open a pull request from a branch to `base`."""
 
 
 class Forge(Protocol):

@@ -140,10 +140,12 @@ class Issuer(Protocol):
 class IssuerContext:
     """The inputs of issuers. `read`: a file of the tree, such as the root of a CA. `secret`: opens a declared secret,
     such as a password. `environment` may contain secrets, so it is never shown. `output`: what a program prints that is
-    given `stdin`; None: no command of mtls.toml may be started in this run. `tell`: shows what is waited for."""
+    given `stdin`; None: no command of mtls.toml may be started in this run. `tell`: shows what is waited for.
+    `managed_ca`: the CA that Cloudflare manages for the zone with this ID; None where Cloudflare can't be called."""
 
     read: Callable[[str], bytes]
     secret: Callable[[KeyReference], bytes]
     environment: Mapping[str, str] = field(repr=False)
     output: Callable[[Sequence[str], bytes], bytes] | None
     tell: Callable[[str], None]
+    managed_ca: Callable[[str], Issuer] | None = None

@@ -59,7 +59,8 @@ class Renewable:
 @dataclass(frozen=True, slots=True)
 class RenewStep:
     """How the renewal of one certificate ended. `after`: the new certificate, if its file has it now. `slot`: of its
-    key. `continued`: with the key of a run that did not end. `findings`: warnings about it; `problems`: why it failed.
+    key. `continued`: with the key of a run that did not end. `asked`: the issuer was asked for
+    a certificate. `removed`: slots. `findings`: warnings about it; `problems`: why it failed.
     """
 
     item: Renewable
@@ -69,6 +70,8 @@ class RenewStep:
     continued: bool = False
     findings: tuple[Diagnostic, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    asked: bool = False
+    removed: tuple[str, ...] = ()
 
     @property
     def issuer(self) -> str:
@@ -95,6 +98,18 @@ class RenewStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """The pull request of a renewal, in a pipeline. `opened`: by this run; else an earlier one did, and nothing was
+    renewed."""
+
+    certificate: CertificateName
+    branch: str
+    number: int
+    url: str
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Renewals:
     """A run of `mtlsctl renew`. `manual`: the certificates that are due and declare no `renew`."""
 
@@ -105,6 +120,7 @@ class Renewals:
     findings: tuple[Diagnostic, ...] = ()
     dry_run: bool = False
     interrupted: bool = False
+    proposals: tuple[Proposal, ...] = ()
 
     def of(self, status: RenewStatus) -> tuple[RenewStep, ...]:
         """The steps that ended so, in order."""

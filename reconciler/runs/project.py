@@ -23,6 +23,7 @@ from reconciler.model.key_places import RENEWED
 from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, SecretServer
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
+from reconciler.model.renewal import Issuer
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import is_on, read_operator
 from reconciler.stores import Connections, StoreContext
@@ -185,6 +186,12 @@ class Project:
 
     def _read_own(self, path: str) -> bytes:
         return read_named(self.folder / path, limit=_MOST_OF_OWN)
+
+    def managed_ca(self, zone: str, *, tell: Callable[[str], None]) -> Issuer:
+        """The CA that Cloudflare manages, for a zone; makes no call."""
+        from reconciler.stores.cloudflare.managed_ca import managed_ca  # only `renew` needs it
+
+        return managed_ca(zone, self.environ, root=self.folder, clock=self.clock, tell=tell)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.

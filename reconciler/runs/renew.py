@@ -62,10 +62,13 @@ def renew(
     *,
     demand_lock: Callable[[], None] = lambda: None,
     keep: Keep = lambda _: None,
+    before: Callable[[Renewable], None] = lambda _: None,
+    after: Callable[[RenewStep], RenewStep] = lambda step: step,
 ) -> Renewals:
     """Renew what is asked for, one after another, under the lock of the checkout.
 
-    `tell`: shows a line to the user. `report`: shows a finding that must be seen even if the run is killed.
+    `tell`: shows a line to the user. `report`: shows a finding that must be seen even if the run is killed. `before`:
+    called before each renewal, which fails with a ReconcilerError of it; `after`: makes of each what is reported.
     """
     checkout, now = look(project), project.clock.now()
     choice = _choose(checkout, request, now)
@@ -76,7 +79,7 @@ def renew(
     journal = Journal(project.lines, clock=project.clock, keep=keep)
     stack = checkout.desired.declaration.stack
     journal.begin(command="renew", stack=stack, plan_digest="", actor=actor_of(project))
-    run = _Run(project, checkout, request, tell, report, demand_lock, journal)
+    run = _Run(project, checkout, request, tell, report, demand_lock, journal, before, after)
     steps: list[RenewStep] = []
     findings: tuple[Diagnostic, ...] = ()
     interrupted = False
@@ -108,13 +111,16 @@ class _Run:
     report: Callable[[Diagnostic], None]
     demand_lock: Callable[[], None]
     journal: Journal
+    before: Callable[[Renewable], None]
+    after: Callable[[RenewStep], RenewStep]
 
     def renew(self, item: Renewable) -> RenewStep:
         """The renewal of one certificate, with its lines in the journal."""
         self.journal.renewing(item)
         self.tell(f"Renewing {item.name}")
         try:
-            step = self._renew(item)
+            self.before(item)
+            step = self.after(self._renew(item))
         except LockedError:
             raise
         except ReconcilerError as error:  # before the first effect: a port that can't be opened
@@ -160,6 +166,7 @@ class _Run:
                 environment=project.environ,
                 output=output if project.allow_commands else None,
                 tell=self.tell,
+                managed_ca=partial(project.managed_ca, tell=self.tell),
             ),
         )
 

@@ -16,7 +16,7 @@ from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_command
 from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, KeyReference
-from reconciler.model.key_places import FileSink
+from reconciler.model.key_places import FileSink, SinkOptions, SopsSink
 from reconciler.model.keys import at_key, declaration_of_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
 from reconciler.plan.bindings import judge_bindings
@@ -184,20 +184,32 @@ def _out_of_git(path: str) -> str:
 
 
 def _undeclared_keys(project: Project, declaration: Declaration, known: frozenset[Path]) -> dict[str, Path]:
-    """The files with a private key, by name and content, in the folders of declared certificates; without `known`.
+    """The files with a private key in clear, in the folders of slots by content, and by name, too, in those of declared
+    certificates; without `known`.
 
     Not the certificate files: a private key in one of them is an error of that file.
     """
     certificates = {one.path for one in declaration.certificates.values()}
-    folders = sorted({posixpath.dirname(path) for path in certificates})
+    sinks = {one.name: one.renew.sink for one in declaration.certificates.values() if one.renew is not None}
+    slots = {posixpath.join(_folder_of(sink), name) for name, sink in sinks.items() if _folder_of(sink)}
+    folders = sorted({*slots, *(posixpath.dirname(path) for path in certificates)})
     found: dict[str, Path] = {}
     for folder in folders:
         for name in sorted(project.files.files_in(folder or ".") or ()):
             path = posixpath.join(folder, name)
             is_other = path not in certificates and project.folder / path not in known
-            if is_other and name.endswith(_KEY_NAMES) and _has_key(project, path):
+            if is_other and (folder in slots or name.endswith(_KEY_NAMES)) and _has_key(project, path):
                 found[path] = project.folder / path
     return found
+
+
+def _folder_of(sink: SinkOptions) -> str:
+    """The folder of a sink in files, else nothing."""
+    match sink:
+        case FileSink(folder) | SopsSink(folder):
+            return folder
+        case _:
+            return ""
 
 
 def _has_key(project: Project, path: str) -> bool:

@@ -108,6 +108,12 @@ def read_at(path: Path, revision: str, *, limit: int) -> bytes | NotThere | GitP
     return _read_file(root, commit.strip().decode(), named.relative_to(top).as_posix(), limit)
 
 
+def head_of(root: Path) -> str | GitProblem:
+    """The commit that is checked out in a repository."""
+    found = _output(_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"), root)
+    return found if isinstance(found, GitProblem) else found.decode().strip()
+
+
 def is_revision(text: str) -> bool:
     """Whether git can be asked for a revision of this name."""
     return 0 < len(text) <= _LONGEST_REVISION and text.isprintable() and not text.startswith("-")

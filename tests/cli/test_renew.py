@@ -185,9 +185,7 @@ def test_it_runs_on_a_schedule(project: Project, ports: Ports) -> None:
 
 def test_a_freeze_does_not_hold_a_renewal(project: Project, ports: Ports) -> None:
     """It changes no production."""
-    project.write(
-        "mtls.toml", MTLS + '\n[[policy.freeze]]\nstart = "2020-01-01T00:00:00Z"\nend = "2099-01-01T00:00:00Z"\n'
-    )
+    project.write("mtls.toml", MTLS + '\n[[policy.freeze]]\nstart = "2020-01-01"\nend = "2099-01-01"\n')
     assert project.run("renew", "--due").code == 0
 
 

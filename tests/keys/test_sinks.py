@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ from reconciler.model.renewal import KeySink
 from reconciler.runs.project import project_at
 from tests.support import vault
 from tests.support.paths import REPOSITORY
-from tests.support.sinks import Kept, MemoryKeyFolders, MemorySink
+from tests.support.renewing import Gate, MemorySink
+from tests.support.sinks import MemoryKeyFolders
 from tests.support.tools import find_age, find_tool
 from tests.support.worlds import issued
 
@@ -122,8 +124,8 @@ def opened_by(kind: str, tmp_path: Path, environ: Mapping[str, str]) -> Open:
     checkout, elsewhere = make_checkout(tmp_path / "checkout"), tmp_path / "elsewhere"
     elsewhere.mkdir()
     if kind == "memory":
-        kept: Kept = {}
-        return lambda certificate: MemorySink(certificate, kept)
+        sinks = defaultdict[str, MemorySink](lambda: MemorySink(Gate()))
+        return sinks.__getitem__
     environ = {"MTLSCTL_KEY_DIRS": str(elsewhere), "KEPT": str(elsewhere), "PATH": os.environ["PATH"], **environ}
     if kind == "sops":
         environ |= with_sops(checkout)

@@ -206,3 +206,19 @@ def test_validate_takes_a_slot_that_is_not_here_as_one_of_another_machine(tmp_pa
     result = project.run("validate")
     assert (result.code, "normal on a pull request" in " ".join(result.out.split())) == (0, True)
     assert "needs file keys" in " ".join(project.run("plan", "--wide").out.split())
+
+
+@pytest.mark.parametrize("kind", ["file", "sops"])
+@pytest.mark.parametrize("command", ["validate", "doctor"])
+def test_a_key_in_clear_in_a_slot_that_git_tracks_is_an_error(tmp_path: Path, kind: str, command: str) -> None:
+    """Somebody added it by force, or decrypted it there."""
+    project = renewing(tmp_path / "project", kind)
+    put(project, 1, 1)
+    subprocess.run(["git", "-C", str(project.folder), "add", "--force", "."], check=True)
+    tracked = f"{'keys' if kind == 'file' else 'secrets'}/billing/{slot_of(1, 1).text}"
+    result = project.run(command)
+    assert ("key-in-git" in result.out) == (kind == "file")
+    project.write(tracked, issued(1).key_pem)
+    result = project.run(command, "--wide")
+    assert "error[key-in-git]" in result.out
+    assert tracked in result.out

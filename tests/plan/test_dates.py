@@ -536,7 +536,7 @@ def test_what_is_expired_and_in_use_comes_first_and_once() -> None:
 @pytest.mark.parametrize(
     ("declared", "entries", "more", "hint"),
     [
-        (ENDED, [stored(1, ENDED)], {}, "get a new certificate, replace its file"),
+        (ENDED, [stored(1, ENDED)], {}, "get a new certificate, replace certs/billing.pem"),
         (ENDED, [stored(1, ENDED), stored(2, VALID, age=20)], {}, f"{uid(2)} is uploaded and valid: restore its file"),
         (VALID, [stored(1, ENDED), stored(2, VALID, age=20)], {"OTHER": real(1)}, f"{uid(2)} is valid: fix what keeps"),
     ],

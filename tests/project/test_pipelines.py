@@ -89,12 +89,12 @@ STEPS = tuple(steps())
 LINES = [(step, line) for step in STEPS for line in step.lines]
 
 
-def test_there_are_three_workflows_with_every_command_that_a_pipeline_needs() -> None:
+def test_there_are_four_workflows_with_every_command_that_a_pipeline_needs() -> None:
     """Else the tests below would have nothing to say."""
-    assert list(WORKFLOWS) == ["apply.yml", "review.yml", "watch.yml"]
+    assert list(WORKFLOWS) == ["apply.yml", "renew.yml", "review.yml", "watch.yml"]
     found = {" ".join(arguments_of(line)[: 3 if "ci github" in line else 1]) for _, line in LINES}
     assert found == {
-        *(f"ci github {command}" for command in ("validate", "plan", "apply", "drift")),
+        *(f"ci github {command}" for command in ("validate", "plan", "apply", "renew", "drift")),
         *("plan", "status", "forecast"),
     }
 
@@ -163,6 +163,8 @@ def test_keys_and_the_writing_token_are_in_the_one_step_that_applies() -> None:
         if any(line.startswith("mtlsctl ci github apply") for line in step.lines):
             assert secrets == {"CLOUDFLARE_TOKEN_WRITE", "BILLING_KEY"}
             assert WORKFLOWS[step.workflow]["jobs"][step.job]["environment"] == "production"
+        elif any(line.startswith("mtlsctl ci github renew") for line in step.lines):
+            assert secrets == {"STEP_PASSWORD"}
         else:
             assert secrets <= {"CLOUDFLARE_TOKEN_READ"}
     for content in WORKFLOWS.values():
@@ -184,6 +186,7 @@ def test_a_job_may_write_only_what_it_publishes() -> None:
     """And only in one step: no checkout keeps a token, which a package from npm could use."""
     may = {
         ("apply.yml", "apply"): ("bring the IDs back", {"contents": "write", "pull-requests": "write"}),
+        ("renew.yml", "renew"): ("renew", {"contents": "write", "pull-requests": "write"}),
         ("review.yml", "plan"): ("plan", {"contents": "read", "pull-requests": "write"}),
         ("watch.yml", "watch"): ("drift", {"contents": "read", "issues": "write"}),
     }

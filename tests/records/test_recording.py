@@ -36,7 +36,9 @@ from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.declared import Deployer, Origin, RenewBefore
 from reconciler.model.declared import Gate as ProofGate
 from reconciler.model.found import Built
-from reconciler.model.key_places import KeyReference
+from reconciler.model.hyperdrive import DeclaredHyperdrive, HyperdriveConfig, Hyperdrives
+from reconciler.model.key_places import RENEWED, CommandSink, FileSink, KeyReference, KeySlots, SopsSink, VaultSink
+from reconciler.model.renewal import CloudflareIssuer, CommandIssuer, DeclaredIssuer, Renewal, StepIssuer, VaultIssuer
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.inputs import CallsMade, PlanInputs, Recording, replay, under
 from reconciler.plan.live import DeployChoice
@@ -115,13 +117,32 @@ def everything() -> PlanInputs:
         grace=timedelta(seconds=90),
         owner="team",
     )
+    renewals = [
+        Renewal("step", FileSink("keys"), "EC P-256", "CN=b", ("DNS:b",), timedelta(days=9)),
+        Renewal("pki", SopsSink("secrets")),
+        Renewal("zone", VaultSink("mtls", "kv")),
+        Renewal("own", CommandSink(("w",), ("r",), ("l",), ("d",))),
+    ]
+    renewing = [
+        certificate(
+            f"r{number}", renew=one, key=KeyReference(RENEWED, {RENEWED: "x"}, slots=KeySlots("r", one.sink, "5", key))
+        )
+        for number, one in enumerate(renewals)
+    ]
+    issuers = [
+        DeclaredIssuer("step", StepIssuer("https://ca.example", "mtlsctl", key, "ca.pem")),
+        DeclaredIssuer("pki", VaultIssuer("billing", "pki2")),
+        DeclaredIssuer("zone", CloudflareIssuer("0" * 32)),
+        DeclaredIssuer("own", CommandIssuer(("sign",))),
+    ]
+    drive = DeclaredHyperdrive("db", "h1", CertificateName("billing"), CertificateName("ca"), "verify-full")
     ca = certificate("ca", ca=True, key=None)
     tables: Mapping[str | None, Mapping[str, str]] = {None: {"B": "billing", "L": f"id:{uid(4)}"}, "None": {}}
     checkout = worker(tables=tables, exclusive=False, undeployed=frozenset({"None"}), deploy=Deployer.WRANGLER)
     wanted = desired(
-        {"billing": 1, "ca": 2, "bad": None},
+        {"billing": 1, "ca": 2, "bad": None, **{one.name: None for one in renewing}},
         [checkout, worker("other", {None: {}}, config="o.toml")],
-        declared=[billing, ca],
+        declared=[billing, ca, *renewing],
         policy=policy,
         former_stacks=("old",),
         store=StoreKind.CLOUDFLARE,
@@ -131,7 +152,8 @@ def everything() -> PlanInputs:
     tables_there = {**checkout.environments, None: (replace(first, remote=True), *others)}
     workers = {**wanted.declaration.workers, checkout.label: replace(checkout, environments=tables_there)}
     store = replace(wanted.declaration.store, account_id="0" * 32)
-    wanted = replace(wanted, declaration=replace(wanted.declaration, store=store, workers=workers))
+    whole = replace(wanted.declaration, store=store, workers=workers, hyperdrives=(drive,))
+    wanted = replace(wanted, declaration=replace(whole, issuers={one.name: one for one in issuers}))
     here = file({None: {"B": uid(1)}, "None": {"X": "\\ud800 \ud800 \\"}}, taken={None: {"KV": "kv"}}, script="shop")
     there = here.environments[None]
     bound = replace(there.bindings[0], remote=True)
@@ -173,11 +195,14 @@ def everything() -> PlanInputs:
         live,
         frozenset({uid(7)}),
         broken,
+        Hyperdrives((HyperdriveConfig("h1", "db", {"sslmode": "require"}),), ("403", "ask")),
     )
     ask = PlanOptions(
         "billing",
         "ledger",
-        DeployChoice(True, True, True, True, frozenset({WorkerLabel("checkout")}), frozenset({"shop"})),
+        DeployChoice(
+            True, True, True, True, frozenset({WorkerLabel("checkout")}), frozenset({"shop"}), frozenset({"h1"})
+        ),
         timedelta(minutes=5),
         True,
         True,
@@ -358,8 +383,8 @@ BAD: Mapping[str, tuple[bytes, str]] = {
     "deep": (b'{"a":' * 5000 + b"1" + b"}" * 5000, "recursion limit"),
     "many values": (b"[" + b"1," * MAX_COMMAS + b"1, 1]", "more values than a recording can have"),
     "a key that is unknown": (
-        changed("x", "inputs.actual.hyperdrives"),
-        "inputs.actual.hyperdrives: this version does not",
+        changed("x", "inputs.actual.later"),
+        "inputs.actual.later: this version does not",
     ),
     "an action of another type": (changed("x", "inputs.allow_deletes"), "inputs.allow_deletes: must be a whole number"),
     "a word that is unknown": (changed("zip", "inputs.desired.declaration.store.kind"), "store.kind: is not valid"),

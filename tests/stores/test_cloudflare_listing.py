@@ -15,7 +15,7 @@ from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries, parse_e
 from tests.support.cloudflare_server import ACCOUNT, Fault, Respond, answer, make_server, make_store, success
 from tests.support.store_contract import CAS, LEAVES, leaf, pem
 
-Book = Callable[[int, int], ListPage]
+Book = Callable[[int, int], ListPage[Entry]]
 """A page of a list, by its number and by how many pages were read before it."""
 
 
@@ -23,7 +23,7 @@ def entries(*numbers: int) -> tuple[Entry, ...]:
     return tuple(Entry(EntryId(str(number))) for number in numbers)
 
 
-def page_of(total: int, number: int, *, info: ResultInfo | None = None) -> ListPage:
+def page_of(total: int, number: int, *, info: ResultInfo | None = None) -> ListPage[Entry]:
     """A page of a consistent list of `count` entries."""
     numbers = range((number - 1) * PER_PAGE, min(number * PER_PAGE, total))
     honest = ResultInfo(page=number, per_page=PER_PAGE, total_count=total, total_pages=-(-total // PER_PAGE))
@@ -34,14 +34,15 @@ def read(book: Book) -> tuple[Listing, list[int]]:
     """The listing, and the numbers of the pages read."""
     asked: list[int] = []
 
-    def fetch(number: int) -> ListPage:
+    def fetch(number: int) -> ListPage[Entry]:
         asked.append(number)
         return book(number, len(asked))
 
-    def fetch_all(numbers: Sequence[int]) -> Pages:
+    def fetch_all(numbers: Sequence[int]) -> Pages[Entry]:
         return [fetch(number) for number in numbers]
 
-    return read_list(fetch, fetch_all), asked
+    reading = read_list(fetch, fetch_all)
+    return Listing(reading.entries, stable=reading.steady), asked
 
 
 @pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 1000])
@@ -55,7 +56,7 @@ def test_an_honest_list_is_read_once(total: int) -> None:
 def test_a_smaller_page_is_the_servers_right() -> None:
     """The server reports its page size, and the number of pages follows it."""
 
-    def book(number: int, _: int) -> ListPage:
+    def book(number: int, _: int) -> ListPage[Entry]:
         part = entries(*range((number - 1) * 20, min(number * 20, 50)))
         return ListPage(number, part, ResultInfo(page=number, per_page=20, total_count=50))
 
@@ -92,7 +93,7 @@ def test_a_server_that_ignores_the_page_but_counts() -> None:
 def test_a_list_that_moves_once_is_read_again() -> None:
     """An upload between two pages moves an entry to the next one."""
 
-    def book(number: int, reads: int) -> ListPage:
+    def book(number: int, reads: int) -> ListPage[Entry]:
         if reads == 2:
             return ListPage(2, entries(49, *range(50, 60)), page_of(61, 2).info)
         return page_of(60 if reads == 1 else 61, number)
@@ -111,7 +112,7 @@ def test_a_list_that_never_stands_still_is_not_stable() -> None:
 def test_an_entry_on_two_pages_makes_a_list_unstable() -> None:
     """It came twice, so another may be missing; the total is right by chance."""
 
-    def book(number: int, _: int) -> ListPage:
+    def book(number: int, _: int) -> ListPage[Entry]:
         numbers = range(50) if number == 1 else range(40, 60)
         return ListPage(number, entries(*numbers), ResultInfo(page=number, per_page=50, total_count=60, total_pages=2))
 

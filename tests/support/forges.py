@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import ssl
@@ -147,6 +148,11 @@ class GitHub(FakeForge):
     per_page: int = 100
     most: int = MOST_CHARACTERS
     may_label: bool = True
+    branches: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
 
     def routes(self) -> list[Route]:
         """As `FakeForge`."""
@@ -160,7 +166,93 @@ class GitHub(FakeForge):
             ("GET", f"{repository}/issues", self._issues),
             ("POST", f"{repository}/issues", self._add_issue),
             ("PATCH", rf"{repository}/issues/(\d+)", self._edit_issue),
+            ("GET", rf"{repository}/git/ref/heads/(.+)", self._ref),
+            ("POST", f"{repository}/git/refs", self._add_ref),
+            ("PATCH", rf"{repository}/git/refs/heads/(.+)", self._move_ref),
+            ("DELETE", rf"{repository}/git/refs/heads/(.+)", self._remove_ref),
+            ("GET", rf"{repository}/git/commits/([0-9a-f]+)", self._commit),
+            ("POST", f"{repository}/git/blobs", self._add_blob),
+            ("POST", f"{repository}/git/trees", self._add_tree),
+            ("POST", f"{repository}/git/commits", self._add_commit),
+            ("GET", f"{repository}/pulls", self._pulls),
+            ("POST", f"{repository}/pulls", self._add_pull),
         ]
+
+    def commit(self, sha: str, files: Mapping[str, bytes], message: str = "Begin") -> None:
+        """A commit with these files."""
+        self.trees[f"tree-{sha}"] = dict(files)
+        self.commits[sha] = {"message": message, "tree": f"tree-{sha}", "parents": []}
+
+    def files_of(self, branch: str) -> dict[str, bytes]:
+        """The files of a branch."""
+        return self.trees[str(self.commits[self.branches[branch]]["tree"])]
+
+    def _ref(self, request: Request, name: str) -> Reply:
+        if name not in self.branches:
+            return 404, {}, {"message": "Not Found"}
+        return 200, {}, {"ref": f"refs/heads/{name}", "object": {"sha": self.branches[name]}}
+
+    def _add_ref(self, request: Request) -> Reply:
+        name = request.body["ref"].removeprefix("refs/heads/")
+        if name in self.branches:
+            return 422, {}, {"message": "Reference already exists"}
+        self.branches[name] = request.body["sha"]
+        reply = self._ref(request, name)
+        return 201, {}, reply[2]
+
+    def _move_ref(self, request: Request, name: str) -> Reply:
+        assert request.body["force"] is True
+        assert request.body["sha"] in self.commits
+        if name in self.branches:
+            self.branches[name] = request.body["sha"]
+        return self._ref(request, name)
+
+    def _remove_ref(self, request: Request, name: str) -> Reply:
+        return (204, {}, None) if self.branches.pop(name, None) else (422, {}, {"message": "Reference does not exist"})
+
+    def _commit(self, request: Request, sha: str) -> Reply:
+        found = self.commits.get(sha)
+        if found is None:
+            return 404, {}, {"message": "Not Found"}
+        return 200, {}, {"sha": sha, "message": found["message"], "tree": {"sha": found["tree"]}}
+
+    def _add_blob(self, request: Request) -> Reply:
+        assert request.body["encoding"] == "base64"
+        sha = f"{len(self.blobs):040x}"
+        self.blobs[sha] = base64.b64decode(request.body["content"])
+        return 201, {}, {"sha": sha}
+
+    def _add_tree(self, request: Request) -> Reply:
+        files = dict(self.trees[request.body["base_tree"]])
+        for row in request.body["tree"]:
+            if row["sha"] is None and row["path"] not in files:
+                return 422, {}, {"message": "GitRPC::BadObjectState"}
+            if row["sha"] is None:
+                del files[row["path"]]
+            else:
+                files[row["path"]] = self.blobs[row["sha"]]
+        sha = f"tree-{len(self.trees)}"
+        self.trees[sha] = files
+        return 201, {}, {"sha": sha}
+
+    def _add_commit(self, request: Request) -> Reply:
+        sha = f"{len(self.commits) + 1000:040x}"
+        self.commits[sha] = dict(request.body)
+        return 201, {}, {"sha": sha, "message": request.body["message"], "tree": {"sha": request.body["tree"]}}
+
+    def _pulls(self, request: Request) -> Reply:
+        assert (request.query["state"], request.query["direction"]) == ("all", "desc")
+        found = [one for one in reversed(self.pulls) if f"acme:{one['head']}" == request.query["head"]]
+        return self._page(request, found)
+
+    def _add_pull(self, request: Request) -> Reply:
+        refused = self._refused(request.body["body"])
+        if refused is not None:
+            return refused
+        number = 30 + len(self.pulls)
+        row = {**request.body, "number": number, "state": "open", "merged_at": None}
+        self.pulls.append({**row, "html_url": f"https://github.com/acme/shop/pull/{number}"})
+        return 201, {}, self.pulls[-1]
 
     def comment(self, body: str, *, login: str = ME) -> dict[str, Any]:
         """A comment on the pull request, by this user."""

@@ -68,11 +68,14 @@ class MemorySink:
 
     def read(self, slot: Slot) -> bytes:
         with self.gate.passing("read"):
+            if slot not in self.keys:
+                raise KeySourceError("there is no such slot")
             return self.keys[slot]
 
     def write(self, slot: Slot, key: bytes) -> None:
         with self.gate.passing("write"):
-            assert slot not in self.keys
+            if slot in self.keys:
+                raise KeySourceError("there is such a slot already")
             self.keys[slot] = key
 
     def remove(self, slot: Slot) -> None:

@@ -1,39 +1,11 @@
-"""Sinks of keys in memory, and the folders of those in files."""
+"""The folders of sinks in files, in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from reconciler.findings.codes import Code
-from reconciler.findings.errors import FileError, KeySourceError
-from reconciler.model.key_places import Slot
-
-Kept = dict[tuple[str, Slot], bytes]
-"""The keys of every certificate of a sink."""
-
-
-@dataclass
-class MemorySink:
-    """The port `KeySink` over a mapping that sinks of other certificates may share."""
-
-    certificate: str
-    kept: Kept = field(default_factory=dict, repr=False)
-
-    def slots(self) -> frozenset[Slot]:
-        return frozenset(slot for name, slot in self.kept if name == self.certificate)
-
-    def read(self, slot: Slot) -> bytes:
-        if (self.certificate, slot) not in self.kept:
-            raise KeySourceError(f"{slot.text} is not there")
-        return self.kept[self.certificate, slot]
-
-    def write(self, slot: Slot, key: bytes) -> None:
-        if (self.certificate, slot) in self.kept:
-            raise KeySourceError(f"{slot.text} is there")
-        self.kept[self.certificate, slot] = key
-
-    def remove(self, slot: Slot) -> None:
-        self.kept.pop((self.certificate, slot), None)
+from reconciler.findings.errors import FileError
 
 
 @dataclass

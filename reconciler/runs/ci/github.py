@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
-from reconciler.findings.errors import GuardError, ReconcilerError
+from reconciler.findings.errors import GuardError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.model import Phase
-from reconciler.model.forges import Comment, Forge
+from reconciler.model.forges import Comment, Forge, Proposals
 from reconciler.model.web import WebError
 from reconciler.plan.plan import Plan
+from reconciler.plan.renewing import Renewals
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
@@ -31,11 +33,14 @@ from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
-from reconciler.runs.operator import GITHUB_MERGED
+from reconciler.runs.operator import GITHUB_MERGED, demand_merged
 from reconciler.system.files import read_named, write_named
 from reconciler.system.runner import append, size_of
 from reconciler.views.github.commands import MOST_ANNOTATIONS, show_annotations, show_outputs
 from reconciler.views.markdown.published import page_of, summary_text
+
+if TYPE_CHECKING:
+    from reconciler.forges.github import GitHub
 
 TOKENS = ("MTLSCTL_CI_GITHUB_TOKEN", "GITHUB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set."""
@@ -131,6 +136,8 @@ class GitHubPipeline:
     def demand_safe(self, command: CiCommand) -> None:
         """As `Pipeline`."""
         name = self._job.event_name
+        if command is CiCommand.RENEW:
+            demand_merged(self._environ, "ci github renew")
         if self._environ.get(STORE_TOKEN):
             _demand_own(self._job)
         if command is CiCommand.APPLY and name and name not in GITHUB_MERGED:
@@ -138,6 +145,24 @@ class GitHubPipeline:
                 f"`ci github apply` does not run on the event {printable(name)}, whose checkout is not merged yet",
                 hint="run it on a push to main, on a schedule or by workflow_dispatch; use `plan` on a pull request",
             )
+
+    @property
+    def base_branch(self) -> str:
+        """As `Pipeline`."""
+        found = re.fullmatch(r"refs/heads/([!-~]{1,200})", self._environ.get("GITHUB_REF", ""))
+        if found is None:
+            raise UsageError("this job has no branch to propose renewals to", hint="run it on a branch, such as main")
+        return found[1]
+
+    def open_proposals(self) -> Proposals:
+        """As `Pipeline`."""
+        found = self._open_forge()
+        if found is None:
+            raise UsageError(
+                f"`ci github renew` opens pull requests, and {' and '.join(TOKENS)} are not set",
+                hint="give the job `contents: write` and `pull-requests: write`, and pass the token",
+            )
+        return found
 
     def publish(self, run: CiRun) -> Published:
         """As `Pipeline`."""
@@ -191,7 +216,7 @@ class GitHubPipeline:
             problems.append(unpublished("the comment on the pull request", error, _MAY_WRITE))
         return comment, changed
 
-    def _open_forge(self) -> Forge | None:
+    def _open_forge(self) -> GitHub | None:
         """The repository on GitHub; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.github import API_URL, open_github
         from reconciler.web.http import check_base_url, check_token
@@ -330,7 +355,7 @@ def _diagnostics(report: object) -> tuple[Diagnostic, ...]:
     """The findings of a report that can be annotations."""
     if isinstance(report, Applied):
         return report.outcome.problems
-    return report.diagnostics if isinstance(report, Plan | Drift | Validation | RunFailure) else ()
+    return report.diagnostics if isinstance(report, Plan | Renewals | Drift | Validation | RunFailure) else ()
 
 
 def _placed(run: CiRun, workspace: Path | None) -> Iterator[tuple[Diagnostic, Place | None]]:

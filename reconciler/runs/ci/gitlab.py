@@ -13,9 +13,9 @@ from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import GuardError, ReconcilerError
+from reconciler.findings.errors import GuardError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.model.forges import Forge
+from reconciler.model.forges import Forge, Proposals
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
@@ -41,6 +41,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _URL = re.compile(r"https?://[\w.:/%-]+")
 _QUICK_ACTION = re.compile(r"(?m)^(\s*)/")
+_NO_PROPOSALS = "`ci gitlab renew` does not exist: mtlsctl opens no merge requests"
+_BY_HAND = "run `mtlsctl renew --due` on a schedule, and let the job push a branch: see docs/how-to/renew.md"
 _MAY_WRITE = "give the token the scope `api` and the role Reporter in this project"
 
 
@@ -79,6 +81,8 @@ class GitLabPipeline:
                 f"{STORE_TOKEN} is set, but this merge request is of a fork, or unknown whose, so nothing was run",
                 hint="run `mtlsctl ci gitlab validate` without a token there; see docs/how-to/ci.md",
             )
+        if command is CiCommand.RENEW:
+            raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
         if command is not CiCommand.APPLY:
             return
         if job.pull is not None or (job.source and job.source not in GITLAB_MERGED):
@@ -86,6 +90,15 @@ class GitLabPipeline:
                 f"`ci gitlab apply` does not run for {printable(job.source)}, whose checkout is not merged yet",
                 hint="run it on the default branch, or on a schedule; use `plan` on a merge request",
             )
+
+    @property
+    def base_branch(self) -> str:
+        """As `Pipeline`."""
+        raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
+
+    def open_proposals(self) -> Proposals:
+        """As `Pipeline`."""
+        raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
 
     def publish(self, run: CiRun) -> Published:
         """As `Pipeline`."""

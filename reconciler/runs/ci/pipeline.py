@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model.forges import Proposals
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.settings import CiCommand, ForgeName, Settings
 from reconciler.views.table import Display
@@ -61,6 +62,13 @@ class Pipeline(Protocol):
     def demand_safe(self, command: CiCommand) -> None:
         """Raise GuardError if a stranger may have written what this job checked out or downloaded, and it has a
         token."""
+
+    @property
+    def base_branch(self) -> str:
+        """The branch that is checked out; ReconcilerError if it is none, such as a tag."""
+
+    def open_proposals(self) -> Proposals:
+        """Where branches and pull requests are made; ReconcilerError without a token, or if this forge has none."""
 
     def publish(self, run: CiRun) -> Published:
         """Publish a run: comments, issues, summaries, reports and outputs. Raises nothing for what fails."""

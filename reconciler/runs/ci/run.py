@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import Change, Phase
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Step
 from reconciler.plan.plan import Plan, exit_code_of
 from reconciler.plan.policy import PATIENCE
+from reconciler.plan.renewing import Renewals
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
 from reconciler.reports.checks import Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import Stacks, code_over
 from reconciler.runs.apply import apply, apply_nothing, demand_programs, left_to_deploy
+from reconciler.runs.ci.pipeline import Pipeline
+from reconciler.runs.ci.renew import Checkout, propose
 from reconciler.runs.ci.settings import CiCommand, Failing, Settings
 from reconciler.runs.drift import find_drift
 from reconciler.runs.journal import Keep
@@ -25,19 +31,26 @@ from reconciler.runs.project import Project
 from reconciler.runs.stacks import take
 from reconciler.runs.validate import validate
 from reconciler.system.files import read_named
+from reconciler.system.git import GitProblem, head_of
 
-CiReport = Validation | Plan | Applied | Drift
+CiReport = Validation | Plan | Applied | Renewals | Drift
 REPORTS: Mapping[CiCommand, type[CiReport]] = {
     CiCommand.VALIDATE: Validation,
     CiCommand.PLAN: Plan,
     CiCommand.APPLY: Applied,
+    CiCommand.RENEW: Renewals,
     CiCommand.DRIFT: Drift,
 }
 """What each command reports."""
 
 
 def run(
-    command: CiCommand, project: Project, settings: Settings, tell: Callable[[str], None], keep: Keep = lambda _: None
+    command: CiCommand,
+    project: Project,
+    settings: Settings,
+    pipeline: Pipeline,
+    tell: Callable[[str], None],
+    keep: Keep = lambda _: None,
 ) -> CiReport:
     """The report of one command on one stack; raises ReconcilerError as the command does. `keep`: keeps the record."""
     match command:
@@ -50,6 +63,11 @@ def run(
             return replace(planned.plan, apply_with=_options(settings))
         case CiCommand.APPLY:
             return _apply(project, settings, tell, keep)
+        case CiCommand.RENEW:
+            project.allow_commands = settings.allow_commands
+            with closing(pipeline.open_proposals()) as forge:
+                checkout = Checkout(forge, _head(project), pipeline.base_branch)
+                return propose(project, checkout, tell, lock_timeout_s=settings.lock_timeout_s, keep=keep)
         case CiCommand.DRIFT:
             return find_drift(project, live=settings.live)
 
@@ -72,6 +90,13 @@ def _apply(project: Project, settings: Settings, tell: Callable[[str], None], ke
         else:
             outcome = apply_nothing(project, planned, "apply", keep)
     return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))
+
+
+def _head(project: Project) -> str:
+    found = head_of(project.files.root)
+    if isinstance(found, GitProblem):
+        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
+    return found
 
 
 def _options(settings: Settings) -> tuple[str, ...]:
@@ -101,15 +126,16 @@ def code_of(report: CiReport) -> ExitCode:
             return strongest((report.exit_code, *([ExitCode.CHANGES] if report.changes else [])))
         case Applied():
             return report.outcome.exit_code
-        case Drift():
+        case Renewals() | Drift():
             return report.exit_code
 
 
 def job_code(stacks: Stacks, failing: Failing) -> ExitCode:
-    """What the job ends with. `never` forgives only what was reported: not an error without a report, no `apply`."""
+    """What the job ends with. `never` forgives only what was reported: not an error without a report, nor
+    what `apply` and `renew` do."""
     codes = []
     for one in stacks.results:
         is_only_change = one.exit_code is ExitCode.CHANGES and failing is not Failing.CHANGES
-        is_forgiven = failing is Failing.NEVER and not one.is_failure and not isinstance(one.report, Applied)
+        is_forgiven = failing is Failing.NEVER and not one.is_failure and not isinstance(one.report, Applied | Renewals)
         codes.append(ExitCode.OK if is_only_change or is_forgiven else one.exit_code)
     return code_over(stacks.command, codes)

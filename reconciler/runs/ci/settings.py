@@ -30,6 +30,7 @@ class CiCommand(StrEnum):
     VALIDATE = "validate"
     PLAN = "plan"
     APPLY = "apply"
+    RENEW = "renew"
     DRIFT = "drift"
 
 

@@ -107,6 +107,19 @@ def base_url_of(environ: Mapping[str, str]) -> str:
     return environ.get(BASE_URL) or _default_url(environ)
 
 
+def find_zone_access(environ: Mapping[str, str], root: Path | None = None) -> Access:
+    """The same for calls about zones, which name no account."""
+    base_url = base_url_of(environ)
+    return Access(
+        base_url=base_url.rstrip("/"),
+        account_id="",
+        is_loopback=_demand_safe(base_url),
+        token=_token(_Elsewhere(environ, root)),
+        has_global_key=GLOBAL_KEY in environ,
+        network=find_network(base_url, environ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Elsewhere:
     """The environment, and the places in which a missing variable may have been set instead."""

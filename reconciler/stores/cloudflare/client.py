@@ -502,8 +502,8 @@ def _was_closed() -> StoreClosed:
 def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -> Envelope:
     """The envelope of a success; the error of `Client.send` if every attempt failed.
 
-    An upload is repeated only if it certainly did not reach the server. After a delete whose answer was lost, "not
-    found" counts as a success, because that delete may have worked. `random` returns numbers from 0 to 1.
+    An upload or a signature is repeated only if it certainly did not reach the server. After a delete whose answer was
+    lost, "not found" counts as a success, because that delete may have worked. `random` returns numbers from 0 to 1.
     """
     unsure = False
     for attempt in count(1):
@@ -515,7 +515,7 @@ def send_patiently(client: Client, call: ApiCall, random: Callable[[], float]) -
                 return Envelope(success=True)
             raise
         except NoAnswer as error:
-            repeatable = not error.sent or call.operation is not Operation.UPLOAD
+            repeatable = not error.sent or not call.operation.is_once
             if error.lasting or not repeatable or attempt == ATTEMPTS:
                 raise
             unsure = unsure or error.sent

@@ -40,11 +40,18 @@ class Operation(Enum):
     UPLOAD = "upload a certificate"
     DELETE = "delete a certificate"
     UPDATE = "update a Hyperdrive configuration"
+    SIGN = "sign a certificate request"
+    SIGNED = "list the client certificates of the zone"
 
     @property
     def is_change(self) -> bool:
         """True if it changes the store."""
-        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE}
+        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE, Operation.SIGN}
+
+    @property
+    def is_once(self) -> bool:
+        """True if a call whose answer was lost must not be repeated: it would create a second one."""
+        return self in {Operation.UPLOAD, Operation.SIGN}
 
 
 class WorkerNotFound(StoreRefused):
@@ -119,6 +126,8 @@ _PERMISSIONS = {
     Operation.UPDATE: "Hyperdrive Write",
     Operation.ZONES: "Zone Read",
     Operation.HOSTNAMES: "SSL and Certificates Read",
+    Operation.SIGN: "SSL and Certificates Write",
+    Operation.SIGNED: "SSL and Certificates Read",
 }
 _DASHBOARD = {
     READ_PERMISSION: "Account > Account: SSL and Certificates > Read",
@@ -129,6 +138,7 @@ _DASHBOARD = {
     "Hyperdrive Write": "Account > Hyperdrive > Edit",
     "Zone Read": "Zone > Zone > Read",
     "SSL and Certificates Read": "Zone > SSL and Certificates > Read",
+    "SSL and Certificates Write": "Zone > SSL and Certificates > Edit",
 }
 """The path to a permission in the dashboard, by its name in the API."""
 
@@ -139,6 +149,7 @@ _UPLOAD = frozenset({Operation.UPLOAD})
 _DELETE = frozenset({Operation.DELETE})
 _LIVE = frozenset({Operation.WORKERS, Operation.PAGES})
 _CONFIG = frozenset({Operation.HYPERDRIVE, Operation.UPDATE})
+_ZONE = frozenset({Operation.SIGN, Operation.SIGNED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,8 @@ _TOKEN_HINT = (
     f"check that the token in {TOKEN} is complete, active and not expired; it needs `{{permission}}` for this account"
 )
 _ACCOUNT_HINT = "check the account ID ({account}), and that the token has `{permission}` for it"
+_ZONE_HINT = "check `zone` of the issuer in mtls.toml, and that the token has `{permission}` for that zone"
+_ZONE_PERMISSION_HINT = "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this zone"
 _CONTENT_HINT = (
     "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted"
 )
@@ -261,6 +274,13 @@ _RULES = (
         fragments=("unauthorized",),
         operations=_DELETE,
     ),
+    _Rule(
+        PermissionLacking,
+        "the token has no permission to {operation}",
+        _ZONE_PERMISSION_HINT,
+        numbers=_numbers(10000),
+        operations=_ZONE,
+    ),
     _Rule(PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, numbers=_numbers(10000)),
     _Rule(TokenUnknown, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
     _Rule(
@@ -277,6 +297,7 @@ _RULES = (
         numbers=_numbers(9109),
         fragments=("invalid access token",),
     ),
+    _Rule(OtherAccount, "the token is not for this zone", _ZONE_HINT, numbers=_numbers(9109), operations=_ZONE),
     _Rule(OtherAccount, "the token is not for this account", _ACCOUNT_HINT, numbers=_numbers(9109)),
     _Rule(
         TokenUnknown,
@@ -291,6 +312,7 @@ _RULES = (
         numbers=_numbers(1001),
         fragments=("account owned tokens",),
     ),
+    _Rule(WrongAccount, "Cloudflare has no such zone", _ZONE_HINT, numbers=_numbers(7003, 7000), operations=_ZONE),
     _Rule(WrongAccount, "Cloudflare has no such account or path", _ACCOUNT_HINT, numbers=_numbers(7003, 7000)),
     _Rule(
         StoreRefused,

@@ -13,7 +13,8 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -32,26 +33,32 @@ REPORT = "run again; if it persists, the API has changed: report it as a bug of 
 _MOST_ASKED = 3
 """At most this many unlisted entries are read by id. If there are more, the list lags, as it usually does."""
 
-Pages = Sequence["ListPage"]
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Item = TypeVar("_Item", bound=_HasId)
 
 
 @dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(Generic[_Item]):
     """One page as received; `number` is the requested page."""
 
     number: int
-    entries: tuple[Entry, ...]
+    entries: tuple[_Item, ...]
     info: ResultInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[_Item]):
     """The whole list, read once. `total` is the server's count, None if it gave none.
 
     `steady` is true if no page contradicts another, and there are as many entries as the server counts.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[_Item, ...]
     total: int | None
     steady: bool
 
@@ -61,8 +68,13 @@ class Reading:
         return self.total is not None and len(self.entries) < self.total
 
 
-def read_list(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[int]], Pages]) -> Listing:
-    """Every entry. Read again up to three times if the list changed meanwhile; not `stable` if it still does.
+Pages = Sequence[ListPage[_Item]]
+Fetch = Callable[[int], ListPage[_Item]]
+FetchAll = Callable[[Sequence[int]], Pages[_Item]]
+
+
+def read_list(fetch: Fetch[_Item], fetch_all: FetchAll[_Item]) -> Reading[_Item]:
+    """Every entry. Read again up to three times if the list changed meanwhile; not `steady` if it still does.
 
     StoreError if entries are missing even then. `fetch` reads one page, `fetch_all` several concurrently.
     """
@@ -77,10 +89,10 @@ def read_list(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[in
             hint="run again, and report it to Cloudflare support if it persists; mtlsctl won't act on a partial list",
             code=Code.LISTING_SHORT,
         )
-    return Listing(reading.entries, stable=reading.steady)
+    return reading
 
 
-def _read_once(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[int]], Pages]) -> Reading:
+def _read_once(fetch: Fetch[_Item], fetch_all: FetchAll[_Item]) -> Reading[_Item]:
     first = fetch(1)
     if first.info.total_pages is None and first.info.total_count is None:
         return _read_uncounted(first, fetch)
@@ -96,7 +108,7 @@ def _read_once(fetch: Callable[[int], ListPage], fetch_all: Callable[[Sequence[i
     return Reading(entries, total, steady)
 
 
-def _read_uncounted(first: ListPage, fetch: Callable[[int], ListPage]) -> Reading:
+def _read_uncounted(first: ListPage[_Item], fetch: Fetch[_Item]) -> Reading[_Item]:
     """The list of a server that gives no counts, read until a page is empty, the only sign that it is complete.
 
     A page without a new entry ends it, too: a server that ignores `page` would never send an empty one.
@@ -115,7 +127,7 @@ def _read_uncounted(first: ListPage, fetch: Callable[[int], ListPage]) -> Readin
     return Reading(entries, None, steady=whole)
 
 
-def _last_page(first: ListPage) -> int:
+def _last_page(first: ListPage[_Item]) -> int:
     """The number of the last page, from the counts of the first; the higher number if they disagree."""
     per_page = first.info.per_page or len(first.entries) or PER_PAGE
     by_count = -(-(first.info.total_count or 0) // per_page)
@@ -129,15 +141,15 @@ def _last_page(first: ListPage) -> int:
     return last
 
 
-def _agrees(page: ListPage, first: ListPage) -> bool:
+def _agrees(page: ListPage[_Item], first: ListPage[_Item]) -> bool:
     """True if a page belongs to the same list as the first one, and is the requested page."""
     same = (page.info.total_count, page.info.total_pages) == (first.info.total_count, first.info.total_pages)
     return same and page.info.page in (None, page.number)
 
 
-def _distinct(pages: Pages) -> tuple[Entry, ...]:
+def _distinct(pages: Pages[_Item]) -> tuple[_Item, ...]:
     """Every entry once, in the order of the pages; the later copy of one that came twice."""
-    found: dict[EntryId, Entry] = {}
+    found: dict[str, _Item] = {}
     for page in pages:
         for entry in page.entries:
             found[entry.id] = entry
@@ -173,7 +185,8 @@ class Lists:
             if self._last is not None and self._last[0] > mark:
                 return self._last[1]
             self._begun += 1
-            listing = replace(read_list(self._page, self._pages), ahead=self._client.ahead)
+            reading = read_list(self._page, self._pages)
+            listing = Listing(reading.entries, stable=reading.steady, ahead=self._client.ahead)
             self._last = (self._begun, listing)
             return listing
 
@@ -181,7 +194,7 @@ class Lists:
         """A list whose reading begins now."""
         return self.since(self.mark())
 
-    def _page(self, number: int) -> ListPage:
+    def _page(self, number: int) -> ListPage[Entry]:
         query = {"page": number, "per_page": PER_PAGE}
         envelope = send_patiently(self._client, ApiCall(Operation.LIST, "GET", self._path, query), self._random)
         entries = parse_entries(envelope.result)
@@ -189,7 +202,7 @@ class Lists:
             raise UnusableReply(f"page {number} of Cloudflare's list is not a list of certificates", hint=REPORT)
         return ListPage(number, entries, envelope.result_info or ResultInfo())
 
-    def _pages(self, numbers: Sequence[int]) -> Pages:
+    def _pages(self, numbers: Sequence[int]) -> Pages[Entry]:
         return self._client.side_by_side("Listing certificates", self._page, numbers)
 
 

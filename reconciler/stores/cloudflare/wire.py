@@ -151,6 +151,14 @@ def parse_entries(result: object) -> tuple[Entry, ...] | None:
     return entries if len(entries) == len(result) else None
 
 
+class SignedBody(_Body):
+    """A client certificate that the CA signed which Cloudflare manages. Without `status` it can't be used."""
+
+    id: Annotated[str, Field(min_length=1)]
+    certificate: Annotated[str, Field(min_length=1)]
+    status: str
+
+
 class ShareBody(_Body):
     """A version's share of the traffic."""
 

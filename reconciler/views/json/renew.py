@@ -8,7 +8,7 @@ from typing import Literal
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Difference
 from reconciler.plan.renewals import Due
-from reconciler.plan.renewing import Renewals, RenewReason, RenewStatus, RenewStep
+from reconciler.plan.renewing import Proposal, Renewals, RenewReason, RenewStatus, RenewStep
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.views.json.document import as_view
 
@@ -52,8 +52,19 @@ class ManualPart(JsonPart):
     renew_from: UtcTime
 
 
+class ProposalPart(JsonPart):
+    """The pull request of a renewal. `opened`: by this run; else nothing was renewed, because it waits already."""
+
+    certificate: str
+    branch: str
+    number: int
+    url: str
+    opened: bool
+
+
 class RenewDocument(JsonPart):
-    """What was renewed, or would be in a dry run. `exit_code`: what the command ends with."""
+    """What was renewed, or would be in a dry run. `exit_code`: what the command ends with. `pull_requests`: only of
+    `mtlsctl ci`."""
 
     format: Literal["mtlsctl.renew/1"] = "mtlsctl.renew/1"
     stack: str
@@ -63,6 +74,7 @@ class RenewDocument(JsonPart):
     exit_code: int
     certificates: tuple[RenewStepPart, ...]
     manual: tuple[ManualPart, ...]
+    pull_requests: tuple[ProposalPart, ...] | None = None
     diagnostics: tuple[DiagnosticPart, ...]
 
 
@@ -76,11 +88,18 @@ def renew_document(found: Renewals, resolve: Resolve) -> RenewDocument:
         exit_code=found.exit_code,
         certificates=tuple(map(_step, found.steps)),
         manual=tuple(map(_manual, found.manual)),
+        pull_requests=tuple(map(_proposal, found.proposals)) or None,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in found.diagnostics),
     )
 
 
 show_renewals = as_view(renew_document)
+
+
+def _proposal(one: Proposal) -> ProposalPart:
+    return ProposalPart(
+        certificate=one.certificate, branch=one.branch, number=one.number, url=one.url, opened=one.opened
+    )
 
 
 def _manual(due: Due) -> ManualPart:

@@ -79,7 +79,12 @@ def _ending(found: Renewals, display: Display) -> Iterator[str]:
     if found.manual:
         names = ", ".join(printable(due.certificate) for due in found.manual)
         yield from wrapped(f"Due, but without `renew`, so you renew them: {names}.", width)
-    if found.of(RenewStatus.RENEWED):
+    for one in found.proposals:
+        done = "Opened" if one.opened else "Already open"
+        yield from wrapped(
+            f"{done}: pull request {one.number} for {printable(one.certificate)}: {printable(one.url)}", width
+        )
+    if found.of(RenewStatus.RENEWED) and not found.proposals:
         places = dict.fromkeys(place for step in found.of(RenewStatus.RENEWED) for place in step.to_commit)
         yield from wrapped(f"Commit {', '.join(map(printable, places))}.", width)
         yield from next_lines(("mtlsctl", "plan"), width)

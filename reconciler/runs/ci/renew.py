@@ -1,0 +1,172 @@
+"""Renewals in a pipeline: one pull request for each certificate, found again by its branch.
+
+The order keeps a killed job from hiding anything: look for the branch, create it, renew, commit, open the pull request.
+A branch without the commit of a renewal is of a job that ended in between; the issuer may have been asked by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model.forges import FileChange, Proposals, PullState
+from reconciler.model.key_places import SopsSink
+from reconciler.plan.renewing import Proposal, Renewable, Renewals, RenewStatus, RenewStep
+from reconciler.runs.journal import Keep
+from reconciler.runs.project import Project
+from reconciler.runs.renew import RenewRequest, preview, renew
+from reconciler.system.git import ask_tracked
+from reconciler.views.markdown.renew import show_renewals_page
+from reconciler.views.table import Display
+from reconciler.x509.files import MAX_CHAIN_BYTES
+
+_MOST_SLOT_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Where renewals are proposed: `commit` is checked out, and `base` is the branch that it is of."""
+
+    forge: Proposals
+    commit: str
+    base: str
+
+
+def propose(
+    project: Project, checkout: Checkout, tell: Callable[[str], None], *, lock_timeout_s: float, keep: Keep
+) -> Renewals:
+    """Renew what is due and has no pull request yet, and open one for each."""
+    shown = preview(project, RenewRequest(due=True))
+    run = _Run(project, checkout, shown)
+    names = tuple(step.item.name for step in shown.steps if run.is_wanted(step.item))
+    if not names:
+        return replace(shown, steps=(), dry_run=False, findings=(*shown.findings, *run.findings), proposals=run.known)
+    with project.lock(command="renew", timeout_s=lock_timeout_s, waiting=tell) as held:
+        done = renew(
+            project,
+            RenewRequest(names, due=True),
+            tell,
+            lambda found: tell(f"warning: {found.message}"),
+            demand_lock=held,
+            keep=keep,
+            before=run.claim,
+            after=run.open,
+        )
+    findings = tuple(dict.fromkeys((*shown.findings, *run.findings, *done.findings)))
+    return replace(done, manual=shown.manual, findings=findings, proposals=run.known)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run over what is due. `known`: the pull requests so far; `taken`: branches that exist, and may be moved."""
+
+    project: Project
+    checkout: Checkout
+    shown: Renewals
+    known: tuple[Proposal, ...] = ()
+    findings: list[Diagnostic] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+
+    def branch(self, item: Renewable) -> str:
+        """The branch of a renewal: each stack and certificate has one."""
+        return f"mtlsctl/renew/{self.shown.stack}/{item.name}"
+
+    def is_wanted(self, item: Renewable) -> bool:
+        """Whether a certificate has to be renewed: nobody is asked about it yet."""
+        forge, branch = self.checkout.forge, self.branch(item)
+        pull, head = forge.newest_pull(branch), forge.branch(branch)
+        if pull is not None and pull.state is PullState.OPEN:
+            self._add(item, pull.number, pull.url, opened=False)
+            return False
+        if head is None:
+            return True
+        if pull is not None and pull.state is PullState.CLOSED:
+            message = f"the renewal of {item.name!r} was closed without a merge, so it is not renewed again: {pull.url}"
+            self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))
+            return False
+        if pull is None and forge.message_of(head).startswith(_title(item)):
+            body = "Renewed by a job that ended before it opened this pull request; the commit has the new certificate."
+            made = forge.open_pull(branch, self.checkout.base, _title(item), body)
+            self._add(item, made.number, made.url, opened=True)
+            return False
+        if pull is None:
+            message = (
+                f"an earlier job began to renew {item.name!r} and did not end, so a certificate may have been issued"
+                " that no one uses"
+            )
+            hint = "look for it at the issuer by its subject and time, and revoke it if you don't want it"
+            self.findings.append(_warning(self, item, message, hint, Code.ISSUED_TWICE))
+        self.taken.add(branch)
+        return True
+
+    def claim(self, item: Renewable) -> None:
+        """Create the branch before anything is asked for, so that no other job does the same."""
+        branch, forge = self.branch(item), self.checkout.forge
+        if branch in self.taken:
+            forge.move_branch(branch, self.checkout.commit)
+        else:
+            forge.create_branch(branch, self.checkout.commit)
+
+    def open(self, step: RenewStep) -> RenewStep:
+        """Commit what a renewal changed, and open its pull request."""
+        item, forge = step.item, self.checkout.forge
+        branch = self.branch(item)
+        try:
+            if step.status is not RenewStatus.RENEWED:
+                if not step.asked:
+                    forge.remove_branch(branch)
+                return step
+            commit = forge.commit(self.checkout.commit, _message(step), tuple(self._changes(step)))
+            forge.move_branch(branch, commit)
+            made = forge.open_pull(branch, self.checkout.base, _title(item), self._body(step))
+        except ReconcilerError as error:
+            where = Pointer(self.project.name, ("certificates", item.name, "renew"))
+            message = f"{item.name!r} has no pull request: {error.message}"
+            problem = Diagnostic(Severity.ERROR, Code.FORGE, message, where, error.hint or _AGAIN, item.name)
+            return replace(step, status=RenewStatus.FAILED, problems=(*step.problems, problem))
+        self._add(item, made.number, made.url, opened=True)
+        return step
+
+    def _add(self, item: Renewable, number: int, url: str, *, opened: bool) -> None:
+        self.known = (*self.known, Proposal(item.name, self.branch(item), number, url, opened))
+
+    def _body(self, step: RenewStep) -> str:
+        one = Renewals(self.shown.stack, self.shown.made, (step,))
+        return show_renewals_page(one, Display(place=self.project.place))
+
+    def _changes(self, step: RenewStep) -> Iterator[FileChange]:
+        """The files that a renewal touched: that of the certificate, and encrypted keys in the tree."""
+        files, declared = self.project.files, step.item.declared
+        yield FileChange(files.identity(declared.path), files.read(declared.path, limit=MAX_CHAIN_BYTES))
+        sink = declared.renew.sink if declared.renew is not None else None
+        if not isinstance(sink, SopsSink):
+            return
+        folder = f"{sink.sops}/{declared.name}"
+        if step.slot is not None:
+            path = f"{folder}/{step.slot}"
+            yield FileChange(files.identity(path), files.read(path, limit=_MOST_SLOT_BYTES))
+        removed = {self.project.folder / folder / slot: f"{folder}/{slot}" for slot in step.removed}
+        tracked = ask_tracked(removed).yes
+        yield from (FileChange(files.identity(path), None) for place, path in removed.items() if place in tracked)
+
+
+_AGAIN = "run the job again; if the sink is in the tree, its new key is lost with this runner, and a new one is made"
+
+
+def _title(item: Renewable) -> str:
+    return f"Renew the certificate {item.name}"
+
+
+def _message(step: RenewStep) -> str:
+    if step.after is None:
+        return _title(step.item)
+    facts = step.after.facts()
+    return f"{_title(step.item)}\n\nSerial {facts.serial}, valid until {facts.not_after}, issued by {step.issuer}."
+
+
+def _warning(run: _Run, item: Renewable, message: str, hint: str, code: Code = Code.FORGE) -> Diagnostic:
+    where = Pointer(run.project.name, ("certificates", item.name, "renew"))
+    return Diagnostic(Severity.WARNING, code, message, where, hint, item.name)

@@ -1,0 +1,252 @@
+"""`ci github renew`: one pull request for each certificate, whatever happened to the job before."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from reconciler.model.key_places import Slot, SopsSink
+from reconciler.x509.certificates import key_digest
+from reconciler.x509.files import parse_file
+from tests.support.ci import Bench
+from tests.support.cli import Result, make_project
+from tests.support.forges import GitHub
+from tests.support.pki import make_ca
+from tests.support.renewing import CaIssuer, Gate, Killed
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+CA = make_ca("Root", not_before=NOW - timedelta(days=400)).issue_ca("Internal CA", not_before=NOW - timedelta(days=400))
+BRANCH = "mtlsctl/renew/payments/billing"
+MTLS = """\
+version = 1
+stack = "payments"
+
+[issuers.internal]
+kind = "command"
+command = ["./sign.sh"]
+"""
+CERTIFICATE = """
+[certificates.{name}]
+certificate = "certs/{name}.pem"
+
+[certificates.{name}.renew]
+issuer = "internal"
+sink = {{ sops = "secrets" }}
+"""
+
+
+class TreeSink:
+    """A sink in the tree, whose keys are hidden by turning them around."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def slots(self) -> frozenset[Slot]:
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return frozenset(slot for slot in map(Slot.parse, names) if slot is not None)
+
+    def read(self, slot: Slot) -> bytes:
+        return (self.folder / slot.text).read_bytes()[::-1]
+
+    def write(self, slot: Slot, key: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / slot.text).write_bytes(key[::-1])
+
+    def remove(self, slot: Slot) -> None:
+        (self.folder / slot.text).unlink(missing_ok=True)
+
+
+class Job(Bench):
+    """A project in a job on a schedule, in a git checkout; the issuer is in memory."""
+
+    issuer: CaIssuer
+
+    def renew(self, **environ: str) -> Result:
+        """`mtlsctl ci github renew` on a schedule."""
+        fixed = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", **environ}
+        return self.ci("renew", event={"repository": {"full_name": "acme/shop"}}, **fixed)  # type: ignore[arg-type]
+
+    def checkout(self) -> None:
+        """Commit what is there, as a merge did, and give the forge the same commit."""
+        folder = self.project.folder
+        git(folder, "add", "mtls.toml", "certs", *(["secrets"] if (folder / "secrets").is_dir() else []))
+        git(folder, "commit", "--quiet", "--allow-empty", "-m", "Begin")
+        names = git(folder, "ls-files").splitlines()
+        self.github.commit(git(folder, "rev-parse", "HEAD"), {name: (folder / name).read_bytes() for name in names})
+
+    def fresh(self) -> None:
+        """A new runner: what the job wrote is gone."""
+        git(self.project.folder, "reset", "--quiet", "--hard")
+        git(self.project.folder, "clean", "--quiet", "-fd", "secrets", "certs")
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    """Two certificates that are due, in a checkout of the main branch."""
+    project = make_project(
+        tmp_path, MTLS + "".join(CERTIFICATE.format(name=name) for name in ("billing", "ledger")), ""
+    )
+    project.write("runner/.keep", "")
+    for name in ("billing", "ledger"):
+        issued = CA.issue(name, not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=3))
+        project.write(f"certs/{name}.pem", issued.chain_pem)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    github = GitHub()
+    made = Job(project, github)
+    made.issuer = CaIssuer(Gate(), CA, clock=lambda: NOW)
+    made.checkout()
+
+    def open_sink(options: SopsSink, certificate: str, context: object) -> TreeSink:
+        return TreeSink(tmp_path / options.sops / certificate)
+
+    with (
+        github.running(),
+        mock.patch("reconciler.runs.renew.open_sink", open_sink),
+        mock.patch("reconciler.issuers.open_issuer", return_value=made.issuer),
+    ):
+        yield made
+
+
+def test_each_certificate_has_a_pull_request_with_its_files_alone(job: Job) -> None:
+    """On top of the checked-out commit: the certificate file and its encrypted key."""
+    done = job.renew()
+    assert done.code == 0
+    assert [(one["head"], one["base"]) for one in job.github.pulls] == [
+        (BRANCH, "main"),
+        ("mtlsctl/renew/payments/ledger", "main"),
+    ]
+    base = job.github.trees[f"tree-{git(job.project.folder, 'rev-parse', 'HEAD')}"]
+    files = job.github.files_of(BRANCH)
+    changed = {path for path, data in files.items() if base.get(path) != data}
+    new = parse_file(files["certs/billing.pem"], "certs/billing.pem")
+    assert changed == {"certs/billing.pem", f"secrets/billing/0001-{key_digest(new.leaf)}"}
+    commit = job.github.commits[job.github.branches[BRANCH]]
+    assert commit["parents"] == [git(job.project.folder, "rev-parse", "HEAD")]
+    body = str(job.github.pulls[0]["body"])
+    assert new.facts().serial in body
+    assert "`not after`" in body
+    assert "PRIVATE KEY" not in body + done.out + done.err
+
+
+def test_a_run_that_finds_it_open_issues_nothing(job: Job) -> None:
+    """It is left as it is."""
+    job.renew()
+    job.fresh()
+    calls = len(job.github.requests)
+    again = job.renew()
+    assert again.code == 0
+    assert len(job.issuer.issued) == 2
+    assert "Already open: pull request 30 for billing" in again.out
+    assert {one.method for one in job.github.requests[calls:]} == {"GET"}
+
+
+def test_after_the_merge_the_next_renewal_gets_the_same_branch(job: Job) -> None:
+    """Also if nobody removed it; the old key is removed in the same commit."""
+    for number in (1, 2, 3):
+        job.issuer.clock = lambda number=number: NOW - timedelta(days=60) + timedelta(seconds=number)  # type: ignore[misc]
+        job.issuer.lifetime = timedelta(days=61)
+        job.renew()
+        for pull in job.github.pulls:
+            pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
+        for name, data in {**job.github.files_of(BRANCH)}.items():
+            job.project.write(name, data)
+        git(job.project.folder, "add", "-A", "certs", "secrets")
+        job.checkout()
+    slots = [path for path in job.github.files_of(BRANCH) if path.startswith("secrets/billing/")]
+    assert [path.rpartition("/")[2][:4] for path in sorted(slots)] == ["0002", "0003"]
+    assert sum(one["head"] == BRANCH for one in job.github.pulls) == 3
+
+
+def test_one_that_was_closed_without_a_merge_is_not_made_again(job: Job) -> None:
+    """Until its branch is deleted."""
+    job.renew()
+    job.fresh()
+    job.github.pulls[0].update(state="closed")
+    done = job.renew()
+    assert len(job.issuer.issued) == 2
+    assert "was closed without a merge" in " ".join(done.out.split())
+    del job.github.branches[BRANCH]
+    job.renew()
+    assert len(job.issuer.issued) == 3
+
+
+@pytest.mark.parametrize("what", ["POST /repos/acme/shop/git/blobs", "PATCH", "POST /repos/acme/shop/pulls"])
+def test_a_commit_that_fails_is_an_error_and_the_next_job_goes_on(job: Job, what: str) -> None:
+    """What was issued for nothing is reported; the other certificate has its pull request."""
+    job.github.fail(what, 403)
+    failed = job.renew()
+    assert failed.code in {1, 5}
+    assert "has no pull request" in " ".join(failed.out.split())
+    assert [one["head"] for one in job.github.pulls] == ["mtlsctl/renew/payments/ledger"]
+    job.fresh()
+    again = job.renew()
+    assert again.code == 0
+    assert {one["head"] for one in job.github.pulls} == {BRANCH, "mtlsctl/renew/payments/ledger"}
+    assert ("issued-twice" in again.out) is (not what.endswith("pulls"))
+    assert len(job.issuer.issued) == (2 if what.endswith("pulls") else 3)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_job_that_dies_while_it_asks_is_reported_by_the_next(job: Job, *, before: bool) -> None:
+    """Its key is lost with its runner, so a new one is made."""
+    job.issuer.gate.kill_at, job.issuer.gate.before = 0, before
+    with pytest.raises(Killed):
+        job.renew()
+    assert job.github.branches[BRANCH] == git(job.project.folder, "rev-parse", "HEAD")
+    job.fresh()
+    job.issuer.gate.kill_at = None
+    done = job.renew()
+    assert done.code == 0
+    assert "issued-twice" in done.out
+    assert len(job.github.pulls) == 2
+
+
+def test_a_renewal_that_asked_no_one_leaves_no_branch(job: Job) -> None:
+    """So the next job has nothing to report."""
+    job.issuer.missing = "no token"
+    assert job.renew().code == 1
+    assert job.github.branches == {}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"GITHUB_EVENT_NAME": "pull_request"},
+        {"GITHUB_EVENT_NAME": "pull_request_target"},
+        {"GITHUB_EVENT_NAME": "workflow_run"},
+    ],
+    ids=lambda environ: environ["GITHUB_EVENT_NAME"],
+)
+def test_it_never_runs_on_a_pull_request(job: Job, environ: dict[str, str]) -> None:
+    """Exit 3, before the forge or the issuer is asked."""
+    assert job.renew(**environ).code == 3
+    assert job.github.requests == []
+    assert job.issuer.requests == []
+
+
+@pytest.mark.parametrize(
+    "environ", [{"GITHUB_TOKEN": ""}, {"GITHUB_REF": "refs/tags/v1"}], ids=["no-token", "no-branch"]
+)
+def test_what_it_needs_is_said_before_anything_is_asked_for(job: Job, environ: dict[str, str]) -> None:
+    """Wrong use, exit 64."""
+    assert job.renew(**environ).code == 64
+    assert job.issuer.requests == []
+
+
+def test_gitlab_is_refused_with_what_to_do_instead(job: Job) -> None:
+    """Nothing is run."""
+    done = job.project.run("ci", "gitlab", "renew")
+    assert done.code == 64
+    assert "mtlsctl renew --due" in " ".join(done.err.split())
