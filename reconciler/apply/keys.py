@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 
 from reconciler.apply.run import Run
@@ -12,7 +13,7 @@ from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.model import CertificateName, DeclaredCertificate
 from reconciler.model.keys import at_key, place_of_key
 from reconciler.model.ports import PrivateKey
-from reconciler.x509.key_pairs import check_pair, only_key
+from reconciler.x509.key_pairs import check_pair, fitting, only_key
 
 
 def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
@@ -25,6 +26,8 @@ def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
             continue
         try:
             key = run.world.keys[reference.source].open(reference)
+            if key.several:
+                key = replace(key, pem=fitting(key.several, run.desired.bundles[name]))
         except ReconcilerError as error:
             error.where = error.where or place_of_key(certificates[name], run.desired.declaration.path)
             raise

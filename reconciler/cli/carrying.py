@@ -74,6 +74,8 @@ def warn_of_keys(made: Plan, project: Project, phases: tuple[Phase, ...]) -> Non
         for variable in key.source.variables:
             if not project.environ.get(variable):
                 tell(f"warning: ${variable} is not set, {fails}")
+        if key.source.source == "stdin" and sys.stdin.isatty():
+            tell(f"warning: its key is read from standard input, which is a terminal, {fails}")
         if key.source.needs_command and not project.allow_commands:
             tell(f"warning: its key comes from a command, and `--allow-commands` was not given, {fails}")
 

@@ -50,8 +50,8 @@ def replay(
     done = replay_file(recording, policy)
     session.resolve = done.place
     names = ", with pseudonyms for all names" if done.recording.pseudonyms else ""
-    by = f"{done.plan.made:%Y-%m-%d %H:%M} UTC by mtlsctl {printable(done.recording.version)}"
-    session.tell(f"{recording}: recorded {by}{names}. Nothing else was read.")
+    of = f"the plan of {done.plan.made:%Y-%m-%d %H:%M} UTC, recorded by mtlsctl {printable(done.recording.version)}"
+    session.tell(f"{recording}: {of}{names}. Nothing else was read.")
     if explain is not None:
         session.show(explain_name(explain, done.plan), out)
         return

@@ -307,7 +307,7 @@ class Code(StrEnum):
         "The private key could not be decrypted: its passphrase is wrong, or the key is damaged.",
         "Check the passphrase, and from where mtls.toml takes it.")
     KEY_FILE_DAMAGED = ("key-file-damaged", _E,
-        "A file that sops or age encrypted is damaged, or was changed by something else since it was encrypted.",
+        "A file of sops or age is not encrypted, is damaged, or was changed by something else since it was encrypted.",
         "Restore the file from the history of git, or encrypt the key again.")
     KEY_GARBLED = ("key-garbled", _E,
         "The private key is damaged.",
@@ -1007,7 +1007,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[age,calendar,emulator,html,socks,sops,step]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[age,aws,calendar,emulator,html,socks,sops,step]'` in a checkout of mtlsctl.")
     OUT_OF_MEMORY = ("out-of-memory", _E,
         "This machine has not enough memory for the run.",
         "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")

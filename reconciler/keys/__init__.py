@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.findings.errors import KeySourceError
-from reconciler.keys import age, command, env, file, sops, vault
+from reconciler.keys import age, aws, command, env, file, sops, stdin, vault
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.keys.sinks import open_sink
 from reconciler.model import KeyReference
@@ -26,6 +26,8 @@ SOURCES: tuple[Registration, ...] = (
     sops.SOURCE,
     vault.SOURCE,
     age.SOURCE,
+    aws.SOURCE,
+    stdin.SOURCE,
 )
 
 KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.findings.escape import shell_word
 from reconciler.keys.age import AgeKeys
 from reconciler.keys.registration import Registration, missing_extra
-from reconciler.keys.sops_files import Damaged, UnknownForm, decrypt, read_file
+from reconciler.keys.sops_files import Damaged, NotEncrypted, UnknownForm, decrypt, read_file
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, Programs
 from reconciler.model.ports import PrivateKey
@@ -98,6 +99,12 @@ class SopsKeySource:
             return decrypt(file, data_key, extract) or b""
         except ModuleNotFoundError as error:
             raise missing_extra("sops", "sops, or pyrage and PyYAML, and they are not installed") from error
+        except NotEncrypted as error:
+            raise KeySourceError(
+                f"{path!r} is not encrypted by sops",
+                hint=f"encrypt it: sops encrypt --in-place {shell_word(path)}",
+                code=Code.KEY_FILE_DAMAGED,
+            ) from error
         except UnknownForm as error:
             raise KeySourceError(
                 f"sops is not installed, and without it {path!r} can't be read: it {error}", hint=_INSTALL

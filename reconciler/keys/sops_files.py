@@ -43,6 +43,10 @@ class UnknownForm(Exception):
     """Not as sops writes it, or with a part that only sops itself knows. The message completes "the file ..."."""
 
 
+class NotEncrypted(Exception):
+    """The file has nothing of sops."""
+
+
 class Damaged(Exception):
     """A value or the MAC does not fit: the file is damaged, or was changed after it was encrypted."""
 
@@ -62,7 +66,7 @@ class SopsFile:
 
 
 def read_file(path: str, data: bytes) -> SopsFile:
-    """The file, in the form that its name says. UnknownForm if it is not as sops writes it."""
+    """The file, in the form that its name says. NotEncrypted, or UnknownForm if it is not as sops writes it."""
     try:
         text = data.decode()
         if path.endswith((".yaml", ".yml")):
@@ -135,7 +139,7 @@ def _nested(documents: tuple[dict[str, Tree], ...], *, is_binary: bool = False) 
     """A file whose metadata are a table of the first document."""
     metadata = documents[0].get(_METADATA) if documents else None
     if not isinstance(metadata, dict):
-        raise UnknownForm("is not encrypted by sops")
+        raise NotEncrypted
     entries = metadata.get("age")
     for_age = [_text(one, "enc") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return SopsFile(
@@ -154,7 +158,7 @@ def _flat(document: Mapping[str, str]) -> SopsFile:
     prefix = f"{_METADATA}_"
     metadata = {key.removeprefix(prefix): value for key, value in document.items() if key.startswith(prefix)}
     if not metadata:
-        raise UnknownForm("is not encrypted by sops")
+        raise NotEncrypted
     entries = {match: value for key, value in metadata.items() if (match := _ENTRY.match(key))}
     return SopsFile(
         ({key: value for key, value in document.items() if not key.startswith(prefix)},),
@@ -182,7 +186,7 @@ def _read_json(text: str) -> dict[str, Tree]:
 
     tree = json.loads(text, object_pairs_hook=_table, parse_int=whole, parse_float=_float, parse_constant=_float)
     if not isinstance(tree, dict):
-        raise UnknownForm("is not encrypted by sops")
+        raise NotEncrypted
     return {key: _of_json(value) for key, value in tree.items()}
 
 

@@ -126,10 +126,15 @@ class Programs(Protocol):
 
 
 ReadOwn = Callable[[str], bytes]
+ReadPiped = Callable[[], bytes | None]
 
 
 def _no_file(path: str) -> bytes:
     raise FileError(f"{path!r} does not exist", code=Code.FILE_MISSING)
+
+
+def _nothing_piped() -> bytes:
+    return b""
 
 
 class SecretServer(Protocol):
@@ -155,7 +160,9 @@ class SecretServer(Protocol):
 class KeyContext:
     """The inputs of key sources. `environment` may contain secrets, so it is never shown. `allow_commands`: this run
     may start the commands of mtls.toml. `read_own`: the whole of a file that the operator named, wherever it is;
-    FileError, never with content. It must not be called with a path of mtls.toml. `folders`: for sinks in files.
+    FileError, never with content. It must not be called with a path of mtls.toml. `piped`: all of standard input, the
+    same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long. `folders`: for sinks
+    in files.
     """
 
     files: KeyFiles
@@ -163,5 +170,6 @@ class KeyContext:
     programs: Programs
     allow_commands: bool = False
     read_own: ReadOwn = _no_file
+    piped: ReadPiped = _nothing_piped
     folders: KeyFolders = field(kw_only=True)
     vault: SecretServer = field(kw_only=True)

@@ -27,12 +27,14 @@ class PrivateKey:
     """A private key in PEM, never shown. Keep it only as long as the work takes.
 
     `findings` are those of its source, such as a file that others can read. `proved_for`: the content digest of the
-    certificates that it was proved to match; None: not proved yet.
+    certificates that it was proved to match; None: not proved yet. `several`: of a source that has the keys of several
+    certificates, all of them by the digest of their public keys; else empty.
     """
 
     pem: bytes = field(repr=False)
     findings: tuple[Diagnostic, ...] = ()
     proved_for: str | None = None
+    several: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return "PrivateKey(hidden)"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from posixpath import splitext
 from types import UnionType
@@ -260,10 +260,10 @@ class _Pseudonyms:
         return self._fields(value) if is_dataclass(value) else value
 
     def _fields(self, value: Any) -> Any:
-        kind = type(value)
-        hints = get_type_hints(kind)
+        kind: type = type(value)
+        hints = _hints(kind)
         made: dict[str, object] = {}
-        for name in kind.__dataclass_fields__:
+        for name in value.__dataclass_fields__:
             if (kind, name) in _PATTERNS:
                 made[name] = self._patterns(getattr(value, name), _PATTERNS[kind, name])
             elif (kind, name) == (CertificatePolicy, "issuers"):
@@ -317,10 +317,10 @@ class _Pseudonyms:
             found |= dict.fromkeys(self.text(*one) for one in texts) or {f"unmatched-{number}": None}
         return tuple(found)
 
-    def _issuers(self, issuers: Iterable[str]) -> tuple[str, ...]:
+    def _issuers(self, issuers: tuple[str, ...]) -> tuple[str, ...]:
         """As `_patterns`, of names and fingerprints of CAs."""
-        if self.reissuer is None:
-            return tuple(issuers)
+        if self.reissuer is None or not issuers:
+            return issuers
         known: dict[str, str] = {
             text: self.text(TextRole.IN_CERTIFICATE, text) for text in self.texts[TextRole.IN_CERTIFICATE]
         }
@@ -363,6 +363,11 @@ _OWN: Mapping[type, frozenset[str]] = {
     Diagnostic: frozenset({"message", "where", "hint"}),
 }
 """The fields that are not replaced one by one."""
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _pairs(old: Bundle, new: Bundle) -> Iterator[tuple[Any, Any]]:

@@ -18,7 +18,7 @@ from reconciler.proof.trust import check_trust, roots_of
 from reconciler.runs.project import Project
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import MAX_CHAIN_BYTES, parse_file
-from reconciler.x509.key_pairs import check_pair, only_key
+from reconciler.x509.key_pairs import check_pair, fitting, only_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) ->
     none."""
     try:
         opened = project.key_of(declared)
+        pem = b"" if opened is None else fitting(opened.several, bundle) if opened.several else opened.pem
     except KeySourceError as error:
         if not error.is_absent:
             return OpenedKey(wrong=at_key(error.diagnostics(), declared, project.name))
@@ -46,10 +47,10 @@ def open_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) ->
         return OpenedKey(missing=error.message, hint=error.hint)
     if opened is None:
         return OpenedKey(missing="mtls.toml has no `private_key` for it")
-    wrong = at_key(check_pair(bundle, opened.pem, where=None), declared, project.name)
+    wrong = at_key(check_pair(bundle, pem, where=None), declared, project.name)
     if wrong:
         return OpenedKey(wrong=wrong, findings=opened.findings)
-    return OpenedKey(PrivateKey(only_key(opened.pem)), findings=opened.findings)
+    return OpenedKey(PrivateKey(only_key(pem)), findings=opened.findings)
 
 
 @dataclass(frozen=True, slots=True)

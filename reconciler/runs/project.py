@@ -34,6 +34,7 @@ from reconciler.system.files import ProjectFiles, read_named
 from reconciler.system.journal import JournalFile, Lines
 from reconciler.system.key_folders import KEY_DIRS
 from reconciler.system.lock import checkout_lock
+from reconciler.system.piped import read_piped
 from reconciler.system.process import hide_from_other_programs
 from reconciler.system.several import find_all
 
@@ -175,6 +176,7 @@ class Project:
             programs,
             self.allow_commands,
             self._read_own,
+            read_piped,
             folders=self.files.key_folders,
             vault=self._vault,
         )

@@ -159,10 +159,18 @@ def tracked_keys(
             yield Diagnostic(Severity.ERROR, Code.KEY_IN_GIT, message, Place(other), _out_of_git(other))
 
 
+_PEM_KEY = b"PRIVATE KEY-----"
+_MOST_ENCRYPTED = 1_000_000
+"""Bytes of a file of sops."""
+
+
 def _is_in_clear(project: Project, key: KeyReference) -> bool:
     """Whether who has this key's file has the key: it is not encrypted, or mtls.toml has no passphrase for it."""
-    if key.source in {"sops", "age"}:
-        return False
+    if key.source in {"sops", "age"}:  # encrypted, unless someone forgot it
+        try:
+            return _PEM_KEY in project.files.read_key(str(key.file), limit=_MOST_ENCRYPTED).data
+        except FileError:
+            return False
     if key.passphrase is None or key.source != "file":
         return key.passphrase is None
     try:
@@ -214,7 +222,7 @@ def _folder_of(sink: SinkOptions) -> str:
 
 def _has_key(project: Project, path: str) -> bool:
     try:
-        return b"PRIVATE KEY-----" in project.files.read(path, limit=MAX_CHAIN_BYTES)
+        return _PEM_KEY in project.files.read(path, limit=MAX_CHAIN_BYTES)
     except FileError:
         return False  # larger than any key, or unreadable here
 

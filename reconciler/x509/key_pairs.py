@@ -6,6 +6,8 @@ key, or the text of a library's exception, which may quote its input. It must no
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
@@ -17,8 +19,8 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.errors import CertificateError
-from reconciler.x509.certificates import Bundle, key_kind, public_key_of, subject_text
+from reconciler.findings.errors import CertificateError, KeySourceError
+from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of, subject_text
 from reconciler.x509.key_types import NEW_KEY_HINT, refused_key
 from reconciler.x509.pem import (
     MAX_KEY_BYTES,
@@ -66,6 +68,36 @@ def load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key
     raise CertificateError([(key if isinstance(key, _Refusal) else _UNKNOWN_KIND).as_diagnostic(None)])
+
+
+def by_public_key(data: bytes) -> dict[str, bytes]:
+    """The private keys of a text with several, by the digest of their public keys (`key_digest`); of one alone, none.
+
+    Keys that are encrypted or damaged are left out.
+    """
+    text = decode_text(data)
+    blocks = [] if isinstance(text, Kind) else [block for block in find_blocks(text) if block.is_private_key]
+    found: dict[str, bytes] = {}
+    for block in blocks if len(blocks) > 1 else ():
+        checked = _check_block(block)
+        key = _load(checked) if isinstance(checked, Block) else checked
+        if not isinstance(key, _Refusal):
+            public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            found[hashlib.sha256(public).hexdigest()] = _strict(block)
+    return found
+
+
+def fitting(several: Mapping[str, bytes], bundle: Bundle) -> bytes:
+    """The key that belongs to the leaf, of those that `by_public_key` found. KeySourceError if none does."""
+    key = several.get(key_digest(bundle.leaf) or "")
+    if key is None:
+        raise KeySourceError(
+            f"none of the {len(several)} private keys on standard input belongs to the certificate"
+            f" ({subject_text(bundle.leaf)})",
+            hint="add the key that the certificate was requested with; keys that are encrypted or damaged do not count",
+            code=Code.KEY_MISMATCH,
+        )
+    return key
 
 
 @dataclass(frozen=True, slots=True)

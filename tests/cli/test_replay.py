@@ -44,7 +44,7 @@ def test_a_replay_is_the_plan_that_was_recorded_with_its_places(project: Project
     assert without_what_applies(replayed.json) == without_what_applies(plan.json)
     assert replayed.json["replayed"] is True
     assert {one["line"] for one in replayed.json["diagnostics"] if one["code"] == "file-missing"} == {14}
-    assert "recorded 20" in replayed.err
+    assert "recorded by mtlsctl" in replayed.err
     assert [path.name for path in here.folder.iterdir()] == ["recording.json"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pyrage
@@ -29,11 +30,10 @@ def declare(folder: Path, data: bytes | None = None) -> Project:
     return project
 
 
-@pytest.mark.parametrize("log", LOGS, ids=["text", "json"])
-def test_neither_the_key_nor_the_age_key_is_in_what_is_written(tmp_path: Path, log: tuple[str, ...]) -> None:
+def test_neither_the_key_nor_the_age_key_is_in_what_is_written(tmp_path: Path) -> None:
     """The whole way, every command; the file in the repository stays as it is."""
     project = declare(tmp_path)
-    results = [project.run(*arguments, *log) for arguments in EVERYTHING]
+    results = [project.run(*arguments, *log) for arguments, log in zip(EVERYTHING, cycle(LOGS))]
     assert [result.code for result in results] == [0] * len(results), [one.out + one.err for one in results]
     search(project, results, (1,), ())
     written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
@@ -57,6 +57,17 @@ def test_a_key_that_is_encrypted_in_git_is_no_finding(tmp_path: Path) -> None:
         subprocess.run(["git", *words], check=True, cwd=tmp_path)
     result = project.run("validate")
     assert (result.code, "key-in-git" in result.out) == (0, False)
+
+
+@pytest.mark.parametrize("source", ["age", "sops"])
+def test_a_key_that_is_not_encrypted_in_git_is_an_error(tmp_path: Path, source: str) -> None:
+    """Whatever mtls.toml says that the file is."""
+    project = declare(tmp_path, PEM)
+    project.write("mtls.toml", project.read("mtls.toml").replace("age =", f"{source} ="))
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], check=True, cwd=tmp_path)
+    result = project.run("validate")
+    assert (result.code, "error[key-in-git]" in result.out) == (1, True)
 
 
 WRONG: dict[str, tuple[bytes, dict[str, str], str]] = {

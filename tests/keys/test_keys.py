@@ -408,7 +408,7 @@ def open_key(
 
 def test_every_source_is_registered_with_its_shape() -> None:
     """The parser and the run have the same sources, each with one required key of the same name."""
-    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault", "age"]
+    assert [kind.name for kind in KINDS] == ["file", "env", "pkcs12", "command", "sops", "vault", "age", "aws", "stdin"]
     assert [kind.name for kind in KINDS if kind.bare] == ["file"]
     assert len(KINDS) == len(SOURCES)
     for kind in KINDS:

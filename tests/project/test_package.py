@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from reconciler.version import __version__
+from tests.support.cli import MTLS, make_project
 from tests.support.paths import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("package")  # its builds are made once
@@ -85,13 +87,45 @@ def make_environment(wheel: Path, folder: Path) -> Path:
     return folder / "bin"
 
 
-def test_what_is_installed_runs_the_quickstart(wheels: dict[str, Path], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of such an environment, without any extra."""
+    return make_environment(wheels["sdist"], tmp_path_factory.mktemp("installed") / "empty")
+
+
+def test_what_is_installed_runs_the_quickstart(installed: Path, tmp_path: Path) -> None:
     """Version, plan, apply, and nothing left to do, as the release workflow tries it."""
-    environment = make_environment(wheels["sdist"], tmp_path / "empty")
-    printed = run(REPOSITORY / ".ci/try_installed", environment, cwd=tmp_path)
+    printed = run(REPOSITORY / ".ci/try_installed", installed, cwd=tmp_path)
     assert printed.startswith(f"mtlsctl {__version__}\n")
     assert "1 upload, 1 config change" in printed
     assert "No changes. 1 certificate up to date" in printed
+
+
+EXTRAS = {
+    "age": '{ age = "key.age" }',
+    "aws": '{ aws = "billing", region = "eu-central-1" }',
+    "sops": '{ sops = "key.json", extract = ["data"] }',
+}
+"""Those that a key source needs, with one."""
+
+
+def test_each_missing_extra_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
+    """Where only mtlsctl is installed: which is missing, at the certificate that needs it, and how to install it."""
+    tables = (
+        f'[certificates.{extra}]\ncertificate = "certs/{extra}.pem"\nprivate_key = {source}\n'
+        for extra, source in EXTRAS.items()
+    )
+    project = make_project(tmp_path / "project", "\n".join((MTLS, *tables)))
+    project.write("key.age", "age-encryption.org/v1\n")
+    project.write("key.json", '{"sops": {"age": [{"enc": "x"}], "mac": "x"}}')
+    for number, extra in enumerate(EXTRAS, start=2):
+        project.certificate(extra, number)
+    environ = {"PATH": os.defpath, "HOME": str(tmp_path), "BILLING_KEY": project.environ["BILLING_KEY"]}
+    command = [str(installed / "mtlsctl"), "apply", "--yes"]
+    done = subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stdout + done.stderr) == (5, False)
+    assert done.stdout.count("error[extra]") == len(EXTRAS)
+    assert [extra for extra in EXTRAS if f"pipx install --force '.[{extra}]'" not in done.stdout] == []
 
 
 def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(wheels: dict[str, Path]) -> None:

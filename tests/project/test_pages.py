@@ -90,7 +90,7 @@ class Reader:
         self.git("config", "--global", "init.defaultBranch", "main")
         self.git("config", "--global", "user.name", "Reader")
         self.git("config", "--global", "user.email", "reader@mtls.example")
-        for number, name in enumerate(("renewed", "renewed-again", "third", "fourth"), start=2):
+        for number, name in enumerate(("renewed", "renewed-again", "third", "fourth", "fifth"), start=2):
             (self.home / name).mkdir()
             (self.home / name / "billing.pem").write_bytes(issued(number).certificate_pem)
             (self.home / name / "billing.key").write_bytes(issued(number).key_pem)

@@ -6,9 +6,12 @@ from itertools import count
 
 import pytest
 
+from reconciler.plan.inputs import Recording
+from reconciler.records.recording import recording_text
 from reconciler.runs.plan import Planned
 from reconciler.runs.project import Project
 from tests.simulation import world
+from tests.simulation.pool import LEAVES, content
 from tests.simulation.scenarios import SCENARIOS, scenario
 from tests.simulation.story import WHERE, Story
 from tests.simulation.world import Ask
@@ -22,12 +25,14 @@ PLANS = size(150, full=1500)
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[Planned]:
     """Every plan that a run of the simulation makes without a saved one, each replayed as it is made."""
     made: list[Planned] = []
-    make = world._plan
+    make, keys = world._plan, [content(number).key for number in LEAVES]
 
     def make_and_replay(project: Project, ask: Ask, former: tuple[str, ...]) -> Planned:
         planned = make(project, ask, former)
         if ask.saved is None:
             made.append(planned)
+            text = recording_text(Recording(planned.inputs))
+            assert not any(line in text for key in keys for line in key.splitlines()[1:-1])
             assert replayed(planned.inputs) == as_recorded(planned.plan, planned.inputs)
             if len(made) % 5 == 0:
                 demand_same(planned.inputs)

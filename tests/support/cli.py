@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 import httpx
@@ -85,12 +85,12 @@ class Project:
         self.write(f"certs/{name}.pem", issued(number).certificate_pem)
         self.environ[f"{name.upper().replace('-', '_')}_KEY"] = issued(number).key_pem.decode()
 
-    def run(self, *arguments: str, folder: str = ".") -> Result:
+    def run(self, *arguments: str, folder: str = ".", stdin: TextIO | None = None) -> Result:
         """`mtlsctl ARGUMENTS` in the project's folder, with nothing of the real environment but what is needed."""
-        return run(self.folder / folder, self.environ, *arguments)
+        return run(self.folder / folder, self.environ, *arguments, stdin=stdin)
 
 
-def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Result:
+def run(folder: Path, environ: Mapping[str, str], *arguments: str, stdin: TextIO | None = None) -> Result:
     """`mtlsctl ARGUMENTS` in a folder."""
     out, err = io.StringIO(), io.StringIO()
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **environ}
@@ -99,7 +99,7 @@ def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Result:
         contextlib.redirect_stderr(err),
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(sys, "argv", ["mtlsctl", *arguments]),
-        mock.patch.object(sys, "stdin", io.StringIO()),
+        mock.patch.object(sys, "stdin", stdin or io.StringIO()),
         mock.patch.object(httpx, "create_ssl_context", _tls_settings),
         contextlib.chdir(folder),
         _signals_kept(),

@@ -25,6 +25,7 @@ NOT_RUN = {
     "needs conftest",
     "needs a real origin",
     "needs a CA",
+    "needs an account of AWS",
     "needs Vault",
 }
 """The only reasons for which a block of commands is left out."""

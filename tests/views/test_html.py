@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import combinations, pairwise
 from time import process_time
@@ -434,6 +434,13 @@ def test_without_dates_and_bindings_there_is_no_picture() -> None:
     page = parsed(page_of(replace(STATUS, certificates=(), by_id=(), uses=(), orphaned=(), diagnostics=(), live=None)))
     assert not list(page.all("svg", "figure"))
     assert all(words([one.text]) for one in page.all("section", "p", "h2", "dd"))
+
+
+@pytest.mark.parametrize("made", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_a_preview_of_the_first_and_of_the_last_day_has_a_timeline(made: datetime) -> None:
+    """`plan --at` takes any date, and a recording may have one."""
+    page = parsed(page_of(replace(PLAN, made=made)))
+    assert any(one.attributes.get("role") == "img" for one in page.all("svg"))
 
 
 def test_a_timeline_of_days_and_of_a_decade() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
@@ -118,6 +118,10 @@ def make_timeline(items: Sequence[TimelineItem], now: datetime) -> TimelinePictu
     )
 
 
+_EARLIEST, _LATEST = datetime(10, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
+"""A plan can be a preview of any time, and there is no date beyond those of Python."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Scale:
     begins: datetime
@@ -133,7 +137,8 @@ def _scale(items: Iterable[TimelineItem], now: datetime) -> _Scale:
     times = [time for item in items for life in item.lives for time in (life.ends, life.renew_from) if time is not None]
     ahead = max((time - now for time in times), default=_FURTHEST)
     ahead = min(max(ahead * 1.03, timedelta(days=1)), _FURTHEST)
-    return _Scale(now - ahead * _PAST, now + ahead)
+    middle = min(max(now, _EARLIEST), _LATEST)
+    return _Scale(middle - ahead * _PAST, middle + ahead)
 
 
 def _row(item: TimelineItem, y: int, scale: _Scale, now: datetime) -> TimelineRow:

@@ -306,7 +306,7 @@ def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
 def key_text(source: KeyReference) -> str:
     """`$BILLING_KEY`, the path, or the sink; of any other source its name as well. Then where its passphrase is."""
     where = printable(source.options.get(source.source, ""))
-    known = {"env": f"${where}", "file": where, "pkcs12": where, RENEWED: where}
+    known = {"env": f"${where}", "file": where, "pkcs12": where, RENEWED: where, "stdin": "standard input"}
     text = known.get(source.source, f"{printable(source.source)} {where}")
     return text if source.passphrase is None else f"{text} (passphrase: {key_text(source.passphrase)})"
 
