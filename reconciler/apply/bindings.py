@@ -7,7 +7,7 @@ from itertools import groupby
 from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import FileChangedError, ReconcilerError
-from reconciler.model import Action, BindingChange, Change, EntryId, HyperdriveChange, Phase, Upload
+from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Update, Upload
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
@@ -66,7 +66,7 @@ def _as_edit(run: Run, change: BindingChange) -> Edit | None:
     return None if entry is None else SetBinding(change.at.environment, change.at.binding, entry, change.remote)
 
 
-def blocked_step(run: Run, change: BindingChange | HyperdriveChange) -> Step:
+def blocked_step(run: Run, change: BindingChange | Update) -> Step:
     """The step of a change whose upload was not made."""
     asked = Phase.UPLOAD in run.phases
     what = "failed" if _upload_failed(run, change) else "was not made"
@@ -74,12 +74,12 @@ def blocked_step(run: Run, change: BindingChange | HyperdriveChange) -> Step:
     return Step(change, StepStatus.NOT_STARTED, note=note, blocked=not asked)
 
 
-def _upload_failed(run: Run, change: BindingChange | HyperdriveChange) -> bool:
+def _upload_failed(run: Run, change: BindingChange | Update) -> bool:
     steps = (run.steps.get(index) for index, other in enumerate(run.plan.changes) if _uploads(other, change))
     return any(step is not None and step.status is StepStatus.FAILED for step in steps)
 
 
-def _uploads(other: Change, change: BindingChange | HyperdriveChange) -> bool:
+def _uploads(other: Change, change: BindingChange | Update) -> bool:
     return isinstance(other, Upload) and other.digest == change.digest
 
 

@@ -9,16 +9,16 @@ from reconciler.apply.bindings import blocked_step
 from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import EntryId, HyperdriveChange, HyperdriveConfig, HyperdriveField, Phase
+from reconciler.model import EntryId, HyperdriveConfig, HyperdriveField, Phase, Update
 from reconciler.model.errors import StoreClosed, StoreError, StoreStopped
 from reconciler.plan.outcome import Step, StepStatus
 
-_Changes = Sequence[tuple[int, HyperdriveChange]]
+_Changes = Sequence[tuple[int, Update]]
 
 
 def update_all(run: Run) -> None:
     """Update what is planned. One that fails stops no other."""
-    changes = [(index, change) for index, change in run.of(Phase.UPDATE) if isinstance(change, HyperdriveChange)]
+    changes = [(index, change) for index, change in run.of(Phase.UPDATE) if isinstance(change, Update)]
     for _, group in groupby(changes, key=lambda item: item[1].at.config):
         _update(run, list(group))
 
@@ -53,12 +53,12 @@ def _update(run: Run, group: _Changes) -> None:
         run.end(index, Step(change, StepStatus.DONE, entry=entry, note=note))
 
 
-def _value(run: Run, change: HyperdriveChange) -> str | None:
+def _value(run: Run, change: Update) -> str | None:
     """The value that a change sets; None if it is unknown because its upload was not made."""
     return change.after or run.uploaded.get(change.digest or "")
 
 
-def _make(run: Run, changes: Sequence[HyperdriveChange], values: Mapping[HyperdriveField, str]) -> str | None:
+def _make(run: Run, changes: Sequence[Update], values: Mapping[HyperdriveField, str]) -> str | None:
     """A note on how it went. ReconcilerError if the configuration does not use the new values now, or may not."""
     store, at = run.world.store, changes[0].at
     before = store.hyperdrive(at.config)

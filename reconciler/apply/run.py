@@ -18,7 +18,7 @@ from typing import Protocol
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import BindingChange, Change, Deploy, Desired, EntryId, HyperdriveChange, Phase, Retire, Upload
+from reconciler.model import BindingChange, Change, Deploy, Desired, EntryId, Phase, Retire, Update, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
@@ -158,7 +158,7 @@ class Run:
         """Mark a change as not started, because the store accepts no more changes."""
         self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED)
 
-    def is_late(self, change: Upload | BindingChange | Deploy | HyperdriveChange | Retire) -> bool:
+    def is_late(self, change: Upload | BindingChange | Deploy | Update | Retire) -> bool:
         """Whether the time has passed up to which the change was right."""
         return change.not_after is not None and self.world.now() > change.not_after
 

@@ -21,9 +21,6 @@ from typer.main import get_command
 from reconciler.cli.commands import Commands
 from reconciler.cli.options import ColourOption, FileOption, LogFormatOption, VerboseOption, VersionOption, WideOption
 
-_COLLECT_AFTER = 300_000
-"""Objects. A run is short and leaves few circles; looking for them at Python's pace took a fifth of a plan's time."""
-
 app = typer.Typer(
     name="mtlsctl",
     cls=Commands,
@@ -53,7 +50,6 @@ def run() -> NoReturn:
     _mend_streams()
     # No plugin of another package in this environment sees what is validated here; and none is searched for.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    gc.set_threshold(_COLLECT_AFTER)
     atexit.register(gc.freeze)  # nothing is looked for on the way out
     is_full = False
     try:

@@ -52,16 +52,16 @@ def _is_secret(keys: Keys, value: str) -> bool:
     return looks_like_token(value) if "verify" in keys else looks_secret(value) and "account_id" not in keys
 
 
-def walk(raw: object, keys: Keys = ()) -> Iterator[tuple[Keys, object]]:
-    """Every value with its path, in file order. Recursive: the reading limits bound the depth."""
-    yield keys, raw
-    items: Iterator[tuple[str | int, object]] = iter(())
-    if isinstance(raw, dict):
-        items = iter(raw.items())
-    elif isinstance(raw, list):
-        items = iter(enumerate(raw))
-    for key, value in items:
-        yield from walk(value, (*keys, key))
+def walk(raw: object) -> Iterator[tuple[Keys, object]]:
+    """Every value with its path, in file order."""
+    left: list[tuple[Keys, object]] = [((), raw)]
+    while left:
+        keys, value = left.pop()
+        yield keys, value
+        if isinstance(value, dict):
+            left.extend([((*keys, key), inner) for key, inner in value.items()][::-1])
+        elif isinstance(value, list):
+            left.extend([((*keys, at), inner) for at, inner in enumerate(value)][::-1])
 
 
 class Findings:

@@ -122,7 +122,8 @@ def read_key(value: object, info: ValidationInfo) -> KeyReference:
     if any(looks_like_key(text) for text in _texts(value)):
         raise Refused(Code.PRIVATE_KEY_IN_FILE, rules.KEY_IN_FILE, hint=rules.KEY_IN_FILE_HINT)
     table = {key: part for key, part in value.items() if key != PASSPHRASE}
-    return replace(_of_table(table, kinds), passphrase=_read_passphrase(value.get(PASSPHRASE), kinds))
+    key, passphrase = _of_table(table, kinds), _read_passphrase(value.get(PASSPHRASE), kinds)
+    return key if passphrase is None else replace(key, passphrase=passphrase)
 
 
 def _texts(table: Mapping[str, object]) -> Iterator[str]:

@@ -885,8 +885,8 @@ class Code(StrEnum):
     HYPERDRIVE_AMBIGUOUS = ("hyperdrive-ambiguous", _E,
         "Several Hyperdrive configurations have this name.",
         "Write the ID instead of the name.")
-    HYPERDRIVE_UNREAD = ("hyperdrive-unread", _E,
-        "The Hyperdrive configurations that mtls.toml declares could not be read, so they are not updated.",
+    HYPERDRIVE_UNREAD = ("hyperdrive-unread", _EW,
+        "The Hyperdrive configurations could not be read, so they are not updated, and `init` declares none.",
         "Fix what the message names; the token needs `Hyperdrive Read`.")
     HYPERDRIVE_CHANGED = ("hyperdrive-changed", _E,
         "A Hyperdrive configuration was changed during this run, or is not as it should be after an update.",

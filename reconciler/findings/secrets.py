@@ -16,6 +16,7 @@ _PREFIXED = re.compile(r"\bcf[a-z]{0,4}_[A-Za-z0-9_-]{30,}")
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 _SHORTEST = 40
 """A Cloudflare token has 40 characters, newer ones more after a prefix; a line of a key's base64 has 64."""
+_SHORTEST_PREFIXED = 33
 _WORD = re.compile(r"[A-Z]?[a-z]{4,}|[A-Z]{5,}")
 _MOST_IN_WORDS = 22
 """Of 40 characters, how many may belong to words: 7 in what is random (more than 22 in one of 500), 28 in names."""
@@ -27,12 +28,14 @@ def looks_secret(text: str) -> bool:
 
     Names that people choose have words; UUIDs and fingerprints have letters of one case.
     """
+    if len(text) < _SHORTEST_PREFIXED:  # as most of thousands of names and values
+        return False
     return looks_like_token(text) or any(_is_random(run[0]) for run in _RUN.finditer(text))
 
 
 def looks_like_token(text: str) -> bool:
     """Whether the text contains a token of Cloudflare with one of its prefixes."""
-    return _PREFIXED.search(text) is not None
+    return len(text) >= _SHORTEST_PREFIXED and _PREFIXED.search(text) is not None
 
 
 def _is_random(run: str) -> bool:

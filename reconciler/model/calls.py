@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model import Change, Deploy, HyperdriveChange, Retire, Upload
+from reconciler.model import Change, Deploy, Retire, Update, Upload
 
 PER_PAGE = 50
 """Certificates per page of the list, the value in the API's own example; a larger one may be refused or ignored."""
@@ -34,7 +34,7 @@ def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: i
     uploads = sum(isinstance(change, Upload) for change in changes)
     retires = sum(isinstance(change, Retire) for change in changes)
     deploys = sum(isinstance(change, Deploy) for change in changes)
-    updated = {change.at.config for change in changes if isinstance(change, HyperdriveChange)}
+    updated = {change.at.config for change in changes if isinstance(change, Update)}
     more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys + _AN_UPDATE * len(updated)
     if uploads:
         more += count_pages(entries + uploads)

@@ -176,7 +176,7 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
-class HyperdriveChange:
+class Update:
     """Change one field of a Hyperdrive configuration, which takes effect at once.
 
     `before` and `after` are IDs, or modes of `sslmode`; `after` None: the ID is known once `digest` is uploaded.
@@ -236,7 +236,7 @@ class Retire:
     phase = Phase.RETIRE
 
 
-Change = Upload | BindingChange | Deploy | HyperdriveChange | Verify | Retire
+Change = Upload | BindingChange | Deploy | Update | Verify | Retire
 
 
 class Condition(StrEnum):
@@ -288,7 +288,7 @@ class Waiting:
     known; `once`: what live Workers need before it, as a clause, if they use it.
     """
 
-    change: Upload | BindingChange | Deploy | HyperdriveChange | Retire
+    change: Upload | BindingChange | Deploy | Update | Retire
     condition: Condition
     detail: str
     until: datetime | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reconciler.model import CertificateName, Declaration, Entry, Identity
 
@@ -26,6 +27,7 @@ def mark_name(stack: str, certificate: CertificateName, digest: str) -> str:
     return f"{stack}.{certificate}.{digest[:12]}"
 
 
+@lru_cache(maxsize=4096)
 def read_mark(entry: Entry) -> Mark | None:
     """The mark of an entry, or None. A name counts only if its last part matches the entry's own content."""
     found = _MARK.fullmatch(entry.name)

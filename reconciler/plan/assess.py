@@ -20,10 +20,10 @@ from reconciler.model import (
     Condition,
     Deploy,
     Desired,
-    HyperdriveChange,
     Live,
     Retire,
     Sweep,
+    Update,
     Upload,
 )
 from reconciler.plan.assessment import (
@@ -33,13 +33,13 @@ from reconciler.plan.assessment import (
     CertificateRow,
     EntryRow,
     Held,
-    HyperdriveRow,
     Looks,
     Need,
     Pending,
     PlanOptions,
     SiteRow,
     Unseen,
+    UpdateRow,
     UserRow,
     Waits,
 )
@@ -106,7 +106,7 @@ def judge(
             *of_ids,
         ),
         found_live=of_sites,
-        hyperdrives=hyperdrives,
+        updates=hyperdrives,
     )
 
 
@@ -182,7 +182,7 @@ def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessme
 
     def by(change: Change) -> Diagnostic | None:
         match change:
-            case Upload() | BindingChange() | HyperdriveChange():
+            case Upload() | BindingChange() | Update():
                 return over.get(change.digest or "")
             case Deploy():
                 found = (over.get(one.digest or "") for one in change.bindings if one.id is None)
@@ -195,12 +195,12 @@ def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessme
         certificates=_held(a.certificates, by),
         bindings=_held(a.bindings, by),
         sites=_held(a.sites, by),
-        hyperdrives=_held(a.hyperdrives, by),
+        updates=_held(a.updates, by),
         limits=(*a.limits, *over.values()),
     )
 
 
-_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, HyperdriveRow)
+_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, UpdateRow)
 
 
 def _held(rows: Iterable[_Row], by: Callable[[Change], Diagnostic | None]) -> tuple[_Row, ...]:
@@ -231,7 +231,7 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
         assessment,
         certificates=_waiting(assessment.certificates, waits),
         bindings=_waiting(assessment.bindings, waits),
-        hyperdrives=_waiting(assessment.hyperdrives, waits),
+        updates=_waiting(assessment.updates, waits),
         entries=_waiting(assessment.entries, waits),
     )
     if a.bindings != assessment.bindings:
@@ -243,7 +243,7 @@ def limit_changes(assessment: Assessment, waits: Callable[[Change], Waits | None
     return replace(a, sites=_waiting(a.sites, waits))
 
 
-_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, SiteRow, HyperdriveRow, EntryRow)
+_Waiter = TypeVar("_Waiter", CertificateRow, BindingRow, SiteRow, UpdateRow, EntryRow)
 
 
 def _waiting(rows: Iterable[_Waiter], waits: Callable[[Change], Waits | None]) -> tuple[_Waiter, ...]:

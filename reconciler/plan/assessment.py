@@ -193,7 +193,7 @@ class BindingRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HyperdriveRow:
+class UpdateRow:
     """One declared field of one Hyperdrive configuration.
 
     `certificate`: the declared one that it should use; None for `sslmode`. `found_id` and `wanted`: IDs, or modes.
@@ -222,7 +222,7 @@ class HyperdriveRow:
         return self.at.text
 
 
-UserRow = BindingRow | HyperdriveRow
+UserRow = BindingRow | UpdateRow
 """A user of a certificate: it uses one, and should use one."""
 
 
@@ -346,7 +346,7 @@ class Assessment:
     found: tuple[Diagnostic, ...]
     found_live: tuple[Diagnostic, ...] = ()
     limits: tuple[Diagnostic, ...] = ()
-    hyperdrives: tuple[HyperdriveRow, ...] = ()
+    updates: tuple[UpdateRow, ...] = ()
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
@@ -354,18 +354,23 @@ class Assessment:
         return (*self.found, *self.found_live, *self.limits)
 
     @property
-    def rows(self) -> Iterator[CertificateRow | BindingRow | SiteRow | HyperdriveRow | EntryRow]:
+    def rows(self) -> Iterator[CertificateRow | BindingRow | SiteRow | UpdateRow | EntryRow]:
         """Every row that has a verdict."""
         yield from self.certificates
         yield from self.bindings
         yield from self.sites
-        yield from self.hyperdrives
+        yield from self.updates
         yield from self.entries
 
     @property
     def users(self) -> tuple[UserRow, ...]:
         """The bindings and the Hyperdrive configurations."""
-        return (*self.bindings, *self.hyperdrives)
+        return (*self.bindings, *self.updates)
+
+    @cached_property
+    def pending(self) -> tuple[Change, ...]:
+        """The change of each row that has one."""
+        return tuple(row.verdict.change for row in self.rows if isinstance(row.verdict, Pending))
 
     @cached_property
     def by_name(self) -> Mapping[CertificateName, CertificateRow]:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import assert_never
 
 from reconciler.findings.differences import Comparison, Differences, FieldDifference, PlanDifference
-from reconciler.model import BindingChange, CertificateName, Change, Deploy, HyperdriveChange, Retire, Upload, Verify
+from reconciler.model import BindingChange, CertificateName, Change, Deploy, Retire, Update, Upload, Verify
 from reconciler.model.words import environment_text
-from reconciler.plan.assessment import BindingRow, CertificateRow, EntryRow, Held, HyperdriveRow, SiteRow, Unseen
+from reconciler.plan.assessment import BindingRow, CertificateRow, EntryRow, Held, SiteRow, Unseen, UpdateRow
 from reconciler.plan.differences import changed_texts
 from reconciler.plan.facts import PublicFacts
 from reconciler.plan.plan import Plan, SavedPlan, change_key
@@ -75,7 +75,7 @@ def name_of(change: Change) -> str:
             return f"{change.action} {change.at.binding} in {place}"
         case Deploy():
             return f"deploy {change.at.config} ({environment_text(change.at.environment)}) as {change.script}"
-        case HyperdriveChange():
+        case Update():
             return f"update {change.at.text}"
         case Verify():
             return f"verify {change.certificate} at {change.origin} before the {change.before}"
@@ -115,7 +115,7 @@ def _place(change: Change) -> tuple[object, ...]:
             return ("bind", change.at.config, change.at.environment, change.at.binding)
         case Deploy():
             return ("deploy", change.at.config, change.at.environment)
-        case HyperdriveChange():
+        case Update():
             return ("update", change.at.config, change.at.field)
         case Verify():
             return ("verify", change.certificate, change.before)
@@ -162,7 +162,7 @@ def _texts(change: Change) -> dict[str, str]:
         texts |= {"script": change.script} | ({"ends": key["over"]} if "over" in key else {})
         used = ((one.binding, one.later or one.digest or one.id) for one in change.bindings)
         return texts | {f"presents {binding}": text for binding, text in used if text is not None}
-    if isinstance(change, BindingChange | HyperdriveChange) and change.certificate is not None:
+    if isinstance(change, BindingChange | Update) and change.certificate is not None:
         texts["certificate"] = change.certificate
     names = {"digest": "content_digest", "leaf": "leaf", "id": "id", "before": "before", "remote": "remote"}
     if isinstance(change, Verify):
@@ -196,7 +196,7 @@ def _why_gone(change: Change, found: Plan) -> str | None:
     return "it could not be checked" if any(isinstance(verdict, Unseen) for verdict in verdicts) else None
 
 
-def _row_place(row: CertificateRow | BindingRow | SiteRow | HyperdriveRow | EntryRow) -> tuple[object, ...]:
+def _row_place(row: CertificateRow | BindingRow | SiteRow | UpdateRow | EntryRow) -> tuple[object, ...]:
     match row:
         case CertificateRow():
             return ("upload", row.name)
@@ -204,7 +204,7 @@ def _row_place(row: CertificateRow | BindingRow | SiteRow | HyperdriveRow | Entr
             return ("bind", row.at.config, row.at.environment, row.at.binding)
         case SiteRow():
             return ("deploy", row.at.config, row.at.environment)
-        case HyperdriveRow():
+        case UpdateRow():
             return ("update", row.at.config, row.at.field)
         case EntryRow():
             return ("retire", row.entry.id)

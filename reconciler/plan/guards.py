@@ -27,9 +27,9 @@ from reconciler.model import (
     Condition,
     Deploy,
     Entry,
-    HyperdriveChange,
     Retire,
     SiteAddress,
+    Update,
     Upload,
     Verify,
 )
@@ -38,9 +38,9 @@ from reconciler.plan.assessment import (
     BindingRow,
     CertificateRow,
     EntryRow,
-    HyperdriveRow,
     Pending,
     SiteRow,
+    UpdateRow,
     UserRow,
     Waits,
 )
@@ -73,7 +73,7 @@ def hold(found: Plan, *, refuses: bool) -> Plan:
         certificates=_waiting(assessment.certificates, held),
         bindings=_waiting(assessment.bindings, held),
         sites=_waiting(assessment.sites, held),
-        hyperdrives=_waiting(assessment.hyperdrives, held),
+        updates=_waiting(assessment.updates, held),
         entries=_waiting(assessment.entries, held),
     )
     findings = [*notes, *_empty(limited, found), *_protected(limited, found, severity)]
@@ -91,7 +91,7 @@ def hold(found: Plan, *, refuses: bool) -> Plan:
     return replace(drawn, calls=found.calls, commit=found.commit, weakened=found.weakened, diagnostics=diagnostics)
 
 
-_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, HyperdriveRow, EntryRow)
+_Row = TypeVar("_Row", CertificateRow, BindingRow, SiteRow, UpdateRow, EntryRow)
 
 
 def _waiting(rows: Sequence[_Row], held: Mapping[int, Waits]) -> tuple[_Row, ...]:
@@ -224,7 +224,7 @@ def _passing(assessment: Assessment, changes: Sequence[Change]) -> _Passing:
             let_pass(change, [one.certificate for one in change.bindings if one.differs], _with(change.script))
     rows = {id(row.verdict.change): row for row in assessment.users if isinstance(row.verdict, Pending)}
     for change in changes:
-        if not isinstance(change, BindingChange | HyperdriveChange):
+        if not isinstance(change, BindingChange | Update):
             continue
         row = rows[id(change)]
         is_urgent = change.action is not Action.UNBIND and (

@@ -21,18 +21,18 @@ from reconciler.model import (
     Entry,
     EntryId,
     HyperdriveAddress,
-    HyperdriveChange,
     HyperdriveConfig,
     HyperdriveField,
     Reason,
+    Update,
 )
 from reconciler.plan.assessment import (
     CertificateRow,
     Held,
-    HyperdriveRow,
     Need,
     Pending,
     Unseen,
+    UpdateRow,
     UpToDate,
     Verdict,
     Waits,
@@ -52,10 +52,10 @@ def judge_hyperdrives(
     certificates: Mapping[CertificateName, CertificateRow],
     now: datetime,
     choice: DeployChoice,
-) -> tuple[tuple[HyperdriveRow, ...], tuple[Diagnostic, ...]]:
+) -> tuple[tuple[UpdateRow, ...], tuple[Diagnostic, ...]]:
     """A row for each declared field, in the order of mtls.toml, and the findings. `inventory` None: offline."""
     declaration = desired.declaration
-    rows: list[HyperdriveRow] = []
+    rows: list[UpdateRow] = []
     found: list[Diagnostic] = []
     unread = actual.hyperdrives.unread if actual.hyperdrives is not None else None
     if unread is not None:
@@ -114,17 +114,17 @@ class _Judge:
     problem: Diagnostic | None
     found: list[Diagnostic]
 
-    def rows(self) -> Iterator[HyperdriveRow]:
+    def rows(self) -> Iterator[UpdateRow]:
         rows = [self._row(one, name) for one, name in self.declared.certificates.items()]
         yield from rows
         if self.declared.sslmode is not None:
             yield self._mode_row(self.declared.sslmode, rows)
 
-    def _row(self, what: HyperdriveField, name: CertificateName) -> HyperdriveRow:
+    def _row(self, what: HyperdriveField, name: CertificateName) -> UpdateRow:
         entry = self._entry(what)
         current = self.certificates[name].entry if name in self.certificates else None
         wanted = current.id if current is not None else None
-        return HyperdriveRow(
+        return UpdateRow(
             at=self._at(what),
             certificate=name,
             found_id=self._found(what),
@@ -135,18 +135,18 @@ class _Judge:
             pointer=self._pointer(what),
         )
 
-    def _mode_row(self, mode: str, rows: Sequence[HyperdriveRow]) -> HyperdriveRow:
+    def _mode_row(self, mode: str, rows: Sequence[UpdateRow]) -> UpdateRow:
         what, found = HyperdriveField.SSLMODE, self._found(HyperdriveField.SSLMODE)
         verdict = self._in_the_way()
         if verdict is None:
             about = self.declared.ca or self.declared.certificate
-            change = HyperdriveChange(self._at(what), (Reason.SSLMODE_DIFFERS,), about, before=found, after=mode)
+            change = Update(self._at(what), (Reason.SSLMODE_DIFFERS,), about, before=found, after=mode)
             # A mode that checks the certificate of the database fails without the CA that it is checked with.
             ca = next((row.verdict for row in rows if row.at.field is HyperdriveField.CA), None)
             verdict = UpToDate() if found == mode else self._asked(change)
             if found != mode and isinstance(ca, Held | Waits | Unseen):
                 verdict = replace(ca, change=change)
-        return HyperdriveRow(self._at(what), None, found, None, None, mode, verdict, self._pointer(what))
+        return UpdateRow(self._at(what), None, found, None, None, mode, verdict, self._pointer(what))
 
     def _judge(self, what: HyperdriveField, name: CertificateName, wanted: EntryId | None) -> Verdict:
         """The verdict of a certificate. One that is in place is up to date, even if something else is wrong."""
@@ -162,7 +162,7 @@ class _Judge:
             return Unseen(Need.FILE)
         window, entry = window_of(bundle, now=self.now, ca=row.declared.ca), self._entry(what)
         old = entry.bundle if entry is not None else None
-        change = HyperdriveChange(
+        change = Update(
             at=self._at(what),
             reasons=self._reasons(what, name),
             certificate=name,
@@ -191,12 +191,12 @@ class _Judge:
             return Held((self.problem,))
         return Unseen(Need.LIVE) if self.config is None else None
 
-    def _asked(self, change: HyperdriveChange) -> Verdict:
+    def _asked(self, change: Update) -> Verdict:
         if self.choice.updates(change.at.config):
             return Pending(change)
         return Waits(change, Condition.UPDATE_NOT_REQUESTED)
 
-    def _expired(self, what: HyperdriveField, name: CertificateName, ends: datetime, change: HyperdriveChange) -> Held:
+    def _expired(self, what: HyperdriveField, name: CertificateName, ends: datetime, change: Update) -> Held:
         message = f"{self._at(what).text} is not changed: {name!r} expired on {rfc3339(ends)}"
         hint = "get a new certificate, and replace its file"
         problem = Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, self._pointer(what), hint, name)

@@ -25,13 +25,13 @@ from reconciler.model import (
     Desired,
     EntryId,
     Gate,
-    HyperdriveChange,
     Phase,
     Reason,
     Retire,
     SiteAddress,
     StoreSettings,
     Unknown,
+    Update,
     Upload,
     Verify,
     Waiting,
@@ -197,7 +197,7 @@ class Selection:
         match change:
             case Upload():
                 return self.retire is None and any(map(self.names, (change.certificate, *change.shared_with)))
-            case BindingChange() | HyperdriveChange():
+            case BindingChange() | Update():
                 return self.retire is None and self.names(change.certificate)
             case Deploy():
                 return self.retire is None and (
@@ -282,7 +282,7 @@ def change_key(change: Change) -> dict[str, str]:
                 "presents": json.dumps(sorted(presents, key=str)),
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
-        case HyperdriveChange():
+        case Update():
             parts = {
                 "digest": change.digest,
                 "id": change.after if change.digest is None else None,
@@ -339,7 +339,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
         *uploads,
         *sorted(_selected(assessment, selection, BindingChange), key=_binding_order),
         *_deployable((one for one in deploys if one.at not in left_out), uploads),
-        *_known_after(_selected(assessment, selection, HyperdriveChange), uploads),
+        *_known_after(_selected(assessment, selection, Update), uploads),
         *proofs_for(desired, retires, Gate.RETIRE),
         *retires,
     )
@@ -382,13 +382,12 @@ def _left_out(assessment: Assessment, selection: Selection) -> set[SiteAddress]:
     return {change.at.site for change in changes if not selection.includes(change)}
 
 
-_Change = TypeVar("_Change", Upload, BindingChange, Deploy, HyperdriveChange, Retire)
+_Change = TypeVar("_Change", Upload, BindingChange, Deploy, Update, Retire)
 
 
 def _selected(assessment: Assessment, selection: Selection, kind: type[_Change]) -> list[_Change]:
     """The selected pending changes of one kind, each once; rows are their only source."""
-    pending = (row.verdict.change for row in assessment.rows if isinstance(row.verdict, Pending))
-    wanted = (change for change in pending if isinstance(change, kind) and selection.includes(change))
+    wanted = (change for change in assessment.pending if isinstance(change, kind) and selection.includes(change))
     return list({id(change): change for change in wanted}.values())
 
 
@@ -399,14 +398,14 @@ def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[De
     return sorted(ready, key=lambda one: (one.at.config, one.at.environment or ""))
 
 
-def _known_after(changes: Iterable[HyperdriveChange], uploads: Iterable[Upload]) -> list[HyperdriveChange]:
+def _known_after(changes: Iterable[Update], uploads: Iterable[Upload]) -> list[Update]:
     """Those whose IDs are all known, or will be after these uploads, those of one configuration together."""
     known = {upload.digest for upload in uploads}
     ready = (one for one in changes if one.after is not None or one.digest in known)
     return sorted(ready, key=_hyperdrive_order)
 
 
-def _hyperdrive_order(change: HyperdriveChange) -> tuple[str, str, str]:
+def _hyperdrive_order(change: Update) -> tuple[str, str, str]:
     return change.at.label, change.at.config, change.at.field
 
 
@@ -488,7 +487,7 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
             return phase, change.certificate, "", ""
         case Deploy():
             return phase, change.at.config, change.at.environment or "", ""
-        case HyperdriveChange():
+        case Update():
             return phase, *_hyperdrive_order(change)
         case _:
             assert_never(change)
@@ -513,7 +512,7 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
-        *(Unknown(row.certificate, None, f"whether it is {row.text}") for row in assessment.hyperdrives if row.target),
+        *(Unknown(row.certificate, None, f"whether it is {row.text}") for row in assessment.updates if row.target),
         *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))

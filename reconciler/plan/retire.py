@@ -26,12 +26,12 @@ from reconciler.model.words import environment_text
 from reconciler.plan.assessment import (
     BindingRow,
     EntryRow,
-    HyperdriveRow,
     Kept,
     Need,
     Pending,
     PlanOptions,
     Unseen,
+    UpdateRow,
     UserRow,
     Verdict,
     Waits,
@@ -224,7 +224,7 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     if not rows:
         return None
     first = rows[0]
-    is_read = isinstance(first, HyperdriveRow) or first.at.worker in scene.actual.files
+    is_read = isinstance(first, UpdateRow) or first.at.worker in scene.actual.files
     facts = {"case": "" if is_read else "unread", "bindings": _users_text(rows)}
     times = [row.verdict.until if isinstance(row.verdict, Waits) else None for row in rows]
     known = [time for time in times if time is not None]
@@ -235,7 +235,7 @@ def _users_text(rows: Sequence[UserRow]) -> str:
     """Where the first binding is, with all its environments in that file; then how many others there are, and every
     Hyperdrive configuration."""
     bindings = [row for row in rows if isinstance(row, BindingRow)]
-    texts = [row.text for row in rows if isinstance(row, HyperdriveRow)]
+    texts = [row.text for row in rows if isinstance(row, UpdateRow)]
     if bindings:
         first = bindings[0]
         same = [row for row in bindings if (row.at.config, row.at.binding) == (first.at.config, first.at.binding)]

@@ -10,13 +10,13 @@ from reconciler.model import (
     Change,
     Deploy,
     Difference,
-    HyperdriveChange,
     HyperdriveField,
     Identity,
     Phase,
     Reason,
     Retire,
     ToPresent,
+    Update,
     Upload,
     Verify,
 )
@@ -94,7 +94,7 @@ def change_part(change: Change) -> ChangePart:
             return _binding_part(change)
         case Deploy():
             return _deploy_part(change)
-        case HyperdriveChange():
+        case Update():
             return _hyperdrive_part(change)
         case Verify():
             return _verify_part(change)
@@ -161,7 +161,7 @@ def _deploy_part(change: Deploy) -> ChangePart:
     )
 
 
-def _hyperdrive_part(change: HyperdriveChange) -> ChangePart:
+def _hyperdrive_part(change: Update) -> ChangePart:
     return ChangePart(
         action=change.action,
         phase=change.phase,

@@ -24,7 +24,7 @@ from pydantic import (
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Action, Change, Phase, Retire
+from reconciler.model import Action, Change, HyperdriveField, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep
 from reconciler.records.base import UtcTime
@@ -73,6 +73,9 @@ class ChangeSummary(JournalPart):
     after: str | None = None
     origin: str | None = None
     script: str | None = None
+    hyperdrive: str | None = None
+    hyperdrive_id: str | None = None
+    field: HyperdriveField | None = None
     serial: str | None = None
     issuer: str | None = None
 
@@ -196,6 +199,9 @@ def summary_of(change: Change) -> ChangeSummary:
         after=part.after,
         origin=part.origin,
         script=part.script,
+        hyperdrive=part.hyperdrive,
+        hyperdrive_id=part.hyperdrive_id,
+        field=part.field,
         serial=change.entry.serial if isinstance(change, Retire) else None,
     )
 

@@ -24,7 +24,6 @@ from reconciler.model import (
     EntryId,
     Gate,
     HyperdriveAddress,
-    HyperdriveChange,
     HyperdriveField,
     Identity,
     KeyReference,
@@ -34,6 +33,7 @@ from reconciler.model import (
     StoreSettings,
     ToPresent,
     Unknown,
+    Update,
     Upload,
     Verify,
     Waiting,
@@ -167,7 +167,7 @@ def _change(part: ChangePart) -> Change:
         return _deploy(part)
     if part.action is Action.UPDATE:
         what = part.field or HyperdriveField.CERTIFICATE
-        return HyperdriveChange(
+        return Update(
             at=HyperdriveAddress(part.hyperdrive or "", part.hyperdrive_id or "", what),
             reasons=part.reasons,
             certificate=certificate or None,

@@ -17,10 +17,10 @@ from reconciler.model import (
     DeclaredBinding,
     Entry,
     EntryId,
-    HyperdriveChange,
     Reason,
     Retire,
     StoreKind,
+    Update,
 )
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import (
@@ -28,9 +28,9 @@ from reconciler.plan.assessment import (
     BindingRow,
     CertificateRow,
     Held,
-    HyperdriveRow,
     Pending,
     SiteRow,
+    UpdateRow,
     Verdict,
     Waits,
 )
@@ -63,7 +63,7 @@ def _fix_of(verdict: Verdict, planned: str = APPLY) -> str:
             return "run `mtlsctl plan` to see why"
 
 
-def is_right_for_now(row: CertificateRow | BindingRow | HyperdriveRow) -> bool:
+def is_right_for_now(row: CertificateRow | BindingRow | UpdateRow) -> bool:
     """Whether a row waits and is as it should be until then. What a freeze holds is drift, as before the freeze, and so
     is what a run was not asked for."""
     return isinstance(row.verdict, Waits) and row.verdict.condition not in _IS_DRIFT
@@ -86,12 +86,12 @@ def _binding_key(at: BindingAddress, place: str) -> str:
     return key_of(Subject.BINDING, at.config, place, at.binding)
 
 
-def hyperdrive_key(row: HyperdriveRow) -> str:
+def hyperdrive_key(row: UpdateRow) -> str:
     """The key of a field of a Hyperdrive configuration."""
     return key_of(Subject.HYPERDRIVE, row.at.config, row.at.field)
 
 
-def hyperdrive_changed(row: HyperdriveRow) -> DriftFinding:
+def hyperdrive_changed(row: UpdateRow) -> DriftFinding:
     """A Hyperdrive configuration does not use what mtls.toml declares."""
     change = row.verdict.change if isinstance(row.verdict, Pending | Waits) else None
     found = row.found_id or "not set"
@@ -105,7 +105,7 @@ def hyperdrive_changed(row: HyperdriveRow) -> DriftFinding:
         certificate=change.certificate if change is not None else row.certificate,
         expected=row.wanted,
         found=row.found_id,
-        reasons=change.reasons if isinstance(change, HyperdriveChange) else (),
+        reasons=change.reasons if isinstance(change, Update) else (),
     )
 
 

@@ -168,7 +168,7 @@ class _DriftLook:
 
     def _hyperdrives(self) -> Iterator[DriftFinding]:
         """What is not used as declared. An error about a configuration speaks for itself."""
-        for row in self.assessment.hyperdrives:
+        for row in self.assessment.updates:
             if isinstance(row.verdict, UpToDate):
                 self.in_sync += 1
             elif isinstance(row.verdict, Pending | Waits) and not say.is_right_for_now(row):

@@ -26,11 +26,11 @@ from reconciler.plan.assessment import (
     Assessment,
     BindingRow,
     Held,
-    HyperdriveRow,
     Kept,
     Need,
     Pending,
     Unseen,
+    UpdateRow,
     UpToDate,
     Waits,
 )
@@ -88,10 +88,10 @@ class HyperdriveStory:
 def tell_hyperdrives(assessment: Assessment) -> tuple[HyperdriveStory, ...]:
     """Every declared field of a Hyperdrive configuration."""
     declared = {one.label: one.config for one in assessment.desired.declaration.hyperdrives}
-    return tuple(_tell_hyperdrive(row, declared[row.at.label]) for row in assessment.hyperdrives)
+    return tuple(_tell_hyperdrive(row, declared[row.at.label]) for row in assessment.updates)
 
 
-def _tell_hyperdrive(row: HyperdriveRow, config: str) -> HyperdriveStory:
+def _tell_hyperdrive(row: UpdateRow, config: str) -> HyperdriveStory:
     change = row.verdict.change if isinstance(row.verdict, Pending) else None
     what, why = _hyperdrive_clauses(row)
     names = {row.at.label, config, row.at.config, row.certificate, row.owner, row.found_id, row.wanted}
@@ -108,7 +108,7 @@ def _tell_hyperdrive(row: HyperdriveRow, config: str) -> HyperdriveStory:
     )
 
 
-def _hyperdrive_clauses(row: HyperdriveRow) -> tuple[str, str]:
+def _hyperdrive_clauses(row: UpdateRow) -> tuple[str, str]:
     """What happens to a field of a Hyperdrive configuration, and why."""
     wanted = row.wanted or f"the ID of the new upload of {row.certificate}"
     has = f"it is {row.found_id}" if row.found_id is not None else "it is not set"

@@ -160,6 +160,7 @@ class _Sites:
         is_ignored = assessment.ask.ignore_rollback is not None
         self._rollback_versions = 0 if is_ignored else assessment.desired.declaration.policy.rollback_versions
         self._bindings = assessment.bindings
+        self._updates = assessment.updates
         self._by_target: dict[str, SiteRow] = {}
         store = assessment.desired.declaration.store
         self._has_live = can_be_live(assessment.desired)
@@ -217,7 +218,8 @@ class _Sites:
         """The command that uploads and binds a declared certificate, and the Workers to deploy after it."""
         places = {row.at.site for row in self._bindings if row.certificate == name}
         scripts = [script for script, row in self._by_target.items() if row.at in places] if self._has_live else []
-        return f"run `mtlsctl apply --only {name}`{f', deploy {_names(scripts)}' if scripts else ''}"
+        deploy = " --deploy" if any(row.certificate == name for row in self._updates) else ""
+        return f"run `mtlsctl apply --only {name}{deploy}`{f', deploy {_names(scripts)}' if scripts else ''}"
 
     def more_deploys(self, entry_id: EntryId) -> bool:
         """Whether Workers must be deployed more than once, so that no rollback restores a version that uses it."""

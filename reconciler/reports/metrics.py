@@ -255,7 +255,7 @@ def _bound_ends(assessment: Assessment) -> dict[CertificateName | None, tuple[da
             if end is not None:
                 name = row.certificate or assessment.names.get(EntryId(row.found_id or ""))
                 found[name if name in assessment.by_name else None].append(end)
-    for use in assessment.hyperdrives:
+    for use in assessment.updates:
         end = use.entry.window(assessment.now).ends if use.entry is not None else None
         if end is not None and use.certificate is not None:
             found[use.certificate].append(end)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.model import BindingAddress, CertificateName, EntryId, HyperdriveAddress
-from reconciler.plan.assessment import Assessment, BindingRow, HyperdriveRow
+from reconciler.plan.assessment import Assessment, BindingRow, UpdateRow
 from reconciler.plan.live import LiveBinding, LiveState
 
 
@@ -35,7 +35,7 @@ def find_outages(assessment: Assessment) -> tuple[Outage, ...]:
     """The outage of every declared user, the earliest first; those without a time last."""
     live = {row.at: row for row in assessment.live}
     found = [_outage(row, live, assessment) for row in assessment.bindings if row.declared is not None]
-    found += [_of_hyperdrive(row, assessment) for row in assessment.hyperdrives if row.certificate is not None]
+    found += [_of_hyperdrive(row, assessment) for row in assessment.updates if row.certificate is not None]
     return tuple(sorted(found, key=lambda one: (one.time is None, one.time or assessment.now, str(one.at))))
 
 
@@ -56,7 +56,7 @@ def _outage(row: BindingRow, live: Mapping[BindingAddress, LiveBinding], assessm
     return Outage(row.at, row.certificate, entry, time, failing=time <= now, is_live=is_live)
 
 
-def _of_hyperdrive(row: HyperdriveRow, assessment: Assessment) -> Outage:
+def _of_hyperdrive(row: UpdateRow, assessment: Assessment) -> Outage:
     """What it uses is live by nature."""
     found = list(_times([row.found_id], assessment))
     if not found:

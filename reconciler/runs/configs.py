@@ -15,7 +15,6 @@ from reconciler.model import BrokenFile, Built, Declaration, DeclaredWorker, Env
 from reconciler.model.ports import FileReader
 from reconciler.model.progress import Done, uncounted
 from reconciler.model.templates import template_of
-from reconciler.syntax.toml import lines_below
 from reconciler.wrangler.formats import MAX_BYTES, load
 from reconciler.wrangler.read import read_values
 from reconciler.wrangler.which import NAMES, REDIRECT, findings_beside, redirect_target, search
@@ -242,6 +241,8 @@ def deployed_path(file: WranglerFile, environment: EnvironmentName) -> str:
 
 def _lines_text(data: bytes | None, label: WorkerLabel) -> str:
     """`lines 12 to 18`: where mtls.toml declares a Worker; the name of its table if that is not a table of its own."""
+    from reconciler.syntax.toml import lines_below  # only for this finding
+
     blocks = lines_below(data.decode(), ("workers", label)) if data is not None else []
     texts = [str(first) if first == last else f"{first} to {last}" for first, last in blocks]
     return f"lines {' and '.join(texts)}" if texts else f"`workers.{label}`"

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, HyperdriveChange, Listing, Reason, Retire
+from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, Listing, Reason, Retire, Update
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
 from reconciler.model.ports import StoreReader
@@ -201,7 +201,7 @@ def plan_approved(
         meant = (*saved.changes, *frozen)
         deploys = [change for change in meant if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
-        updated = frozenset(change.at.config for change in meant if isinstance(change, HyperdriveChange))
+        updated = frozenset(change.at.config for change in meant if isinstance(change, Update))
         workers = frozenset(change.at.worker for change in deploys)
         wanted = replace(given.deploy, workers=workers, split=split, hyperdrives=updated)
         retires = [change for change in meant if isinstance(change, Retire)]

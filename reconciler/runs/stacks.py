@@ -53,6 +53,7 @@ def open_members(
     ledger = Ledger(Connections(SystemClock(), context))
     members: list[Member] = []
     by_name: dict[tuple[Account, str], list[int]] = defaultdict(list)
+    by_config: dict[tuple[Account, str], list[int]] = defaultdict(list)
     for file in files:
         project = project_at(file, environ=environ, context=context, ledger=ledger)
         member = Member(Path(os.path.relpath(file, cwd)).as_posix(), project)
@@ -63,11 +64,18 @@ def open_members(
             continue
         account = account_of(declaration.store, project.folder)
         by_name[account, declaration.stack].append(len(members))
+        for one in declaration.hyperdrives:
+            by_config[account, one.config].append(len(members))
         members.append(replace(member, stack=declaration.stack))
     for alike in (indexes for indexes in by_name.values() if len(indexes) > 1):
         for index in alike:
             others = [members[other].file for other in alike if other != index]
             members[index] = replace(members[index], problem=_twice(members[index], others))
+    for (_, config), alike in by_config.items():
+        for index in set(alike) if len(set(alike)) > 1 else ():
+            others = [members[other].file for other in sorted({*alike} - {index})]
+            problem = members[index].problem or _declared_twice(members[index], config, others)
+            members[index] = replace(members[index], problem=problem)
     return tuple(members)
 
 
@@ -143,3 +151,11 @@ def _twice(member: Member, others: Sequence[str]) -> ReconcilerError:
     hint = "give each mtls.toml its own `stack`; else each would delete what the other uploads"
     where = Pointer(member.project.name, ("stack",))
     return ReconcilerError(message, hint=hint, where=where, code=Code.STACK_TWICE)
+
+
+def _declared_twice(member: Member, config: str, others: Sequence[str]) -> ReconcilerError:
+    """The error for a stack that declares a Hyperdrive configuration which others declare, too."""
+    message = f"the Hyperdrive configuration {config!r} is also declared in {', '.join(others)}, in the same account"
+    hint = "declare it in one of them; else each would undo what the other did"
+    where = Pointer(member.project.name, ("hyperdrive",))
+    return ReconcilerError(message, hint=hint, where=where, code=Code.HYPERDRIVE_DECLARED_TWICE)

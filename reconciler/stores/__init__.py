@@ -48,10 +48,11 @@ class Connection(Protocol):
     def store(self) -> Store:
         """The whole store."""
 
-    def examine(self, *, cas: bool, pages: bool) -> Iterable[Diagnostic]:
+    def examine(self, *, cas: bool, pages: bool, updates: bool) -> Iterable[Diagnostic]:
         """Which permission each command needs, and whether it is granted, as far as a check without changes can show.
 
-        `cas` and `pages` are true if CAs, or bindings of Pages projects, are declared.
+        `cas`, `pages` and `updates` are true if CAs, bindings of Pages projects, or Hyperdrive configurations are
+        declared.
         """
 
 

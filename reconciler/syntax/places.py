@@ -8,18 +8,22 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.syntax import jsonc, toml
 from reconciler.syntax.text import split_bom
 
 FindOffset = Callable[[tuple[str | int, ...], bool], int]
 
 
+# A run without findings imports no scanner.
 def _in_toml(text: str) -> FindOffset:
+    from reconciler.syntax import toml
+
     tree = toml.read_tree(text)
     return lambda keys, at_key: toml.find_offset(tree, keys, at_key=at_key)
 
 
 def _in_jsonc(text: str) -> FindOffset:
+    from reconciler.syntax import jsonc
+
     root = jsonc.parse(text)
     return lambda keys, at_key: jsonc.find_offset(root, keys, at_key=at_key)
 

@@ -42,6 +42,8 @@ _TOKENS = re.compile(
 )
 
 _MARKS = frozenset("\n.[{=,")
+_DEEPER = frozenset(".[{")
+"""The only ones after which a value is deeper than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def check_caps(
     key = dots = enclosing = marks = 0
     outer: list[int] = []
     for token in _TOKENS.finditer(text):
-        char = token.group()[0]
+        char = text[token.start()]
         if char in _MARKS:
             marks += token.group().count("=") if char == "\n" else 1
             if marks > max_marks:
@@ -89,7 +91,10 @@ def check_caps(
                 key = dots = 0
             case "," | "\n":
                 key = dots = 0
-        if len(outer) > max_nesting or enclosing + max(key, dots) + len(outer) > max_parts + max_nesting:
+        is_deeper = char in _DEEPER
+        if is_deeper and (
+            len(outer) > max_nesting or enclosing + max(key, dots) + len(outer) > max_parts + max_nesting
+        ):
             return Excess(f"has values nested more than {max_nesting} deep", token.start())
     return None
 

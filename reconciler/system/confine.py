@@ -48,7 +48,7 @@ class ConfinedTree:
         """The real path of `path`, which may not exist. FileError if it leaves the tree or enters `.git`."""
         if path.startswith("/"):
             raise outside(path, "write a path relative to the folder of mtls.toml")
-        if self._climbs_out(path):
+        if ".." in path and self._climbs_out(path):
             raise outside(path, f"use a path inside {self.root_text}")
         real = self._follow(path)
         if not is_below(real, self.root):
@@ -78,13 +78,12 @@ class ConfinedTree:
     def _follow(self, path: str) -> Path:
         """As `real_path`, but checks only the parts below `folder`, whose own links are resolved already."""
         place = str(self.folder)
-        for part in path.split("/"):
-            if part in ("", "."):
-                continue
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        for part in parts:
             place = f"{place}/{part}"
             if part == ".." or _is_link(place):
                 return real_path(self.folder / path, path)
-        return Path(place)
+        return self.folder.joinpath(*parts)  # in a third of the time that it takes to make one of the whole text
 
     def _climbs_out(self, path: str) -> bool:
         """True if some `..` leaves the root, even if the path comes back: its outcome would depend on what is
@@ -116,7 +115,9 @@ def real_path(place: Path, path: str) -> Path:
 def refuse_hidden(real: Path, base: Path, path: str) -> None:
     """FileError if `real`, which is inside `base`, belongs to git or is a pseudo file of the system."""
     inside = str(real)  # as Path.parts, in a fifth of its time
-    if any(_is_git(part) for part in inside[len(str(base)) :].split("/")):
+    below = inside[len(str(base)) :]
+    may_be_git = not below.isascii() or "git" in below.lower()  # hardly any path is
+    if may_be_git and any(_is_git(part) for part in below.split("/")):
         raise FileError(
             f"{path!r} is inside .git",
             hint="keep the file in the working tree; mtlsctl does not read or change git's own files",

@@ -133,7 +133,7 @@ class ProjectFiles:
         self._name = name
         self._progress = progress
         self._is_document = is_document
-        self._seen: set[Path] = set()
+        self._seen: set[str] = set()  # a path takes ten times as long to find there
 
     @property
     def root(self) -> Path:
@@ -151,7 +151,7 @@ class ProjectFiles:
         """
         real = self._tree.resolve(path)
         data, _ = self._read(real, path, limit)
-        self._seen.add(real)
+        self._seen.add(str(real))
         return data
 
     def identity(self, path: str) -> str:
@@ -211,7 +211,7 @@ class ProjectFiles:
                     where=Place(path),
                     code=Code.FILE_UNWRITABLE,
                 )
-            self._seen.add(real)
+            self._seen.add(str(real))
             write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path), folder=folder)
 
     def create(self, path: str, data: bytes) -> None:
@@ -226,7 +226,7 @@ class ProjectFiles:
         The caller must hold the lock of the checkout. A file that can't be removed stays; it does no harm.
         """
         targets: dict[Path, set[str]] = {}
-        for real in self._seen:
+        for real in map(Path, self._seen):
             targets.setdefault(real.parent, set()).add(real.name)
         for folder, names in sorted(targets.items()):
             with contextlib.suppress(OSError), os.scandir(folder) as listing:

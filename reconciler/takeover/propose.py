@@ -5,12 +5,23 @@ What can't be declared becomes a comment with its reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from reconciler.desired.rules import accepts, check_binding_name, check_config_path
+from reconciler.desired.rules import accepts, check_binding_name, check_config_path, check_hyperdrive
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import BindingName, ByCertificate, ById, EnvironmentName, WorkerLabel, WranglerFile
+from reconciler.model import (
+    BindingName,
+    ByCertificate,
+    ById,
+    DeclaredHyperdrive,
+    EntryId,
+    EnvironmentName,
+    HyperdriveField,
+    WorkerLabel,
+    WranglerFile,
+)
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.takeover import findings as say
@@ -32,6 +43,7 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         workers,
         matched.suggestions,
         savable=matched.savable,
+        hyperdrives=tuple(_hyperdrives(scene, matched)),
     )
     unasked = (ids_not_asked(None, len(scene.asked), len(scene.unasked)),) if scene.unasked else ()
     findings = (
@@ -42,6 +54,22 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         *say.name_twice(scene, {one.entry.id: one.name for one in matched.certificates}),
     )
     return proposal, findings
+
+
+def _hyperdrives(scene: Scene, matched: Matched) -> Iterator[DeclaredHyperdrive]:
+    """Yield each configuration that uses a certificate which is declared now, with those alone: the rest stays as it
+    is."""
+    names = {entry.id: name for name, entry in sorted(scene.stock.current.items(), reverse=True)}
+    names |= {one.entry.id: one.name for one in matched.certificates}
+    times = Counter(one.name for one in scene.hyperdrives)
+    labels = Names(one.label for one in scene.desired.declaration.hyperdrives)
+    for config in scene.new_hyperdrives:
+        used = {field: names.get(EntryId(config.get(field) or "")) for field in HyperdriveField}
+        certificate, ca = used[HyperdriveField.CERTIFICATE], used[HyperdriveField.CA]
+        if certificate is not None or ca is not None:
+            is_named = times[config.name] == 1 and accepts(check_hyperdrive, config.name)
+            label = labels.give(config.name, fallback="hyperdrive")
+            yield DeclaredHyperdrive(label, config.name if is_named else config.id, certificate, ca)
 
 
 # --- the tables of Workers ------------------------------------------------------------------------------------------

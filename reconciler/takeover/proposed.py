@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.model.declared import ByCertificate, ById, StoreSettings
 from reconciler.model.found import Entry
+from reconciler.model.hyperdrive import DeclaredHyperdrive
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
 
@@ -100,8 +101,9 @@ class Proposal:
     suggestions: tuple[Suggestion, ...] = ()
     others: tuple[str, ...] = ()
     savable: frozenset[EntryId] = frozenset()
+    hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to declare."""
-        return not self.certificates and not self.workers
+        return not self.certificates and not self.workers and not self.hyperdrives

@@ -20,6 +20,8 @@ from reconciler.model import (
     EntryId,
     EnvironmentName,
     FoundBinding,
+    HyperdriveConfig,
+    HyperdriveField,
     Listing,
     WorkerLabel,
     WranglerEnvironment,
@@ -69,7 +71,8 @@ class Scene:
     """Everything that a proposal is made from.
 
     `desired`: what is declared already; for a new file only stack and store. `declared`: the wrangler files of its
-    Workers, which are also in `configs`. `asked` and `unasked`: as in `Actual`, for all bindings.
+    Workers, which are also in `configs`. `asked` and `unasked`: as in `Actual`, for all bindings. `hyperdrives`: the
+    configurations of the account.
     """
 
     desired: Desired
@@ -80,6 +83,7 @@ class Scene:
     now: datetime
     declared: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
     unasked: frozenset[EntryId] = frozenset()
+    hyperdrives: tuple[HyperdriveConfig, ...] = ()
 
     @cached_property
     def entries(self) -> Mapping[EntryId, Entry]:
@@ -119,9 +123,25 @@ class Scene:
 
     @property
     def in_use(self) -> Mapping[EntryId, Entry]:
-        """Every client certificate that a binding uses: one that is not declared yet, or one declared by its ID."""
+        """Every client certificate that a binding uses: one that is not declared yet, or one declared by its ID; then
+        those that Hyperdrive uses."""
         found = (site.entry for site in self.sites if site.entry is not None and not site.entry.ca)
-        return {entry.id: entry for entry in (*found, *(one.entry for one in self.bound_by_id))}
+        by_id = (one.entry for one in self.bound_by_id)
+        return {entry.id: entry for entry in (*found, *by_id, *self.used_by_hyperdrive.values())}
+
+    @cached_property
+    def new_hyperdrives(self) -> tuple[HyperdriveConfig, ...]:
+        """The configurations that are not declared yet, by their names."""
+        known = {one.config for one in self.desired.declaration.hyperdrives}
+        new = (one for one in self.hyperdrives if not {one.id, one.name} & known)
+        return tuple(sorted(new, key=lambda one: (one.name, one.id)))
+
+    @cached_property
+    def used_by_hyperdrive(self) -> Mapping[EntryId, Entry]:
+        """The client certificates that configurations use which are not declared yet."""
+        ids = (EntryId(one.get(HyperdriveField.CERTIFICATE) or "") for one in self.new_hyperdrives)
+        found = (self.entries.get(entry_id) for entry_id in ids)
+        return {entry.id: entry for entry in found if entry is not None and not entry.ca}
 
     def _entry_of(self, found: FoundBinding) -> Entry | None:
         """The entry of a binding if its ID is well-formed; mtls.toml can't bind anything else."""

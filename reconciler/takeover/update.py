@@ -57,7 +57,9 @@ def only_new(proposal: Proposal) -> Proposal:
         )
         if environments:
             workers.append(ProposedWorker(worker.label, worker.config, environments, worker.exclusive, known=True))
-    return Proposal(proposal.stack, proposal.store, proposal.certificates, tuple(workers))
+    return Proposal(
+        proposal.stack, proposal.store, proposal.certificates, tuple(workers), hyperdrives=proposal.hyperdrives
+    )
 
 
 def update_declaration(text: str, declaration: Declaration, proposal: Proposal) -> tuple[str, tuple[Diagnostic, ...]]:
@@ -123,6 +125,10 @@ def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Additio
             for binding in environment.bindings:
                 added = _of_binding(worker, environment.name, binding)
                 yield replace(added, needs=_needs(ProposedEnvironment(environment.name, (binding,))))
+    for one in proposal.hyperdrives:
+        alone = Proposal(proposal.stack, proposal.store, hyperdrives=(one,))
+        added = _of_tables(f"the Hyperdrive configuration {one.label!r}", alone)
+        yield replace(added, behind=(("hyperdrive",),), needs=frozenset(one.certificates.values()))
 
 
 def _needs(environment: ProposedEnvironment) -> frozenset[CertificateName]:

@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.items import Comment, Item, Table
 
 from reconciler.findings.escape import printable
-from reconciler.model import ByCertificate, ById, CertificateName, Entry, StoreSettings
+from reconciler.model import ByCertificate, ById, CertificateName, DeclaredHyperdrive, Entry, StoreSettings
 from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.takeover.findings import facts_of
 from reconciler.takeover.proposed import (
@@ -60,6 +60,10 @@ Certificate files that `mtlsctl init` found. To manage one here, remove the # fr
 
 WORKERS = """\
 Workers. A table for each environment of a wrangler file. A binding that is a comment could not be declared as it was.
+"""
+
+HYPERDRIVES = """\
+Hyperdrive configurations. `mtlsctl apply --deploy` updates them; what is left out, such as `sslmode`, stays as it is.
 """
 
 EXAMPLE = """\
@@ -115,6 +119,14 @@ def write_tables(proposal: Proposal, *, about: str = "") -> str:
         for worker in new:
             tables.append(worker.label, _worker(worker))
         document.append("workers", tables)
+    if proposal.hyperdrives:
+        if about:
+            _add_lines(document, HYPERDRIVES)
+            document.append(None, tomlkit.nl())
+        tables = tomlkit.table(is_super_table=True)
+        for one in proposal.hyperdrives:
+            tables.append(one.label, _hyperdrive(one))
+        document.append("hyperdrive", tables)
     return tomlkit.dumps(document)
 
 
@@ -145,6 +157,15 @@ def _certificate(certificate: ProposedCertificate) -> Table:
         table.append(None, _comment(_key_line(certificate.name, certificate.key)))
     if certificate.supersedes:
         table.append("supersedes", _with(tomlkit.item(list(certificate.supersedes)), _named(certificate.entry)))
+    table.append(None, tomlkit.nl())
+    return table
+
+
+def _hyperdrive(declared: DeclaredHyperdrive) -> Table:
+    table = tomlkit.table()
+    table.append("config", declared.config)
+    for field, name in declared.certificates.items():
+        table.append(field.value, str(name))
     table.append(None, tomlkit.nl())
     return table
 

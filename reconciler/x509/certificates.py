@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -163,15 +163,19 @@ def stored_fields(bundle: Bundle) -> StoredFields:
 _IS_QUIET = ContextVar("_IS_QUIET", default=False)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> AbstractContextManager[None]:
     """Context without the library's warnings about odd names and serials; only `preflight` reports those, as findings.
 
     Nesting is free: code that parses a thousand certificates can enter it once around all of them.
     """
-    if _IS_QUIET.get():
-        yield
-        return
+    return _NOTHING if _IS_QUIET.get() else _made_quiet()
+
+
+_NOTHING = nullcontext()
+
+
+@contextmanager
+def _made_quiet() -> Iterator[None]:
     token = _IS_QUIET.set(True)
     try:
         with warnings.catch_warnings():

@@ -229,3 +229,20 @@ def test_wrangler_fills_the_ca_quota(bench: Bench) -> None:
     certificates = ("--ca-certificate-id", authority, "--mtls-certificate-id", one)
     bench.passes("hyperdrive", "create", "hd1", *database, *certificates)
     assert bench.serving() == {one, authority}
+
+
+def test_wrangler_changes_hyperdrive_configurations(bench: Bench) -> None:
+    """It lists, shows, updates and deletes them; an update is a PATCH, and the password is never shown again."""
+    one, two = bench.upload(0, "one", *UPLOAD), bench.upload(1, "two", *UPLOAD)
+    database = ("--connection-string", "postgres://u:secret@db.example.com:5432/d")
+    bench.passes("hyperdrive", "create", "hd1", *database, "--mtls-certificate-id", one, "--sslmode", "require")
+    assert "hd1" in bench.passes("hyperdrive", "list")
+    (config,) = bench.state.account().holders.hyperdrive
+    shown = bench.passes("hyperdrive", "get", config)
+    assert one in shown
+    assert "secret" not in shown
+    bench.passes("hyperdrive", "update", config, "--mtls-certificate-id", two, "--sslmode", "require")
+    assert bench.serving() == {two}
+    assert [call.method for call in bench.state.calls if call.path.endswith(config)][-1] == "PATCH"
+    bench.passes("hyperdrive", "delete", config)
+    assert bench.serving() == set()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from reconciler.desired.freezes import parse_freeze
 from reconciler.model import (
     CertificateName,
     Condition,
@@ -15,19 +17,24 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
-    HyperdriveChange,
     HyperdriveConfig,
     Hyperdrives,
     Policy,
     Retire,
     StoreKind,
+    Update,
+    Waiting,
 )
 from reconciler.plan.approval import approve
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.guards import hold
 from reconciler.plan.live import NOBODY, DeployChoice
 from reconciler.plan.plan import Plan, Selection, make_plan
+from reconciler.records.saved_plan import read_plan
+from reconciler.views.table import Display, render
 from tests.support.pki import DAY, NOW
+from tests.support.reports import place
 from tests.support.worlds import actual, certificate, desired, entry, file, uid, worker
 
 ASKED = DeployChoice(everybody=True)
@@ -69,13 +76,18 @@ def plan_of(
 
 def updates(plan: Plan) -> list[tuple[str, str | None, str | None]]:
     """The updates: field, before and after."""
-    changes = [change for change in plan.changes if isinstance(change, HyperdriveChange)]
+    changes = [change for change in plan.changes if isinstance(change, Update)]
     return [(change.at.field, change.before, change.after) for change in changes]
 
 
 def waits(plan: Plan) -> list[tuple[str, str]]:
     """What waits: its action and the condition."""
-    return [(str(one.change.action), str(one.condition)) for one in plan.waiting]
+    return waits_of(plan.waiting)
+
+
+def waits_of(waiting: Iterable[Waiting]) -> list[tuple[str, str]]:
+    """The same, of any plan."""
+    return [(str(one.change.action), str(one.condition)) for one in waiting]
 
 
 OLD, NEW = entry(1, 1, "@billing", age=60), entry(2, 2, "@billing", age=30)
@@ -85,7 +97,7 @@ def test_a_configuration_with_an_old_certificate_gets_the_current_one() -> None:
     """By the content of the declared file, as a binding does; the rest of it is not in the change."""
     plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)])
     assert updates(plan) == [("certificate", uid(1), uid(2))]
-    (change,) = [one for one in plan.changes if isinstance(one, HyperdriveChange)]
+    (change,) = [one for one in plan.changes if isinstance(one, Update)]
     assert (change.at.config, change.at.label, [*change.reasons]) == (DB, "db", ["content-changed"])
 
 
@@ -272,3 +284,49 @@ def test_the_store_of_this_machine_keeps_what_its_configurations_use() -> None:
         ).waiting
     }
     assert EntryId(uid(1)) == OLD.id
+
+
+def test_a_freeze_holds_an_update_unless_what_is_in_use_ends_soon() -> None:
+    """As with a binding; the reason is told."""
+    begin, end = NOW - DAY, NOW + DAY
+    freeze = Policy(freezes=(parse_freeze(f"{begin:%Y-%m-%d}", f"{end:%Y-%m-%d}", "UTC", None),))
+    plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)], policy=freeze)
+    held = hold(plan, refuses=False)
+    assert (held.changes, waits(held)[0]) == ((), ("update", "frozen"))
+    assert held.digest == plan.digest
+    late = NOW + 330 * DAY
+    freeze = Policy(freezes=(parse_freeze(f"{late - DAY:%Y-%m-%d}", f"{late + DAY:%Y-%m-%d}", "UTC", None),))
+    made = desired({"billing": 2}, policy=freeze)
+    wanted = Desired(replace(made.declaration, hyperdrives=(declared(certificate="billing"),)), made.bundles)
+    seen = replace(actual([OLD, NEW]), hyperdrives=Hyperdrives((uses(1),)))
+    urgent = hold(make_plan(judge(wanted, seen, late, PlanOptions(deploy=ASKED))), refuses=False)
+    assert [change.action for change in urgent.changes] == ["update"]
+    assert "despite-freeze" in {one.code for one in urgent.diagnostics}
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "markdown", "html", "terraform"])
+def test_every_format_of_a_plan_shows_an_update(format_: str) -> None:
+    """What changes, and what waits."""
+    root = entry(3, 3, "@root", ca=True)
+    fields = {"certificate": "billing", "ca": "root", "sslmode": "verify-full"}
+    for choice in (ASKED, DeployChoice()):
+        plan = plan_of({"billing": 2, "root": 3}, [declared(**fields)], [OLD, NEW, root], [uses(1)], choice=choice)
+        shown = render(plan, format_, Display(place))
+        if format_ == "terraform":
+            assert json.loads(shown)["update"] == (3 if choice is ASKED else 0)
+        elif format_ == "json":
+            assert "hyperdrive" in shown
+        else:
+            assert "sslmode" in shown
+            assert "verify-full" in shown
+
+
+def test_an_update_is_read_back_from_a_saved_plan() -> None:
+    """Changes and what waits, with the same digest and hash."""
+    for choice in (ASKED, DeployChoice()):
+        plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)], choice=choice)
+        saved = read_plan(render(plan, "json", Display(place)).encode(), "plan.json")
+        assert saved.digest == plan.digest
+        known = [(one.at, one.before, one.after) for one in saved.intent if isinstance(one, Update)]
+        assert known == [(one.at, one.before, one.after) for one in plan.intent if isinstance(one, Update)]
+        assert waits_of(saved.waiting) == waits_of(plan.waiting)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import tomli
 
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
@@ -17,7 +18,9 @@ from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from tests.support.cli import Project, Result, make_project
 from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.hostile import DOCUMENTED, FEW, check_texts
 from tests.support.pki import make_ca
+from tests.support.worlds import issued
 
 HYPERDRIVE = """\
 
@@ -233,6 +236,82 @@ def test_a_token_without_the_right_leaves_everything_else(account: Account) -> N
     account.state.access.tokens[TOKEN] = Token(allowed | {Permission.HYPERDRIVE_READ})
     result = account.run("apply", "--yes", "--deploy")
     assert (result.code, "Hyperdrive Write" in result.out + result.err) == (5, True)
+
+
+@pytest.mark.parametrize("name", FEW.values(), ids=FEW)
+def test_what_others_call_it_does_nothing(account: Account, name: str) -> None:
+    """Its name, its ID, its mode and what it uses are shown in every report, and are shown harmless."""
+    shown = name.encode(errors="replace").decode()
+    holders = account.state.account().holders
+    (config,) = holders.hyperdrive.values()
+    mtls = {"sslmode": shown, "mtls_certificate_id": shown, "ca_certificate_id": shown}
+    holders.hyperdrive.clear()
+    for one in (f"{shown}1", f"{shown}2"):
+        holders.hyperdrive[one] = {**config, "id": one, "name": shown, "mtls": mtls}
+    project = account.project
+    project.write("mtls.toml", (MTLS + HYPERDRIVE).replace('"db"', json.dumps(f"{shown}1").replace("\x7f", "\\u007f")))
+    commands = [("plan", "--deploy"), ("status",), ("drift",), ("explain", "warehouse"), ("apply", "--yes", "--deploy")]
+    for command in (*commands, ("history",), ("init", "--update")):
+        for format_ in ((), ("--format", "json")):
+            result = project.run(*command, *format_)
+            assert result.code in DOCUMENTED
+            check_texts(result.out, result.err)
+
+
+def test_two_stacks_do_not_declare_the_same_configuration(account: Account) -> None:
+    """Each would undo what the other did; so neither of them is planned."""
+    project = account.project
+    (project.folder / ".git").mkdir()
+    for folder in ("a", "b"):
+        project.write(f"{folder}/certs/billing.pem", issued(1).certificate_pem)
+        project.write(f"{folder}/certs/root.pem", ROOT)
+        project.write(f"{folder}/mtls.toml", (MTLS + HYPERDRIVE).replace("payments", f"payments-{folder}"))
+    (project.folder / "mtls.toml").unlink()
+    result = project.run("plan", "--all")
+    assert result.code == 1
+    assert "'db' is also declared in b/mtls.toml" in result.out + result.err
+
+
+def adoptable(account: Account) -> None:
+    """A configuration that was made by hand, with an uploaded pair whose file is in the tree."""
+    pair = {"ca": False, "certificates": issued(1).certificate_pem.decode(), "private_key": issued(1).key_pem.decode()}
+    leaf = account.api.post("/mtls_certificates", json={"name": "warehouse", **pair}).json()["result"]["id"]
+    body = {"name": "root", "ca": True, "certificates": ROOT.decode()}
+    root = account.api.post("/mtls_certificates", json=body).json()["result"]["id"]
+    path = f"/hyperdrive/configs/{account.config['id']}"
+    account.api.patch(path, json={"mtls": {"mtls_certificate_id": leaf, "ca_certificate_id": root}})
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["init --from", "init --update"])
+def test_what_a_configuration_uses_is_taken_over(account: Account, is_there: bool) -> None:
+    """Its certificates and its table, with nothing to change after that; a second time nothing is added."""
+    adoptable(account)
+    project = account.project
+    (project.folder / "mtls.toml").unlink()
+    if is_there:
+        head = 'version = 1\nstack = "payments"\n[store]\nkind = "cloudflare"\n'
+        project.write("mtls.toml", head)
+    command = ("init", "--update") if is_there else ("init", "--from", ".", "--store", "cloudflare")
+    result = project.run(*command)
+    assert result.code == 0, result
+    assert "1 Hyperdrive configuration" in result.out
+    made = tomli.loads(project.read("mtls.toml"))
+    assert made["hyperdrive"] == {"db": {"config": "db", "certificate": "warehouse", "ca": "root"}}
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+    text = project.read("mtls.toml")
+    assert project.run("init", "--update").code == 0
+    assert project.read("mtls.toml") == text
+
+
+def test_without_the_right_to_read_them_init_declares_none(account: Account) -> None:
+    """And says so."""
+    adoptable(account)
+    (account.project.folder / "mtls.toml").unlink()
+    both = {Permission.HYPERDRIVE_READ, Permission.HYPERDRIVE_WRITE}
+    account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
+    result = account.project.run("init", "--from", ".", "--store", "cloudflare")
+    assert "warning[hyperdrive-unread]" in result.out + result.err
+    assert "hyperdrive" not in tomli.loads(account.project.read("mtls.toml"))
 
 
 def test_the_local_store_rehearses_it(tmp_path: Path) -> None:

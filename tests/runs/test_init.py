@@ -280,7 +280,7 @@ def test_the_list_is_read_once_and_each_unknown_id_asked_for_once(account: Accou
     account.project.write("wrangler.toml", wrangler(A=one, B=UNKNOWN))
     account.init()
     paths = [call.path.rpartition("/")[2] for call in account.state.calls]
-    assert sorted(paths) == sorted(["mtls_certificates", UNKNOWN])
+    assert sorted(paths) == sorted(["configs", "mtls_certificates", UNKNOWN])
 
 
 def test_a_stack_that_marks_entries_already_is_refused(account: Account) -> None:

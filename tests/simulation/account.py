@@ -36,12 +36,15 @@ from reconciler.stores.database import MemoryDatabase
 from tests.simulation.gate import Gate
 from tests.simulation.pool import NOW
 from tests.simulation.record import Recorder, Row, Sent
+from tests.simulation.spec import CONFIG
 from tests.simulation.weather import Weather, faults_at
 from tests.support.emulated import TOKEN, DirectTransport, make_state
 from tests.support.memory import MemoryClock
 
 _CERTIFICATES = f"{PREFIX}/accounts/{ACCOUNT_ID}/mtls_certificates"
 _TIMEOUT_S = 30.0
+CONFIG_ID = f"{'0' * 31}1"
+"""Of the Hyperdrive configuration."""
 _SECOND = 1_000_000
 """The first id that a copy gives."""
 _CLEAR = {None, FaultKind.RATE_LIMITED, FaultKind.SLOW, FaultKind.IN_USE, *ON_LISTS}
@@ -107,6 +110,13 @@ class AccountStock:
             if all(self.there.get(entry) for entry in bindings.values()):
                 body = json.dumps({"worker": name, "bindings": bindings}).encode()
                 assert answer(self.state, Request("POST", "/_emulator/bind", body=body)).status == 200
+
+    def mtls(self) -> dict[str, object]:
+        found = self.there.holders.hyperdrive.get(CONFIG_ID, {}).get("mtls")
+        return dict(found) if isinstance(found, dict) else {}
+
+    def set_mtls(self, mtls: Mapping[str, object]) -> None:
+        self.there.holders.hyperdrive[CONFIG_ID] = {"id": CONFIG_ID, "name": CONFIG, "mtls": dict(mtls)}
 
     def pass_time(self, time: timedelta) -> None:
         self.clock.time += max(time, timedelta())
@@ -263,6 +273,8 @@ def _effect_of(request: httpx.Request) -> tuple[str, str]:
                 "",
             )
         )
+    if "/hyperdrive/" in path:
+        return ("hyperdrive.read" if request.method == "GET" else "hyperdrive.update"), path.rpartition("/")[2]
     below = path.removeprefix(f"{_CERTIFICATES}/")
     if below == path:
         return "live.read", ""

@@ -21,6 +21,18 @@ def no_upload_is_repeated_blindly(run: Run, _: Declared) -> Iterator[str]:
                 open_.add(sent.subject)
 
 
+def no_update_is_repeated_blindly(run: Run, _: Declared) -> Iterator[str]:
+    """After an answer that leaves it open, the Hyperdrive configuration is read before it is updated again."""
+    is_open = False
+    for sent in run.did.sent:
+        if sent.name == "hyperdrive.read" and sent.clear:
+            is_open = False
+        elif sent.name == "hyperdrive.update":
+            if is_open:
+                yield "the Hyperdrive configuration was updated again without a look"
+            is_open = not sent.clear
+
+
 def nothing_is_let_go_that_is_live(run: Run, means: Declared) -> Iterator[str]:
     """No delete is even sent of what something uses, or may use again; and each entry is read before."""
     read: set[str] = set()

@@ -115,6 +115,8 @@ def _subject_of(change: dict[str, Any]) -> tuple[str, ...]:
             return "upload", change["content_digest"]
         case "retire":
             return "retire", change["before"]
+        case "update":
+            return "update", change["field"]
         case _:
             return "bind", change["config"], change.get("environment") or "", change["binding"]
 
@@ -128,6 +130,8 @@ def _done(run: Run) -> Iterator[tuple[str, ...]]:
             for place in was.keys() | now.keys():
                 if was.get(place) != now.get(place):
                     yield "bind", change.path, *place
+    if not run.did.moved and run.before.mtls != run.after.mtls:
+        yield "update", "certificate"
 
 
 # --- the digest -----------------------------------------------------------------------------------------------------

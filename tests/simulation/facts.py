@@ -180,6 +180,8 @@ class Declared:
     protect: tuple[str, ...]
     certificates: dict[str, dict[str, Any]]
     bindings: tuple[Binding, ...]
+    hyperdrive: str | None = None
+    """The certificate that `[hyperdrive.db]` declares."""
     tables: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """(path, environment) of every declared table, empty ones too."""
 
@@ -218,6 +220,7 @@ def declared(data: bytes) -> Declared:
         protect=tuple(found["policy"].get("protect", ())),
         certificates=found.get("certificates", {}),
         bindings=tuple(bindings),
+        hyperdrive=found.get("hyperdrive", {}).get("db", {}).get("certificate"),
         tables=frozenset(tables),
     )
 

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from tests.simulation.calls import no_upload_is_repeated_blindly, nothing_is_let_go_that_is_live
+from tests.simulation.calls import (
+    no_update_is_repeated_blindly,
+    no_upload_is_repeated_blindly,
+    nothing_is_let_go_that_is_live,
+)
 from tests.simulation.dates import (
     no_binding_leaves_what_is_valid,
     no_last_valid_entry_is_deleted,
@@ -42,6 +46,7 @@ from tests.support.emulated import TOKEN
 
 Rule = Callable[[Run, Declared], Iterator[str]]
 
+LEAF = "mtls_certificate_id"
 _TEMPORARY = re.compile(r"(?:.*/)?\.[^/]+\.mtlsctl-[0-9a-f]{8}\.tmp")
 
 
@@ -173,6 +178,32 @@ def _bound_wrong(run: Run, means: Declared, change: Replaced, wants: Binding, no
         yield f"{text} was bound to {now}, which can't serve"
 
 
+def hyperdrive_uses_only_what_is_declared(run: Run, means: Declared) -> Iterator[str]:
+    """Of the configuration only the declared certificate changes, to an entry that can serve it and has not ended."""
+    before, after = run.before.mtls, run.after.mtls
+    if run.did.moved or before == after:
+        return
+    if {**before, LEAF: ""} != {**after, LEAF: ""}:
+        yield "something else of the Hyperdrive configuration changed"
+    if means.hyperdrive is None:
+        yield "the Hyperdrive configuration changed, and is not declared"
+        return
+    row = run.after.rows.get(str(after.get(LEAF))) or run.before.rows.get(str(after.get(LEAF)))
+    if row is None or digest(row.pem) != wanted(means, run.before.tree)[means.hyperdrive]:
+        yield f"Hyperdrive uses {after.get(LEAF)}, which is not {means.hyperdrive}"
+    elif not usable(means, means.hyperdrive, row) or has_ended(row.pem, run.now):
+        yield f"Hyperdrive uses {row.id}, which can't serve"
+    if '"hyperdrive"' not in run.after.journal[len(run.before.journal) :].decode():
+        yield "the update of Hyperdrive is not told"
+
+
+def nothing_that_hyperdrive_uses_is_deleted(run: Run, means: Declared) -> Iterator[str]:
+    """Neither what it used when the run began, nor what it uses now."""
+    if means.hyperdrive is not None and not run.did.moved:
+        used = {run.before.mtls.get(LEAF), run.after.mtls.get(LEAF)}
+        yield from (f"{gone.id} was deleted, and Hyperdrive uses it" for gone in run.did.deletions if gone.id in used)
+
+
 def the_journal_is_true(run: Run, _: Declared) -> Iterator[str]:
     """It only grows; each step that ended had begun; each effect was told before."""
     old, new = run.before.journal, run.after.journal
@@ -242,6 +273,9 @@ RULES: tuple[Rule, ...] = (
     only_what_was_approved_is_done,
     files_change_only_where_they_may,
     nothing_but_our_bindings_changes,
+    hyperdrive_uses_only_what_is_declared,
+    nothing_that_hyperdrive_uses_is_deleted,
+    no_update_is_repeated_blindly,
     the_journal_is_true,
     what_is_told_as_done_is_done,
     no_secret_is_told,
@@ -251,7 +285,12 @@ RULES: tuple[Rule, ...] = (
 def unfinished(run: Run) -> list[str]:
     """What a last, quiet run left undone: bindings that are not as declared, and temporary files."""
     means = declared(run.after.tree[DECLARATION])
-    return [*_not_stored(run, means), *_not_bound(run, means, run.after), *_leftovers(means, run.after)]
+    return [
+        *_not_stored(run, means),
+        *_not_bound(run, means, run.after),
+        *_not_moved(run, means),
+        *_leftovers(means, run.after),
+    ]
 
 
 def _not_stored(run: Run, means: Declared) -> Iterator[str]:
@@ -279,6 +318,18 @@ def _not_bound(run: Run, means: Declared, world: Snapshot) -> Iterator[str]:
             continue
         if found not in {row.id for row in same}:
             yield f"{path} {binding.environment} {binding.name} names {found}, which is not {binding.target}"
+
+
+def _not_moved(run: Run, means: Declared) -> Iterator[str]:
+    """The Hyperdrive configuration uses what is declared, where that can serve."""
+    name, world = means.hyperdrive, run.after
+    content = wanted(means, world.tree).get(name or "")
+    same = [row for row in world.rows.values() if content and digest(row.pem) == content]
+    if name is None or any(not usable(means, name, row) for row in same):
+        return
+    found = str(world.mtls.get(LEAF, ""))
+    if same and found not in {row.id for row in same} and not _may_wait(same[0].pem, world.rows.get(found), run.now):
+        yield f"Hyperdrive uses {found}, which is not {name}"
 
 
 def _may_wait(pem: str, old: Row | None, now: datetime) -> bool:

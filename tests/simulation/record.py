@@ -68,12 +68,16 @@ class Sent(NamedTuple):
     met: str
 
 
+Mtls = Mapping[str, object]
+
+
 class Snapshot(NamedTuple):
-    """The world between two moments."""
+    """The world between two moments. `mtls`: what the Hyperdrive configuration uses."""
 
     rows: Rows
     tree: Tree
     journal: bytes
+    mtls: Mtls
 
 
 def _nothing() -> Mapping[str, Row]:
@@ -105,6 +109,8 @@ class Recorder:
     """Each file as the run read it first."""
     edited: set[str] = field(default_factory=set)
     """Files that somebody else changed meanwhile."""
+    moved: bool = False
+    """Whether somebody else changed the Hyperdrive configuration meanwhile."""
     hidden: set[str] = field(default_factory=set)
     """Entries that some list lacked."""
     sent: list[Sent] = field(default_factory=list)

@@ -75,6 +75,33 @@ def rotation(stock: MakeStock) -> World:
     return world
 
 
+def shared(stock: MakeStock) -> World:
+    """What Workers and a Hyperdrive configuration share is rotated; what it was before is still stored."""
+    world = _base(stock, NOW - timedelta(days=30))
+    spec = world.main.spec
+    spec.hyperdrive = True
+    world.stock.set_mtls({"later": "kept"})
+    world.main.save()
+    world.run(world.main)
+    world.deploy()
+    world.pass_time(timedelta(days=30))
+    spec.certificates["alpha"].content = 2
+    del spec.workers["two"], spec.workers["three"]
+    world.main.save()
+    return world
+
+
+def behind(stock: MakeStock) -> World:
+    """The same, but only the Hyperdrive configuration still has to move; the Workers have."""
+    world = shared(stock)
+    old = world.stock.mtls()
+    world.run(world.main)
+    world.deploy()
+    world.stock.set_mtls(old)
+    world.pass_time(timedelta(minutes=1))
+    return world
+
+
 def retirement(stock: MakeStock) -> World:
     """Rotated and bound already: the old entries are to go, two at a time."""
     world = _settled(stock)
@@ -147,4 +174,6 @@ SCENARIOS: Mapping[str, Callable[[MakeStock], World]] = {
     "renaming": renaming,
     "reverted": reverted,
     "beginning": beginning,
+    "shared": shared,
+    "behind": behind,
 }

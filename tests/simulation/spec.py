@@ -9,6 +9,8 @@ DECLARATION = "mtls.toml"
 STACK = "payments"
 OTHER_STACK = "search"
 FORMER_STACK = "payments-old"
+CONFIG = "db"
+"""The one Hyperdrive configuration that there is."""
 TOP = ""
 """The top-level environment, wherever a name is needed."""
 
@@ -46,6 +48,8 @@ class Spec:
     rollback: int = 1
     protect: tuple[str, ...] = ()
     account: str | None = None
+    hyperdrive: bool = False
+    """Whether `[hyperdrive.db]` is declared, with the first leaf that is."""
 
     def copy(self) -> Spec:
         """The same, apart from this one."""
@@ -78,6 +82,9 @@ class Spec:
         yield f"protect = [{', '.join(map(_quoted, self.protect))}]\n"
         for name, certificate in self.certificates.items():
             yield from _certificate_lines(name, certificate)
+        leaf = next((name for name, certificate in self.certificates.items() if not certificate.ca), None)
+        if self.hyperdrive and leaf is not None:
+            yield f'[hyperdrive.db]\nconfig = "{CONFIG}"\ncertificate = "{leaf}"\n'
         for label, worker in self.workers.items():
             yield f'[workers.{label}]\nconfig = "{worker.config}"\nexclusive = {str(worker.exclusive).lower()}\n'
             for environment, table in worker.tables.items():

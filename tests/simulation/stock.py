@@ -16,6 +16,7 @@ from reconciler.stores.local import open_in_memory
 from tests.simulation.gate import Gate
 from tests.simulation.ports import GatedStores
 from tests.simulation.record import Recorder, Row
+from tests.simulation.spec import CONFIG
 from tests.support.memory import MemoryClock
 
 _ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
@@ -45,6 +46,12 @@ class Stock(Protocol):
 
     def deploy(self, workers: Mapping[str, Mapping[str, str]]) -> None:
         """Somebody deploys Workers, each with exactly these bindings, where that is possible."""
+
+    def mtls(self) -> dict[str, object]:
+        """What the Hyperdrive configuration uses; nothing where there is none."""
+
+    def set_mtls(self, mtls: Mapping[str, object]) -> None:
+        """Somebody makes or changes it."""
 
     def pass_time(self, time: timedelta) -> None:
         """Time passes; a clock on this side of the world may be set back, one on the other never is."""
@@ -95,6 +102,12 @@ class EmbeddedStock:
 
     def deploy(self, workers: Mapping[str, Mapping[str, str]]) -> None:
         pass
+
+    def mtls(self) -> dict[str, object]:
+        return dict(self._store.hyperdrive(CONFIG).mtls)
+
+    def set_mtls(self, mtls: Mapping[str, object]) -> None:
+        self._store.update_hyperdrive(self._store.hyperdrive(CONFIG), mtls)
 
     def pass_time(self, time: timedelta) -> None:
         pass

@@ -42,7 +42,7 @@ class Where:
     """What certificates are kept in, and what stories of it are like.
 
     `lengths`: how many events one may have; `runs`: how many runs come after each; `ripe`: how many of the stories
-    begin when entries are to go.
+    begin when entries are to go. `hyperdrive`: a Hyperdrive configuration uses the first certificate.
     """
 
     stock: MakeStock
@@ -51,16 +51,19 @@ class Where:
     runs: tuple[int, ...]
     ripe: float
     size: Size
+    hyperdrive: bool = False
 
 
 _SMALL = Size(certificates=2, entries=3, workers=1)
 WHERE: Mapping[str, Where] = {
     "embedded": Where(EmbeddedStock, EVENTS, (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size()),
     "account": Where(AccountStock, ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
+    "hyperdrive": Where(EmbeddedStock, EVENTS, (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size(), hyperdrive=True),
+    "hyperdrive-account": Where(AccountStock, ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.5, _SMALL, hyperdrive=True),
     "busy-account": Where(partial(AccountStock, at_once=10), ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
 }
-"""The embedded store; an account with one call after the other, so that a seed tells the same story each time; and one
-with ten calls at once, where it need not."""
+"""The embedded store; an account with one call after the other, so that a seed tells the same story each time; the same
+with a Hyperdrive configuration; and an account with ten calls at once, where a seed need not."""
 
 
 class Broken(AssertionError):
@@ -91,6 +94,12 @@ class Story:
         where = WHERE[self.where]
         birth = new_ripe_world if random.random() < where.ripe else new_world
         world = birth(random, where.stock, where.size)
+        if where.hyperdrive:
+            world.main.spec.hyperdrive = True
+            leaves = [row.id for row in world.rows().values() if not row.ca and row.type == "custom"]
+            used = {"mtls_certificate_id": random.choice(leaves)} if leaves and random.random() < 0.7 else {}
+            world.stock.set_mtls({"later": "kept", **used})
+            world.main.save()
         self.tell(f"mtls.toml:\n{world.main.spec.render().decode()}")
         self._disturbed_run(world, world.main, random)
         for _ in range(random.choice(where.lengths)):

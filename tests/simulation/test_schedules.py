@@ -33,6 +33,13 @@ def test_every_schedule_of_faults_ends_converged(chunk: int) -> None:
     assert sum(story.deletions for story in stories) > EACH // 4, "what is to go does go"
 
 
+@pytest.mark.parametrize("chunk", range(size(1, full=6)))
+def test_every_schedule_with_a_hyperdrive_configuration_ends_converged(chunk: int) -> None:
+    """An update that was made and answered by an error, one that was lost, and a death around it."""
+    for seed in range(chunk * EACH, (chunk + 1) * EACH):
+        Story(seed, where="hyperdrive-account").play()
+
+
 @pytest.mark.parametrize("chunk", range(BUSY_CHUNKS))
 def test_ten_calls_at_once_keep_every_promise(chunk: int) -> None:
     """The same faults, in an order that is another one each time."""

@@ -28,6 +28,16 @@ def test_random_stories_keep_every_promise(chunk: int) -> None:
             break
 
 
+@pytest.mark.parametrize("chunk", range(size(1, full=8)))
+def test_random_stories_with_a_hyperdrive_configuration_keep_every_promise(chunk: int) -> None:
+    """What it shares with Workers is deleted only after all of them have moved."""
+    runs = 0
+    for seed in count(chunk * 10_000):
+        runs += Story(seed, where="hyperdrive").play()
+        if runs >= RUNS_A_CHUNK:
+            break
+
+
 @pytest.mark.parametrize("part", range(size(2, 4)))
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_fault_at_every_effect_of_a_run_is_survived(name: str, part: int) -> None:

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply import bindings, retires, uploads
+from reconciler.apply import bindings, hyperdrives, retires, uploads
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
-from reconciler.model import Condition, EntryId, Sweep
+from reconciler.model import Condition, EntryId, HyperdriveConfig, Sweep
 from reconciler.plan import bindings as judged
 from reconciler.plan import handover, inventory, plan, retire
-from reconciler.plan.assessment import Held, Pending, Verdict, Waits
+from reconciler.plan import hyperdrives as judged_hyperdrives
+from reconciler.plan.assessment import Held, Pending, UpToDate, Verdict, Waits
 from reconciler.runs.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
 from reconciler.x509 import chains
@@ -27,7 +28,7 @@ from reconciler.x509.chains import Window
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.paths import Paths
 from tests.simulation.gate import Fault, Mode
-from tests.simulation.ports import GatedFiles
+from tests.simulation.ports import GatedFiles, GatedStore
 from tests.simulation.story import MEDDLERS, Broken, Story
 
 SEEDS = 600
@@ -55,6 +56,26 @@ def delete_what_files_name(patch: Patch) -> None:
     for name in ("WITHOUT_SWEEP", "WITH_SWEEP"):
         patch.setattr(retire, name, tuple(item for item in getattr(retire, name) if item[0] not in skipped))
     patch.setattr(GatedFiles, "sweep", lambda *_: Sweep())
+
+
+def send_what_changes_alone(patch: Patch) -> None:
+    def update(store: GatedStore, before: HyperdriveConfig, mtls: dict[str, object]) -> HyperdriveConfig:
+        changed = {key: value for key, value in mtls.items() if before.mtls.get(key) != value}
+        return original(store, before, changed)
+
+    original = GatedStore.update_hyperdrive
+    patch.setattr(GatedStore, "update_hyperdrive", update)
+    patch.setattr(hyperdrives, "_has", lambda *_: True)
+
+
+def delete_what_hyperdrive_uses(patch: Patch) -> None:
+    skipped = {Condition.USED_ELSEWHERE, Condition.BINDINGS_PENDING}
+    for name in ("WITHOUT_SWEEP", "WITH_LIVE"):
+        patch.setattr(retire, name, tuple(item for item in getattr(retire, name) if item[0] not in skipped))
+
+
+def never_update(patch: Patch) -> None:
+    patch.setattr(judged_hyperdrives._Judge, "_asked", lambda *_: UpToDate())
 
 
 def delete_newer_entries(patch: Patch) -> None:
@@ -259,6 +280,13 @@ PLANTED_IN_DATES: tuple[tuple[Callable[[Patch], None], str], ...] = (
 )
 
 
+PLANTED_IN_HYPERDRIVE: tuple[tuple[Callable[[Patch], None], str], ...] = (
+    (send_what_changes_alone, "something else of the Hyperdrive configuration changed"),
+    (delete_what_hyperdrive_uses, "and Hyperdrive uses it"),
+    (never_update, "Hyperdrive uses"),
+)
+
+
 def stories() -> Iterator[Callable[[], int]]:
     """Stories alone, in which time passes."""
     yield from (Story(seed).play for seed in range(SEEDS))
@@ -296,6 +324,17 @@ def test_a_bug_planted_in_what_dates_decide_is_caught(
     """The same; here the time matters more than what goes wrong."""
     plant(monkeypatch)
     play_until_caught(stories(), sentence)
+
+
+@pytest.mark.parametrize(
+    ("plant", "sentence"), PLANTED_IN_HYPERDRIVE, ids=[plant.__name__ for plant, _ in PLANTED_IN_HYPERDRIVE]
+)
+def test_a_bug_planted_in_updates_of_hyperdrive_is_caught(
+    plant: Callable[[Patch], None], sentence: str, monkeypatch: Patch
+) -> None:
+    """In stories with a Hyperdrive configuration."""
+    plant(monkeypatch)
+    play_until_caught((Story(seed, where="hyperdrive").play for seed in range(SEEDS)), sentence)
 
 
 def play_until_caught(played: Iterator[Callable[[], int]], sentence: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import BindingChange, Change, Phase
 from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Step
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
@@ -24,12 +25,14 @@ from reconciler.runs.project import Project
 from reconciler.stores.local import parse_upload
 from reconciler.views.json.diagnostics import diagnostics_document
 from reconciler.views.json.outcome import outcome_document
+from tests.simulation.account import CONFIG_ID
 from tests.simulation.facts import deployed, digest, parses
 from tests.simulation.gate import Crash, Fault, Gate, Mode, Seen
 from tests.simulation.pool import CAS, LEAVES, NOW, content
 from tests.simulation.ports import GatedClock, GatedEnvironment, GatedFiles, GatedLines, GatedLock
 from tests.simulation.record import Recorder, Row, Run, Snapshot
 from tests.simulation.spec import (
+    CONFIG,
     DECLARATION,
     FORMER_STACK,
     OTHER_STACK,
@@ -157,7 +160,7 @@ class World:
         gate.meddle = _Meddler(self, checkout, recorder).meddle
         told = _Told()
         project = self._project(checkout, gate, recorder, told.texts.append)
-        before = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
+        before = self._snapshot(checkout)
         try:
             former = (FORMER_STACK,) if FORMER_STACK.encode() in checkout.tree.get(DECLARATION, b"") else ()
             _command(project, told, ask, former)
@@ -169,7 +172,7 @@ class World:
             told.error(error, project)
         except Exception:  # noqa: BLE001 - a bug, which the judges report
             told.bug = traceback.format_exc()
-        after = Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal))
+        after = self._snapshot(checkout)
         told.texts.append(after.journal[len(before.journal) :].decode())
         run = Run(
             now=self.clock.time,
@@ -185,6 +188,9 @@ class World:
             retires=ask.retires,
         )
         return Result(run, told.changes, told.waiting, told.binds, told.document, gate.seen, gate.met)
+
+    def _snapshot(self, checkout: Checkout) -> Snapshot:
+        return Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal), self.stock.mtls())
 
     def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Project:
         return Project(
@@ -271,7 +277,11 @@ def _plan(project: Project, ask: Ask, former: tuple[str, ...]) -> Planned:
     if ask.retires is not None:
         return plan(project, PlanRequest(retire=ask.retires, skip_grace=True, prune=True, take_over=former))
     patience = PATIENCE if ask.patience else timedelta()
-    return plan(project, PlanRequest(patience=patience, prune=True, take_over=former))
+    return plan(project, PlanRequest(patience=patience, prune=True, take_over=former, deploy=_UPDATES))
+
+
+_UPDATES = DeployChoice(hyperdrives=frozenset({CONFIG, CONFIG_ID}))
+"""The Hyperdrive configuration is updated; who deploys Workers is somebody else."""
 
 
 class _Silent:
@@ -307,6 +317,9 @@ class _Meddler:
             data = self.checkout.tree[subject]
             self.checkout.tree[subject] = with_ids(data, BY_HAND) if which else data + comment(subject, "by hand")
             self.recorder.edited.add(subject)
+        elif name in ("hyperdrive.get", "hyperdrive.read"):
+            self.world.stock.set_mtls({**self.world.stock.mtls(), "sslmode": "require", "hand": str(which)})
+            self.recorder.moved = True
         elif name == "clock.wait" and self.checkout.wranglers:
             self.meddle("file.replace", self.checkout.wranglers[which % len(self.checkout.wranglers)], 1)
         self.recorder.touched |= before.keys() ^ self.world.rows().keys()

@@ -138,7 +138,8 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())
-    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration))
+    updates = bool(declaration.hyperdrives)
+    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration), updates=updates)
 
 
 def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:

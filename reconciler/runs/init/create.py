@@ -24,6 +24,7 @@ from reconciler.model import (
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.errors import StoreError
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.drift import DriftFinding
@@ -75,7 +76,9 @@ def init(project: Project, request: InitRequest) -> Adoption:
     if not request.same_stack:
         demand_new(stack, listing)
     bare = Desired(Declaration(project.name, stack, store=store), {})
-    scene = _scene(project, bare, found, reader, {})
+    scene, unread = _with_hyperdrives(
+        _scene(project, bare, found, reader, {}), reader, searched=request.below is not None
+    )
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
     proposal = _named_alike(scene, proposal)
@@ -84,7 +87,7 @@ def init(project: Project, request: InitRequest) -> Adoption:
     written = [*_save(project, scene, proposal), *_write_around(project)]
     project.files.create(project.name, text.encode())
     written.insert(0, project.name)
-    findings = (*_above(project), *found.findings, *about)
+    findings = (*_above(project), *found.findings, *about, *unread)
     return _adoption(project, reader, proposal, findings, written, searched=request.below is not None)
 
 
@@ -111,6 +114,7 @@ def update(project: Project, request: InitRequest) -> Adoption:
     found = survey(project, request.below or project.folder, checkout.configs, checkout.broken)
     reader = _Remembered(project.stores.open_reader(declaration.store))
     scene = _scene(project, checkout.desired, found, reader, checkout.configs)
+    scene, unread = _with_hyperdrives(scene, reader, searched=True)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
     proposal = only_new(_named_alike(scene, proposal))
@@ -121,7 +125,7 @@ def update(project: Project, request: InitRequest) -> Adoption:
         written = _save(project, scene, proposal)
         project.files.replace(project.name, old=data, new=text.encode())
         written.insert(0, project.name)
-    findings = (*found.findings, *about, *by_hand)
+    findings = (*found.findings, *about, *unread, *by_hand)
     return _adoption(project, reader, proposal, findings, written, searched=True, updated=True)
 
 
@@ -167,12 +171,22 @@ def _scene(
     return Scene(desired, listing, asked, found.configs, found.certificates, now, declared, unasked)
 
 
+def _with_hyperdrives(scene: Scene, reader: StoreReader, *, searched: bool) -> tuple[Scene, tuple[Diagnostic, ...]]:
+    """The scene with the Hyperdrive configurations of the account; a warning if they can't be read."""
+    try:
+        return replace(scene, hyperdrives=reader.hyperdrives(()) if searched else ()), ()
+    except StoreError as error:
+        message = f"no Hyperdrive configuration is declared, because they could not be read: {error.message}"
+        return scene, (Diagnostic(Severity.WARNING, Code.HYPERDRIVE_UNREAD, message, None, error.hint),)
+
+
 @dataclass
 class _Remembered:
     """The reading half of a store, which keeps its answers, so that proposal and plan see the same state."""
 
     inner: StoreReader
     listing: Listing | None = None
+    configs: tuple[HyperdriveConfig, ...] | None = None
     answers: dict[EntryId, Entry | None] = field(default_factory=dict)
 
     def open_reader(self, _: StoreSettings) -> StoreReader:
@@ -193,7 +207,9 @@ class _Remembered:
         return self.inner.live()
 
     def hyperdrives(self, wanted: Iterable[str]) -> tuple[HyperdriveConfig, ...]:
-        return self.inner.hyperdrives(wanted)
+        if self.configs is None:
+            self.configs = self.inner.hyperdrives(wanted)
+        return self.configs
 
     def hyperdrive(self, config: str) -> HyperdriveConfig | None:
         return self.inner.hyperdrive(config)

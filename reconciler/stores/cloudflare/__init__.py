@@ -57,6 +57,6 @@ class CloudflareConnection:
         self._client.begin_anew()
         return CloudflareStore(self._client, self._access.certificates_path, random.random, lists=self._reader.lists)
 
-    def examine(self, *, cas: bool, pages: bool) -> Iterator[Diagnostic]:
+    def examine(self, *, cas: bool, pages: bool, updates: bool) -> Iterator[Diagnostic]:
         """As `Connection`."""
-        return examine(self._client, self._access, cas=cas, pages=pages)
+        return examine(self._client, self._access, cas=cas, pages=pages, updates=updates)

@@ -36,29 +36,31 @@ class _Need:
     hint: str = ""
 
 
-def examine(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[Diagnostic]:
+def examine(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool) -> Iterator[Diagnostic]:
     """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
 
-    `cas` and `pages` are true if CAs, or bindings of Pages projects, are declared; they need more permissions. Each
-    call is made once. A failure is a finding, never an exception.
+    `cas`, `pages` and `updates` are true if CAs, bindings of Pages projects, or Hyperdrive configurations are declared;
+    they need more permissions. Each call is made once. A failure is a finding, never an exception.
     """
     try:
         verified = _verify(client, access)
         yield verified
         if verified.severity is Severity.INFO:
-            for need in _needs(client, access, cas=cas, pages=pages):
+            for need in _needs(client, access, cas=cas, pages=pages, updates=updates):
                 yield _ask(client, need)
     except StoreError as error:
         yield _warning(error.code, f"the account could not be checked: {error.message}", error.hint)
 
 
-def _needs(client: Client, access: Access, *, cas: bool, pages: bool) -> Iterator[_Need]:
+def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool) -> Iterator[_Need]:
     account = f"/accounts/{access.account_id}"
     write = "a check would have to write; the first upload of a run is made alone, and stops the run if it is refused"
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
     yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
     yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
     yield _Need(Operation.HYPERDRIVE, _USERS, f"{account}/hyperdrive/configs")
+    if updates:
+        yield _Need(Operation.UPDATE, "for `--deploy`, to update Hyperdrive", hint=write.partition(";")[0])
     if pages:
         yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
     if cas:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.findings.escape import printable
-from reconciler.model import Action, BindingChange, Deploy, HyperdriveChange, Retire, Upload, Verify
+from reconciler.model import Action, BindingChange, Deploy, Retire, Update, Upload, Verify
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.renewals import Due
 from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
@@ -122,7 +122,7 @@ def _rows(group: Group, plan: PlanFacts, names: ShownNames) -> Iterator[tuple[st
                 what = step_text(change, plan.keys)
             case BindingChange():
                 what, entry, more = names.binding(change.at), arrow(change, names), ", ".join(notes_of(change))
-            case HyperdriveChange():
+            case Update():
                 what, entry = printable(change.at.text), arrow(change, names)
             case Retire():
                 what, entry, more = old_text(change).strip("()"), names.id(change.entry.id), entry_text(change)
@@ -155,10 +155,10 @@ def _links(group: Group, names: ShownNames) -> Iterator[Link]:
         if isinstance(change, BindingChange):
             tone, note = _TONES[change.action], f"{change.action} {arrow(change, names)}"
             yield Link(name, names.worker(change.at), user(change.at, names), tone, note)
-        if isinstance(change, HyperdriveChange):
+        if isinstance(change, Update):
             yield Link(name, "Hyperdrive", hyperdrive_user(change.at), Tone.LOOK, f"update {arrow(change, names)}")
     for wait in group.waiting:
-        if isinstance(wait.change, HyperdriveChange):
+        if isinstance(wait.change, Update):
             yield Link(name, "Hyperdrive", hyperdrive_user(wait.change.at), Tone.PLAIN, "waits")
         if isinstance(wait.change, BindingChange):
             at = wait.change.at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, ByCertificate, ById
+from reconciler.model import Action, ByCertificate, ById, DeclaredHyperdrive
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
@@ -35,6 +35,15 @@ class TakenBindingPart(JsonPart):
     entry: str | None = None
 
 
+class TakenHyperdrivePart(JsonPart):
+    """One Hyperdrive configuration that is declared now. `config`: its name or ID."""
+
+    hyperdrive: str
+    config: str
+    certificate: str | None = None
+    ca: str | None = None
+
+
 class InitDocument(JsonPart):
     """`changes`: what a plan of the result would do; none where everything could be taken over as it is."""
 
@@ -46,6 +55,7 @@ class InitDocument(JsonPart):
     written: tuple[str, ...]
     certificates: tuple[TakenCertificatePart, ...]
     bindings: tuple[TakenBindingPart, ...]
+    hyperdrives: tuple[TakenHyperdrivePart, ...] | None = None
     changes: tuple[ChangePart, ...]
     pending: dict[Action, int]
     findings: tuple[DiagnosticPart, ...]
@@ -66,6 +76,7 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
             for one in adoption.proposal.certificates
         ),
         bindings=tuple(map(_binding, adoption.bindings)),
+        hyperdrives=tuple(map(_hyperdrive, adoption.proposal.hyperdrives)) or None,
         changes=tuple(map(change_part, adoption.plan.changes)),
         pending=adoption.plan.summary,
         findings=tuple(diagnostic_part(finding, resolve) for finding in adoption.findings),
@@ -73,6 +84,12 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
 
 
 show_adoption = as_view(init_document)
+
+
+def _hyperdrive(declared: DeclaredHyperdrive) -> TakenHyperdrivePart:
+    return TakenHyperdrivePart(
+        hyperdrive=declared.label, config=declared.config, certificate=declared.certificate, ca=declared.ca
+    )
 
 
 def _binding(binding: AdoptedBinding) -> TakenBindingPart:

@@ -41,7 +41,7 @@ def _edges(plan: Plan) -> Iterator[tuple[_Node, _Node]]:
             at = "/".join(filter(None, (row.at.worker, row.at.environment, row.at.binding)))
             if source is not None:
                 yield (f"certificate {plan.stack}", source), (f"binding {plan.stack} {row.at.config}", at)
-    for use in plan.assessment.hyperdrives:
+    for use in plan.assessment.updates:
         if use.certificate is not None:
             at = f"Hyperdrive/{use.at.label}/{use.at.field}"
             yield (f"certificate {plan.stack}", use.certificate), (f"hyperdrive {plan.stack} {use.at.config}", at)

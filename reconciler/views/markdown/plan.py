@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model import Action, BindingChange, Deploy, HyperdriveChange, Retire
+from reconciler.model import Action, BindingChange, Deploy, Retire, Update
 from reconciler.plan.coverage import Area
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.views.markdown.page import code, findings, listed, not_checked, page, table, words
@@ -78,7 +78,7 @@ def _bindings(group: Group) -> str:
         found = [one for one in bindings if (one.action is Action.UNBIND) is removed]
         if found:
             texts.append(f"{len(found)} {verb}: {listed(names.site(one.at) for one in found)}")
-    updated = [one.at for one in group.changes if isinstance(one, HyperdriveChange)]
+    updated = [one.at for one in group.changes if isinstance(one, Update)]
     if updated:
         texts.append(f"{len(updated)} updated: {listed(f'{at.field.text} of {at.label}' for at in updated)}")
     waits = sum(not isinstance(wait.change, Retire) for wait in group.waiting)

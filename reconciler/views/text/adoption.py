@@ -57,6 +57,8 @@ def _taken(adoption: Adoption) -> Iterator[str]:
     if adoption.bindings:
         workers = len({one.at.worker for one in adoption.bindings})
         yield f"{counted(len(adoption.bindings), 'binding')} of {counted(workers, 'Worker')}"
+    if adoption.proposal.hyperdrives:
+        yield counted(len(adoption.proposal.hyperdrives), "Hyperdrive configuration")
     if by_id:
         yield f"{counted(len(by_id), 'certificate')} bound by {'its ID' if len(by_id) == 1 else 'their IDs'}"
     savable = len(by_id & adoption.proposal.savable)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.findings.escape import printable
+from reconciler.model import HyperdriveField
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.records.journal import Actor, ChangeSummary
 from reconciler.views.table import Display
@@ -169,5 +170,8 @@ def _describe(change: ChangeSummary, short: ShortIds) -> str:
     if change.issuer is not None:
         old = f" (serial {printable(change.serial)})" if change.serial is not None else ""
         return f"{certificate}{old} by {printable(change.issuer)}"
+    if change.hyperdrive is not None and change.field is not None:
+        value = f" -> {printable(change.after)}" if change.after and change.field is HyperdriveField.SSLMODE else ""
+        return f"{change.field.text} of {printable(change.hyperdrive)}{value}"
     serial = f" (serial {printable(change.serial)})" if change.serial is not None else ""
     return f"{short(change.before)} of {certificate}{serial}" if change.before else certificate

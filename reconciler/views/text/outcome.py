@@ -10,7 +10,7 @@ from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
-from reconciler.model import Action, BindingChange, Change, Condition, Deploy, HyperdriveChange, Retire, Upload, Verify
+from reconciler.model import Action, BindingChange, Change, Condition, Deploy, Retire, Update, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import when_text
 from reconciler.reports.left import Applied
@@ -284,7 +284,7 @@ def _object(change: Change, short: ShortIds) -> str:
             return f"{printable(change.at.binding)} of {printable(change.at.worker)} ({where})"
         case Deploy():
             return printable(change.script)
-        case HyperdriveChange():
+        case Update():
             return f"{change.at.field.text} of {printable(change.at.label)}"
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"

@@ -15,11 +15,11 @@ from reconciler.model import (
     BindingChange,
     Change,
     Deploy,
-    HyperdriveChange,
     HyperdriveField,
     Retire,
     SiteAddress,
     StoreSettings,
+    Update,
     Upload,
     Verify,
     Waiting,
@@ -148,7 +148,7 @@ def _ids(plan: PlanFacts) -> Iterator[str | None]:
         match change:
             case BindingChange():
                 yield from (change.before, change.after)
-            case HyperdriveChange() if change.at.field is not HyperdriveField.SSLMODE:
+            case Update() if change.at.field is not HyperdriveField.SSLMODE:
                 yield from (change.before, change.after)
             case Retire():
                 yield change.entry.id
@@ -239,7 +239,7 @@ def describe(change: Change) -> str:
             where = f"{printable(change.at.config)} ({printable(environment_text(change.at.environment))})"
             built = f", built as {printable(change.built)}," if change.built is not None else ""
             return f"{where}{built} as {printable(change.script)}"
-        case HyperdriveChange():
+        case Update():
             value = change.after if change.digest is None else change.certificate
             return f"{printable(change.at.text)} = {printable(value or '')}"
         case Verify():

@@ -20,11 +20,11 @@ from reconciler.model import (
     Difference,
     EntryId,
     Gate,
-    HyperdriveChange,
     HyperdriveField,
     KeyReference,
     Reason,
     Retire,
+    Update,
     Upload,
     Verify,
     Waiting,
@@ -74,7 +74,7 @@ class Group:
     @property
     def differences(self) -> tuple[Difference, ...]:
         """What differs between the old certificate and the new one."""
-        known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange | HyperdriveChange))
+        known = (one.differences for one in self.changes if isinstance(one, Upload | BindingChange | Update))
         return next((found for found in known if found), ())
 
     @property
@@ -137,7 +137,7 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
             yield from _step_lines(change, plan.keys, width, style)
     rows = [_binding_row(change, names, style) for change in group.changes if isinstance(change, BindingChange)]
     yield from table(rows, width, indent=_INDENT)
-    updates = [_update_row(change, names, style) for change in group.changes if isinstance(change, HyperdriveChange)]
+    updates = [_update_row(change, names, style) for change in group.changes if isinstance(change, Update)]
     yield from table(updates, width, indent=_INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
@@ -203,10 +203,7 @@ def about_text(group: Group, plan: PlanFacts) -> str:
         return "upload unknown"
     if group.has(Action.BIND) or group.has(Action.REBIND) or group.has(Action.UPDATE):
         return "already uploaded"
-    if any(
-        isinstance(wait.change, BindingChange | HyperdriveChange) and wait.change.after is not None
-        for wait in group.waiting
-    ):
+    if any(isinstance(wait.change, BindingChange | Update) and wait.change.after is not None for wait in group.waiting):
         return "already uploaded"
     if any(wait.entry is None for wait in group.waiting) or group.name is None or group.has(Action.UNBIND):
         return ""
@@ -224,7 +221,7 @@ def trouble_of(name: CertificateName, plan: PlanFacts) -> str | None:
 def used_ids(waits: Iterable[Waiting]) -> frozenset[str]:
     """The IDs that bindings keep while their change waits."""
     changes = (wait.change for wait in waits)
-    found = (one.before for one in changes if isinstance(one, BindingChange | HyperdriveChange))
+    found = (one.before for one in changes if isinstance(one, BindingChange | Update))
     return frozenset(text for text in found if text is not None)
 
 
@@ -324,7 +321,7 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
     ]
 
 
-def _update_row(change: HyperdriveChange, names: ShownNames, style: Style) -> list[Cell]:
+def _update_row(change: Update, names: ShownNames, style: Style) -> list[Cell]:
     """One field of a Hyperdrive configuration."""
     return [
         Cell(f"~ {printable(change.at.label)}", style.change, shrinks=True),
@@ -334,9 +331,9 @@ def _update_row(change: HyperdriveChange, names: ShownNames, style: Style) -> li
     ]
 
 
-def arrow(change: BindingChange | HyperdriveChange, names: ShownNames) -> str:
+def arrow(change: BindingChange | Update, names: ShownNames) -> str:
     """The ID of a user, before and after; the mode, of `sslmode`."""
-    if isinstance(change, HyperdriveChange) and change.at.field is HyperdriveField.SSLMODE:
+    if isinstance(change, Update) and change.at.field is HyperdriveField.SSLMODE:
         return f"{printable(change.before or 'none')} -> {printable(change.after or '')}"
     after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
@@ -374,9 +371,9 @@ def waiting_block(
     waits = tuple(waits)
     used = used_ids(waits)
     alike: dict[tuple[str, Action, str, str, Condition], list[str]] = {}
-    bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange | HyperdriveChange]] = {}
+    bindings: dict[tuple[Condition, str, datetime | None], list[BindingChange | Update]] = {}
     for wait in waits:
-        if isinstance(wait.change, BindingChange | HyperdriveChange):
+        if isinstance(wait.change, BindingChange | Update):
             bindings.setdefault((wait.condition, wait.detail, wait.until), []).append(wait.change)
             continue
         what, verb = waiting_text(wait.change, names, used)
@@ -401,9 +398,9 @@ def waiting_block(
         yield from wrapped(f"{what} {why}{until}", width, first=f"{indent}. ")
 
 
-def _waiting_row(change: BindingChange | HyperdriveChange, names: ShownNames) -> list[Cell]:
+def _waiting_row(change: BindingChange | Update, names: ShownNames) -> list[Cell]:
     """One line of a wrangler file that is not written yet, or a Hyperdrive configuration that is not updated."""
-    if isinstance(change, HyperdriveChange):
+    if isinstance(change, Update):
         label = Cell(f". {printable(change.at.label)}", shrinks=True)
         return [label, Cell("Hyperdrive"), Cell(change.at.field.text), Cell(arrow(change, names))]
     return [
@@ -414,9 +411,7 @@ def _waiting_row(change: BindingChange | HyperdriveChange, names: ShownNames) ->
     ]
 
 
-def waiting_text(
-    change: Upload | Deploy | HyperdriveChange | Retire, names: ShownNames, used: frozenset[str]
-) -> tuple[str, str]:
+def waiting_text(change: Upload | Deploy | Update | Retire, names: ShownNames, used: frozenset[str]) -> tuple[str, str]:
     """What waits, and what it does meanwhile."""
     match change:
         case Retire():
@@ -425,7 +420,7 @@ def waiting_text(
             return "upload", "waits"
         case Deploy():
             return f"deploy of {names.site(change.at)}", "waits"
-        case HyperdriveChange():
+        case Update():
             return f"{printable(change.at.text)}: {arrow(change, names)}", "waits"
         case _:
             assert_never(change)
