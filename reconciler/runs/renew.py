@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -14,7 +14,6 @@ from reconciler.findings.errors import FileChangedError, LockedError, Reconciler
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import nearest
 from reconciler.keys.sinks import open_sink
-from reconciler.model import DeclaredCertificate
 from reconciler.model.renewal import Issuer, IssuerContext
 from reconciler.plan.plan import match_names
 from reconciler.plan.renewals import find_due
@@ -113,6 +112,8 @@ class _Run:
     journal: Journal
     before: Callable[[Renewable], None]
     after: Callable[[RenewStep], RenewStep]
+    _issuers: dict[str, Issuer] = field(default_factory=dict, init=False)
+    """Those of this run: one login and one secret for all certificates of an issuer."""
 
     def renew(self, item: Renewable) -> RenewStep:
         """The renewal of one certificate, with its lines in the journal."""
@@ -141,7 +142,7 @@ class _Run:
                 raise FileChangedError(f"{path!r} was changed during this run", hint="run this again")
         world = RenewWorld(
             sink=open_sink(renewal.sink, item.name, project.key_context),
-            issuer=self._issuer(item.declared),
+            issuer=self._issuer(renewal.issuer),
             files=project.files,
             prover=Proving(project.files, project.provers.prober),
             now=project.clock.now,
@@ -150,16 +151,20 @@ class _Run:
         )
         return renew_certificate(item, text, self.checkout.desired, world, new_key=self.request.new_key)
 
-    def _issuer(self, declared: DeclaredCertificate) -> Issuer:
+    def _issuer(self, name: str) -> Issuer:
+        if name not in self._issuers:
+            self._issuers[name] = self._opened(name)
+        return self._issuers[name]
+
+    def _opened(self, name: str) -> Issuer:
         project = self.project
         context = project.key_context
 
         def output(command: Sequence[str], stdin: bytes) -> bytes:
             return context.programs.output(command, limit=MAX_CHAIN_BYTES, stdin=stdin)
 
-        issuer = self.checkout.desired.declaration.issuers[declared.renew.issuer if declared.renew else ""]
         return issuers.open_issuer(
-            issuer,
+            self.checkout.desired.declaration.issuers[name],
             IssuerContext(
                 read=partial(project.files.read, limit=MAX_CHAIN_BYTES),
                 secret=partial(keys.open_secret, context=context),

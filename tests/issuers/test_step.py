@@ -422,6 +422,21 @@ subject = "CN=billing"
 """
 
 
+def test_all_certificates_of_a_run_share_one_key_of_the_provisioner(asked: Asked, tmp_path: Path) -> None:
+    """A command for its password may ask a person, and the key takes a while to decrypt."""
+    project = Project(tmp_path, {"STEP_PASSWORD": PASSWORD.decode(), "MTLSCTL_KEY_DIRS": str(tmp_path / "keys")})
+    text = MTLS.replace("URL", asked.url).replace('sops = "secrets"', 'file = "keys"')
+    tables = text[text.index("[certificates.billing]") :]
+    project.write("mtls.toml", f"{text}\n{tables.replace('billing', 'ledger')}")
+    project.write("certs/root.pem", asked.root)
+    (tmp_path / "keys").mkdir()
+    for _ in range(2):
+        asked.fake.refuse(403, "not now")
+    result = project.run("renew", "billing", "ledger")
+    assert result.out.count("signed nothing (403): not now") == 2
+    assert [request.method for request in asked.fake.requests] == ["GET", "POST", "POST"]
+
+
 def test_without_its_extra_it_is_one_clear_line(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to run, before anything is asked or made."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
