@@ -38,7 +38,7 @@ _COMMANDS: Mapping[str, Collection[str]] = {
     _ADOPT: ("import", "adopt", "pull", "scan", "discover", "bootstrap", "setup"),
     _APPLY: ("deploy", "publish", "up", "sync", "run", "reconcile", "converge", "release"),
     _REMOVE: ("delete", "del", "rm", "remove", "destroy", "down", "unbind", "revoke", "prune", "gc", "clean", "purge"),
-    _ROTATE: ("rotate", "renew", "replace", "reissue", "issue"),
+    _ROTATE: ("rotate", "replace", "reissue", "issue"),
     _BACK: ("rollback", "revert", "undo", "restore"),
     _REFRESH: ("refresh", "reload", "compare", "audit"),
     _UNUSED: ("unused", "orphans", "orphan", "stale", "leftovers", "mismatches"),

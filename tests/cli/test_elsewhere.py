@@ -30,7 +30,6 @@ MEANT = {
     "remove": "mtlsctl retire",
     "destroy": "prune = true",
     "rotate": "replace the certificate file",
-    "renew": "replace the certificate file",
     "rollback": "revert the commit",
     "refresh": "mtlsctl drift",
     "orphans": "mtlsctl drift --unused",
