@@ -207,9 +207,18 @@ def demand_no_secret(circle: Circle) -> None:
 
 def test_what_is_leaked_is_seen(tmp_path: Path) -> None:
     """The watch itself can fail: an argument, a variable and a file that are there for a moment are found."""
-    script = 'printf "ca\\nnary" > file; sleep 0.2; rm file; exec sleep 0.2'
-    with watched(tmp_path) as seen:
-        subprocess.run(["sh", "-c", script, "canary-1"], cwd=tmp_path, env={"A": "canary-2"}, check=True)
-    assert [place[:20] for place in seen.places("canary-1")] == ["arguments of sh -c p"]
-    assert [place[:21] for place in seen.places("canary-2")] == ["environment of sh -c ", "environment of sleep "]
-    assert [place for place in seen.places("canary") if place.startswith("/")] == [str(tmp_path / "file")]
+    script = 'printf "ca\\nnary" > file; echo; read line; rm file'
+    command, variables = ["sh", "-c", script, "canary-1"], {"A": "canary-2"}
+    pipe = subprocess.PIPE
+    with (
+        watched(tmp_path) as seen,
+        subprocess.Popen(command, cwd=tmp_path, env=variables, stdin=pipe, stdout=pipe) as child,
+    ):
+        assert child.stdout is not None
+        child.stdout.readline()  # the file is written
+        seen.look([tmp_path])
+        child.communicate(b"\n")
+    assert not (tmp_path / "file").exists()
+    assert {place[:20] for place in seen.places("canary-1")} == {"arguments of sh -c p"}
+    assert "environment of sh -c " in {place[:21] for place in seen.places("canary-2")}
+    assert str(tmp_path / "file") in set(seen.places("canary"))
