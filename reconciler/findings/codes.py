@@ -1183,7 +1183,7 @@ class Code(StrEnum):
     FOLDER_NOT_IGNORED = ("folder-not-ignored", _W,
         "Git does not ignore `.mtlsctl`.",
         "Run the command of the hint, which writes a `.gitignore` there.")
-    GIT_UNREADABLE = ("git-unreadable", _W,
+    GIT_UNREADABLE = ("git-unreadable", _EW,
         "What git tracks and ignores could not be checked.",
         "Follow the hint: install git, or let it accept the checkout of another owner.")
     KEYS = ("keys", _I,

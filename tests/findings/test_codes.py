@@ -15,6 +15,7 @@ from reconciler.findings.codes import Code, Severity, find_code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, ReconcilerError
 from reconciler.findings.exits import ExitCode
+from reconciler.model.web import WebError
 from tests.support.paths import REPOSITORY
 from tests.support.source import Source, nodes, sources
 
@@ -141,13 +142,13 @@ def subclasses(kind: type[ReconcilerError]) -> Iterator[type[ReconcilerError]]:
 
 
 def test_every_kind_of_error_has_a_code_that_can_be_an_error() -> None:
-    """Its own, or those of the findings that it holds; the root of the family is given one."""
+    """Its own, or those of the findings that it holds; the root of the family, and that of servers, are given one."""
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     kinds = [kind for kind in subclasses(ReconcilerError) if kind.__module__.startswith("reconciler.")]
     without = [kind for kind in kinds if not issubclass(kind, InputError) and not hasattr(kind, "code")]
-    assert without == [ReconcilerError]
+    assert without == [ReconcilerError, WebError]
     never = [kind for kind in kinds if hasattr(kind, "code") and Severity.ERROR not in kind.code.severities]
     assert never == []
 
