@@ -130,6 +130,10 @@ class KeySourceError(ReconcilerError):
         return self.code is Code.KEY_UNAVAILABLE
 
 
+class NotStartedError(KeySourceError):
+    """A program could not be started, so it did nothing."""
+
+
 class IssuerError(ReconcilerError):
     """An issuer gave no certificate. `is_open`: it is unknown whether it issued one. Contains no secret."""
 

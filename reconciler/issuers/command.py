@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.findings.errors import IssuerError, KeySourceError
+from reconciler.findings.errors import IssuerError, KeySourceError, NotStartedError
 from reconciler.model.renewal import CommandIssuer, IssuerContext, SigningRequest
 
 
@@ -38,7 +38,8 @@ class ProgramIssuer:
         try:
             answer = self.context.output(self.options.command, request.csr)
         except KeySourceError as error:
-            raise IssuerError(error.message, hint=error.hint, is_open=True) from error
+            started = not isinstance(error, NotStartedError)
+            raise IssuerError(error.message, hint=error.hint, is_open=started) from error
         if not answer.strip():
             raise IssuerError(
                 f"the command {self.options.command[0]!r} printed nothing",

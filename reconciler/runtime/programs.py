@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reconciler.findings.errors import KeySourceError
+from reconciler.findings.errors import KeySourceError, NotStartedError
 from reconciler.findings.escape import shell_command
 from reconciler.runtime.children import Child, has_key, running
 
@@ -58,7 +58,7 @@ def output(
     if size > limit + 1:
         raise _failed(command, f"printed more than {limit:,} bytes and was stopped")
     if code == _NOT_STARTED:
-        raise KeySourceError(
+        raise NotStartedError(
             f"the command {command[0]!r} could not be started", hint="install it, or check its name and the PATH"
         )
     if code:

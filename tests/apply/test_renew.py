@@ -15,7 +15,12 @@ from reconciler.model.certificate_policy import CertificatePolicy
 from reconciler.model.key_places import FileSink, Slot
 from reconciler.model.renewal import Renewal
 from reconciler.plan.renewing import RenewStatus
+from reconciler.proof.observations import End, Observation, Seen, Shown
+from reconciler.proof.ports import ClientIdentity
+from reconciler.proof.proofs import Proof
+from reconciler.proof.verdicts import Judgement, Verdict
 from reconciler.x509.certificates import key_digest, key_kind
+from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.requests import make_key
 from tests.support.pki import DAY, NOW, Authority, Issued, make_ca
 from tests.support.renewing import PATH, Killed, RenewScene
@@ -400,6 +405,41 @@ def test_a_certificate_that_is_valid_later_is_accepted_with_a_warning() -> None:
     done = one.run()
     assert done.status is RenewStatus.RENEWED
     assert Code.CERTIFICATE_NOT_YET_VALID in codes(done.findings)
+
+
+class Origins:
+    """Gives one verdict, and remembers the pairs that it was shown."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict, self.seen = verdict, list[ClientIdentity]()
+
+    def prove(self, origin: Origin, pair: ClientIdentity) -> Proof:
+        """The proof, as an origin would end it."""
+        self.seen.append(pair)
+        alert = "unknown_ca" if self.verdict is Verdict.REJECTED else None
+        seen = Seen(Observation(Shown.OURS, End.ALERT, alert=alert))
+        return Proof(origin.url, seen, Judgement(self.verdict, "x", "why"))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.REJECTED, Verdict.INCONCLUSIVE])
+def test_the_new_pair_is_proved_at_its_origin_before_the_file_is_replaced(verdict: Verdict) -> None:
+    """Where its upload needs that; the key stays in its slot for the next run."""
+    one = scene(settings={"verify": Origin("https://billing.example/"), "verify_before": frozenset({ProofGate.UPLOAD})})
+    origins, text = Origins(verdict), one.files.tree[PATH]
+    one.world = replace(one.world, prover=origins)
+    done = one.run()
+    (pair,) = origins.seen
+    assert not check_pair(pair.bundle, pair.key.pem, where=None)
+    assert pair.bundle.pem().encode() == one.issuer.issued[0][1]
+    assert (done.status is RenewStatus.RENEWED) == (verdict is Verdict.ACCEPTED)
+    assert (one.files.tree[PATH] != text) == (verdict is Verdict.ACCEPTED)
+    assert [slot.number for slot in one.sink.keys] == [1]
+
+
+def test_nothing_is_proved_where_no_upload_needs_it() -> None:
+    """A `verify` alone is for `mtlsctl verify`."""
+    one = scene(settings={"verify": Origin("https://billing.example/"), "verify_before": frozenset({ProofGate.RETIRE})})
+    assert one.run().status is RenewStatus.RENEWED
 
 
 def test_a_shorter_certificate_is_a_warning() -> None:
