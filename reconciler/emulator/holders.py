@@ -19,8 +19,8 @@ def create_config(ask: Ask) -> Reply:
 
 
 def list_configs(ask: Ask) -> Reply:
-    """Every config."""
-    return success(list(ask.account.holders.hyperdrive.values()))
+    """One page of the configs."""
+    return _page(ask, list(ask.account.holders.hyperdrive.values()))
 
 
 def get_config(ask: Ask) -> Reply:
@@ -46,16 +46,7 @@ def list_zones(ask: Ask) -> Reply:
     account = owner_of_zones(ask)
     wanted = ask.request.first("account.id")
     zones = sorted(account.holders.hostnames) if wanted in (None, account.id) else []
-    page, per_page = ask.number("page", 1), ask.number("per_page", 20)
-    shown = zones[(page - 1) * per_page : page * per_page]
-    info: Json = {
-        "page": page,
-        "per_page": per_page,
-        "count": len(shown),
-        "total_count": len(zones),
-        "total_pages": -(-len(zones) // per_page),
-    }
-    return success([{"id": zone, "name": zone, "account": {"id": account.id}} for zone in shown], result_info=info)
+    return _page(ask, [{"id": zone, "name": zone, "account": {"id": account.id}} for zone in zones])
 
 
 def get_hostnames(ask: Ask) -> Reply:
@@ -120,6 +111,19 @@ def deploy_project(ask: Ask) -> Reply:
 def get_project_deployment(ask: Ask) -> Reply:
     """A deployment, which has always succeeded."""
     return success(_deployment(ask, ask.names["deployment"]))
+
+
+def _page(ask: Ask, everything: list[Json]) -> Reply:
+    page, per_page = ask.number("page", 1), ask.number("per_page", 20)
+    shown = everything[(page - 1) * per_page : page * per_page]
+    info: Json = {
+        "page": page,
+        "per_page": per_page,
+        "count": len(shown),
+        "total_count": len(everything),
+        "total_pages": -(-len(everything) // per_page),
+    }
+    return success(shown, result_info=info)
 
 
 def _fill(ask: Ask, config: Json) -> None:

@@ -64,3 +64,37 @@ def test_the_sdk_understands_refusals(sdk: cloudflare.Cloudflare) -> None:
     with pytest.raises(cloudflare.NotFoundError) as missing:
         sdk.mtls_certificates.get("2458ce5a-0c35-4c7f-82c7-8e9487d3ff60", account_id=ACCOUNT_ID)
     assert missing.value.errors[0].code == 1472
+
+
+def test_the_sdk_changes_hyperdrive_configurations(sdk: cloudflare.Cloudflare) -> None:
+    """It creates, lists, edits and deletes them; an edit of `mtls` leaves the origin, and no reply has the password."""
+    one, two = create(sdk, 0, "one"), create(sdk, 1, "two")
+    configs = sdk.hyperdrive.configs
+    made = configs.create(
+        account_id=ACCOUNT_ID,
+        name="orders",
+        origin={
+            "database": "d",
+            "host": "db.example.com",
+            "password": "write-only",
+            "port": 5432,
+            "scheme": "postgres",
+            "user": "u",
+        },
+        mtls={"mtls_certificate_id": one, "sslmode": "require"},
+    )
+    assert made is not None
+    edited = configs.edit(made.id, account_id=ACCOUNT_ID, mtls={"mtls_certificate_id": two, "sslmode": "require"})
+    assert edited is not None
+    (listed,) = configs.list(account_id=ACCOUNT_ID)
+    assert listed.id == made.id
+    got = configs.get(made.id, account_id=ACCOUNT_ID)
+    assert got is not None
+    assert got.mtls is not None
+    assert got.mtls.mtls_certificate_id == two
+    assert got.origin.to_dict() == made.origin.to_dict()
+    assert "write-only" not in got.to_json() + edited.to_json() + listed.to_json() + made.to_json()
+    with pytest.raises(cloudflare.APIStatusError):
+        sdk.mtls_certificates.delete(two, account_id=ACCOUNT_ID)
+    configs.delete(made.id, account_id=ACCOUNT_ID)
+    assert list(configs.list(account_id=ACCOUNT_ID)) == []

@@ -192,3 +192,11 @@ def test_a_local_configuration_gets_no_unknown_certificate(local: LocalStore) ->
     with pytest.raises(StoreRefused):
         local.update_hyperdrive(HyperdriveConfig("a"), {LEAF: "10ca1000-0000-4000-8000-000000000000"})
     assert local.hyperdrive("a").mtls == {}
+
+
+def test_every_page_of_the_list_is_read(store: CloudflareStore, api: httpx.Client) -> None:
+    """More configurations than a page has are all found."""
+    names = [f"hd{number}" for number in range(45)]
+    for name in names:
+        api.post(CONFIGS, json={"name": name, "origin": {}})
+    assert [config.name for config in store.hyperdrives(())] == names

@@ -16,6 +16,7 @@ from reconciler.stores.cloudflare.listing import REPORT
 from reconciler.stores.cloudflare.wire import Envelope, HyperdriveBody, parse
 
 LIST = "the list of Hyperdrive configurations"
+_MOST_PAGES = 1000
 
 
 class HyperdriveConfigs:
@@ -27,16 +28,26 @@ class HyperdriveConfigs:
         self._random = random
 
     def all(self) -> tuple[HyperdriveConfig, ...]:
-        """Every configuration. UnusableReply if the list is incomplete, or not what Cloudflare documents."""
-        envelope = send_patiently(self._client, ApiCall(Operation.HYPERDRIVE, "GET", self._path), self._random)
-        bodies = parse(list[HyperdriveBody], envelope.result)
-        if bodies is None:
-            raise UnusableReply(f"{LIST} does not have the format that Cloudflare documents", hint=REPORT)
-        total = envelope.result_info.total_count if envelope.result_info else None
-        if total is not None and len(bodies) < total:
-            what = f"Cloudflare counts {total} Hyperdrive configurations, but lists {len(bodies)}"
-            raise UnusableReply(what, hint=REPORT)
-        return tuple(body.config() for body in bodies)
+        """Every configuration. UnusableReply if the list is incomplete, or not what Cloudflare documents.
+
+        A reply without a count is taken for the whole list.
+        """
+        found: dict[str, HyperdriveConfig] = {}
+        for page in range(1, _MOST_PAGES + 1):
+            call = ApiCall(Operation.HYPERDRIVE, "GET", self._path, {"page": page} if page > 1 else {})
+            envelope = send_patiently(self._client, call, self._random)
+            bodies = parse(list[HyperdriveBody], envelope.result)
+            if bodies is None:
+                raise UnusableReply(f"{LIST} does not have the format that Cloudflare documents", hint=REPORT)
+            before = len(found)
+            found |= {config.id: config for config in (body.config() for body in bodies)}
+            total = envelope.result_info.total_count if envelope.result_info else None
+            if total is None or len(found) >= total:
+                return tuple(found.values())
+            if len(found) == before:
+                break
+        what = f"Cloudflare counts {total} Hyperdrive configurations, but lists {len(found)}"
+        raise UnusableReply(what, hint=REPORT)
 
     def get(self, config: str) -> HyperdriveConfig | None:
         """The configuration with this ID, or None."""
