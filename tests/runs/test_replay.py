@@ -23,7 +23,7 @@ from tests.records.test_recording import WORLDS, everything
 from tests.support.pki import NOW
 from tests.support.sizes import size
 
-EDITS = size(300, full=5000)
+EDITS = size(100, full=5000)
 _TEXTS = ("", "x", "\ud800x", "production", "*" * 150, "10ca1000-0000-4000-8000-000000000001", "\x1b[2J")
 _TIMES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00+14:00")
 VALUES: tuple[object, ...] = (*_TEXTS, *_TIMES, None, 0, -1, 10**30, 1e300, 8e13, -1e12, [], {}, True)

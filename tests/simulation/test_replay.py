@@ -18,7 +18,7 @@ from tests.simulation.world import Ask
 from tests.support.replays import as_recorded, demand_same, replayed
 from tests.support.sizes import size
 
-PLANS = size(150, full=1500)
+PLANS = size(60, full=1500)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.simulation.story import Story
 from tests.simulation.weather import ANYWHERE, ON_LISTS
 from tests.support.sizes import size
 
-CHUNKS, EACH = size(4, full=20), 100
+CHUNKS, EACH = size(2, full=20), 100
 """400 schedules, or 2,000, with one call after the other, which are the same each time."""
 BUSY_CHUNKS, BUSY_EACH = size(1, full=4), 60
 """And 60, or 240, with ten calls at once: their order is not known, and no promise may rest on it."""

@@ -13,7 +13,7 @@ from tests.simulation.scenarios import SCENARIOS, scenario
 from tests.simulation.story import MEDDLERS, Story
 from tests.support.sizes import size
 
-CHUNKS = size(6, full=32)
+CHUNKS = size(3, full=32)
 RUNS_A_CHUNK = 400
 """2,400 runs in all, or 12,800; the faults at every effect add some 9,700."""
 
