@@ -78,6 +78,7 @@ class _Pull(BaseModel):
     number: int
     html_url: str = ""
     state: str
+    head: _Object
     merged_at: str | None = None
 
 
@@ -271,4 +272,5 @@ def _issue(row: _Issue) -> Issue:
 
 def _pull(row: _Pull) -> PullRequest:
     ended = PullState.CLOSED if row.merged_at is None else PullState.MERGED
-    return PullRequest(row.number, PullState.OPEN if row.state == "open" else ended, row.html_url)
+    state = PullState.OPEN if row.state == "open" else ended
+    return PullRequest(row.number, state, row.head.sha, row.html_url)

@@ -41,10 +41,12 @@ class PullState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request. `url`: where a browser shows it."""
+    """A pull request. `head`: the newest commit in it, which stays the same once it is merged or closed. `url`: where
+    a browser shows it."""
 
     number: int
     state: PullState
+    head: str
     url: str = ""
 
 

@@ -153,6 +153,7 @@ class GitHub(FakeForge):
     trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    _heads: dict[int, str] = field(default_factory=dict)
 
     def routes(self) -> list[Route]:
         """As `FakeForge`."""
@@ -243,7 +244,14 @@ class GitHub(FakeForge):
     def _pulls(self, request: Request) -> Reply:
         assert (request.query["state"], request.query["direction"]) == ("all", "desc")
         found = [one for one in reversed(self.pulls) if f"acme:{one['head']}" == request.query["head"]]
-        return self._page(request, found)
+        return self._page(request, [self._pull(one) for one in found])
+
+    def _pull(self, row: dict[str, Any]) -> dict[str, Any]:
+        """As GitHub answers: the head has the commit of the branch, and keeps it once the pull request is closed."""
+        branch = row["head"]
+        if row["state"] == "open" or row["number"] not in self._heads:
+            self._heads[row["number"]] = self.branches.get(branch, "")
+        return {**row, "head": {"ref": branch, "sha": self._heads[row["number"]]}}
 
     def _add_pull(self, request: Request) -> Reply:
         refused = self._refused(request.body["body"])
@@ -252,7 +260,7 @@ class GitHub(FakeForge):
         number = 30 + len(self.pulls)
         row = {**request.body, "number": number, "state": "open", "merged_at": None}
         self.pulls.append({**row, "html_url": f"https://github.com/acme/shop/pull/{number}"})
-        return 201, {}, self.pulls[-1]
+        return 201, {}, self._pull(self.pulls[-1])
 
     def comment(self, body: str, *, login: str = ME) -> dict[str, Any]:
         """A comment on the pull request, by this user."""

@@ -83,6 +83,8 @@ class _Run:
             return False
         if head is None:
             return True
+        if pull is not None and pull.head != head:
+            pull = None  # a later job moved or created the branch, and did not end
         if pull is not None and pull.state is PullState.CLOSED:
             message = f"the renewal of {item.name!r} was closed without a merge, so it is not renewed again: {pull.url}"
             self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))

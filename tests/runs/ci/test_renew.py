@@ -213,6 +213,46 @@ def test_a_job_that_dies_while_it_asks_is_reported_by_the_next(job: Job, *, befo
     assert len(job.github.pulls) == 2
 
 
+@pytest.mark.parametrize("merged_at", ["2026-11-23T12:00:00Z", None], ids=["merged", "closed"])
+def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(
+    job: Job, merged_at: str | None
+) -> None:
+    """The branch has another commit than the one that was merged or closed, so it is of the job that died."""
+    job.renew()
+    for pull in job.github.pulls:
+        pull.update(state="closed", merged_at=merged_at)
+    if merged_at is None:
+        job.github.branches.clear()
+    job.fresh()
+    job.issuer.gate.kill_at = len(job.issuer.gate.seen)
+    with pytest.raises(Killed):
+        job.renew()
+    job.fresh()
+    job.issuer.gate.kill_at = None
+    done = job.renew()
+    assert done.code == 0
+    assert "issued-twice" in done.out
+    assert "closed without a merge" not in done.out
+    assert len(job.github.pulls) == 4
+
+
+def test_a_commit_after_an_earlier_merge_gets_its_pull_request(job: Job) -> None:
+    """Of a job that died in between: nothing is issued again, and no new key is lost."""
+    job.renew()
+    for pull in job.github.pulls:
+        pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
+    job.fresh()
+    job.github.fail("POST /repos/acme/shop/pulls", 403)
+    job.renew()
+    issued, commit = len(job.issuer.issued), job.github.branches[BRANCH]
+    job.fresh()
+    done = job.renew()
+    assert "issued-twice" not in done.out
+    assert len(job.issuer.issued) == issued
+    assert job.github.branches[BRANCH] == commit
+    assert job.github.pulls[-1]["head"] == BRANCH
+
+
 def test_a_renewal_that_asked_no_one_leaves_no_branch(job: Job) -> None:
     """So the next job has nothing to report."""
     job.issuer.missing = "no token"
