@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +15,8 @@ LONGEST_S = 120.0
 """A person may have to unlock a password manager."""
 
 _NOT_STARTED = 127
+"""What the keeper ends with, after one line with the system's reason; a script with a missing program ends so, too, but
+may have done much before."""
 
 _CREDENTIALS = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY")
 
@@ -37,6 +41,7 @@ def output(
     hidden = withheld.union(_CREDENTIALS)
     variables = {name: value for name, value in environ.items() if name not in hidden and not has_key(value)}
     lines: list[str] = []
+    complaints: list[str] = []
     started: list[Child] = []
     size = 0
 
@@ -49,7 +54,11 @@ def output(
         for child in started:
             child.ask_to_end()
 
-    with running(command, environ=variables, on_out=hear, on_err=lambda _: None, cwd=folder, stdin=stdin) as child:
+    def complain(line: str) -> None:
+        if len(complaints) <= 1:  # a second one is of a program that was started
+            complaints.append(line)
+
+    with running(command, environ=variables, on_out=hear, on_err=complain, cwd=folder, stdin=stdin) as child:
         started.append(child)  # its first lines may have come before this
         try:
             code = child.wait(longest_s)
@@ -57,7 +66,7 @@ def output(
             raise _failed(command, f"did not end within {longest_s:.0f} s and was stopped") from error
     if size > limit + 1:
         raise _failed(command, f"printed more than {limit:,} bytes and was stopped")
-    if code == _NOT_STARTED:
+    if code == _NOT_STARTED and complaints in [[f"{command[0]}: {os.strerror(one)}"] for one in errno.errorcode]:
         raise NotStartedError(
             f"the command {command[0]!r} could not be started", hint="install it, or check its name and the PATH"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.findings.errors import KeySourceError
+from reconciler.findings.errors import KeySourceError, NotStartedError
 from reconciler.runtime.programs import output
 from tests.support.pki import make_ca
 
@@ -72,3 +72,23 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeySourceError, match="the command 'no-such-program' could not be started") as refused:
         output(["no-such-program"], folder=tmp_path, environ={}, withheld=frozenset(), limit=1)
     assert refused.value.hint == "install it, or check its name and the PATH"
+
+
+@pytest.mark.parametrize(
+    "code", ["import sys; sys.exit(127)", "import sys; print('jq: not found', file=sys.stderr); sys.exit(127)"]
+)
+def test_a_program_that_misses_another_one_was_started(tmp_path: Path, code: str) -> None:
+    """Shells end with 127 for that, too, whatever they did before: an issuer may have signed by then."""
+    with pytest.raises(KeySourceError, match="failed with exit code") as failed:
+        run(tmp_path, code)
+    assert not isinstance(failed.value, NotStartedError)
+
+
+@pytest.mark.parametrize("text", ["#!/no/such/interpreter\n", None], ids=["interpreter", "file"])
+def test_a_program_that_could_not_be_started_did_nothing(tmp_path: Path, text: str | None) -> None:
+    """It is told apart, so that nothing is said about what it may have done."""
+    if text is not None:
+        (tmp_path / "sign.sh").write_text(text)
+        (tmp_path / "sign.sh").chmod(0o755)
+    with pytest.raises(NotStartedError):
+        output(["./sign.sh"], folder=tmp_path, environ={}, withheld=frozenset(), limit=10)
