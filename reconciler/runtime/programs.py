@@ -18,7 +18,10 @@ _NOT_STARTED = 127
 """What the keeper ends with, after one line with the system's reason; a script with a missing program ends so, too, but
 may have done much before."""
 
-_CREDENTIALS = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY")
+_CREDENTIALS = (
+    *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY"),
+    *("MTLSCTL_CI_GITHUB_TOKEN", "MTLSCTL_CI_GITLAB_TOKEN"),  # for mtlsctl alone, and may write to the repository
+)
 
 
 def output(
@@ -34,8 +37,8 @@ def output(
     """What the program writes to its standard output, without its last line break. It runs in `folder`.
     `stdin`: what it can read; None: nothing.
 
-    It gets this environment, which password managers need, but no credential of Cloudflare, no variable in `withheld`
-    and none with a private key. KeySourceError if it can't be started, fails, takes longer than `longest_s`, or writes
+    It gets this environment, which password managers need, but no credential of Cloudflare, no token for mtlsctl
+    alone, no variable in `withheld` and none with a private key. KeySourceError if it can't be started, fails, takes longer than `longest_s`, or writes
     more than `limit` bytes; nothing of what it wrote is in the message, not even of its standard error.
     """
     hidden = withheld.union(_CREDENTIALS)
