@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -49,6 +50,7 @@ from reconciler.reports.kept import hint_to_make_old, hint_to_retire, nothing_to
 from reconciler.reports.left import Applied
 from reconciler.runs.apply import demand_programs, parse_waves
 from reconciler.runs.journal import NO_RUN
+from reconciler.runs.operator import demand_merged
 from reconciler.runs.plan import Planned, PlanRequest, plan_approved
 from reconciler.runs.plan import plan as make
 from reconciler.runs.project import Project
@@ -134,6 +136,8 @@ def apply(
     What `protect`, a freeze or an mtls.toml without certificates holds back is not done, and the exit code is 3. The
     options that allow it are for this run, with or without PLAN.
     """
+    if allow_commands:
+        demand_merged(os.environ, "apply --allow-commands")
     stacks = tuple(take_over or ())
     given = {
         "--only": only,

@@ -72,6 +72,18 @@ def test_a_command_of_mtls_toml_is_started_only_if_the_run_may(tmp_path: Path, n
     assert "`mtlsctl apply --allow-commands`" in refused.out + refused.err
 
 
+@pytest.mark.parametrize(
+    "environ", [{"GITHUB_EVENT_NAME": "pull_request"}, {"CI_PIPELINE_SOURCE": "merge_request_event"}], ids=str
+)
+def test_no_command_is_started_on_a_pull_request(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Whoever opens one could change the command; exit 3, before anything is done."""
+    project = declare(make_project(tmp_path), SOURCES["a command"])
+    project.environ |= environ
+    refused = project.run("apply", "--yes", "--allow-commands")
+    assert (refused.code, (tmp_path / "ran").exists()) == (3, False)
+    assert "may not be merged yet" in " ".join(refused.err.split())
+
+
 def test_a_command_is_started_once_for_each_upload(tmp_path: Path) -> None:
     """Though the key is checked before anything changes: a person may have to answer each time."""
     project = declare(make_project(tmp_path), SOURCES["a command"])
