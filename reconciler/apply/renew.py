@@ -144,7 +144,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
     old = None if new_key else _pending_key(work, slots, kind)
     for slot in slots.pending:
         if (old is None or slot != slots.pending[0]) and _may_be_issued(work, slot):
-            work.report(_issued_twice(work, slot, "with another key, which is not used"))
+            work.report(_issued_twice(work, slot, "with another key"))
     if old is None:
         key = make_key(kind)
         slot, answer = slots.next(key), None

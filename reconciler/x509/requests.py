@@ -88,6 +88,8 @@ def wanted_of(present: Bundle | None, subject: str | None, names: Sequence[str] 
         wanted = Wanted(x509.Name.from_rfc4514_string(subject), wanted.names, wanted.usage, wanted.purposes)
     if names is not None:
         wanted = Wanted(wanted.subject, tuple(map(_general_name, names)), wanted.usage, wanted.purposes)
+    if not list(wanted.subject) and not wanted.names:
+        raise ValueError("it would have neither a subject nor alternative names, so origins could not know it")
     return wanted
 
 
@@ -194,7 +196,7 @@ def _parts(name: x509.Name) -> list[tuple[str, str]]:
 
 def _name_texts(wanted: Wanted) -> tuple[str, ...]:
     texts = {_name_text(name) for name in wanted.names}
-    return tuple(sorted({text.lower() if text.startswith("DNS:") else text for text in texts}))
+    return tuple(sorted({f"DNS:{text[4:].lower()}" if text.startswith("DNS:") else text for text in texts}))
 
 
 def _name_text(name: x509.GeneralName) -> str:

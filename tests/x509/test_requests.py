@@ -98,6 +98,21 @@ def test_nothing_to_ask_for_is_an_error() -> None:
         wanted_of(None, None, None)
 
 
+@pytest.mark.parametrize("names", [None, ()])
+def test_a_certificate_that_names_no_one_is_not_asked_for(names: tuple[str, ...] | None) -> None:
+    """An empty subject is fine with alternative names only."""
+    with pytest.raises(ValueError, match="neither a subject nor alternative names"):
+        wanted_of(None, "", names)
+    assert wanted_of(None, "", ("DNS:a.example",)).common_name == ""
+
+
+def test_names_are_shown_as_they_are_declared() -> None:
+    """DNS names in lower case, but not their kind: it is copied into mtls.toml."""
+    wanted = wanted_of(None, "CN=a", ("DNS:A.example",))
+    (found, *_) = check_answer(wanted, CA.issue("a").bundle, where=WHERE)
+    assert "but DNS:a.example was asked for" in found.message
+
+
 def test_other_purposes_are_a_warning_and_the_case_of_a_name_is_nothing() -> None:
     """CAs add purposes; origins look for the one that they need."""
     wanted = wanted_of(CA.issue("a", san=(x509.DNSName("A.example"),)).bundle, None, None)
