@@ -93,6 +93,8 @@ def _check_name(text: str) -> str:
             ip_address(value)
         except ValueError:
             raise Refused(Code.BAD_VALUE, f"has {value!r}, which is no IP address") from None
+        if "%" in value:  # a certificate has no place for it
+            raise Refused(Code.BAD_VALUE, f"has {value!r}, an IP address with a zone, which no certificate can have")
     return text
 
 
