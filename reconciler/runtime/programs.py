@@ -37,9 +37,10 @@ def output(
     """What the program writes to its standard output, without its last line break. It runs in `folder`.
     `stdin`: what it can read; None: nothing.
 
-    It gets this environment, which password managers need, but no credential of Cloudflare, no token for mtlsctl
-    alone, no variable in `withheld` and none with a private key. KeySourceError if it can't be started, fails, takes longer than `longest_s`, or writes
-    more than `limit` bytes; nothing of what it wrote is in the message, not even of its standard error.
+    It gets this environment, which password managers need, but no credential of Cloudflare, no token for mtlsctl alone,
+    no variable in `withheld` and none with a private key. KeySourceError if it can't be started, fails, takes longer
+    than `longest_s`, or writes more than `limit` bytes; nothing of what it wrote is in the message, not even of its
+    standard error.
     """
     hidden = withheld.union(_CREDENTIALS)
     variables = {name: value for name, value in environ.items() if name not in hidden and not has_key(value)}
