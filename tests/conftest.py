@@ -19,7 +19,7 @@ def pytest_configure() -> None:
 
     Objects of ten thousand tests are kept, so that looking for unused ones takes a sixth of the time to collect them.
     """
-    gc.set_threshold(300_000)
+    gc.set_threshold(300_000)  # until all are collected
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item.nodeid):
             item.add_marker(pytest.mark.slow)
+    gc.set_threshold(700)  # as Python itself has it: clients that nobody closed keep threads of their servers
 
 
 @pytest.fixture(scope="session", autouse=True)

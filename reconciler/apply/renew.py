@@ -15,9 +15,9 @@ from typing import Protocol
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
+from reconciler.findings.errors import InputError, IssuerError, KeySourceError, LockedError, ReconcilerError
 from reconciler.model import Desired, Gate
-from reconciler.model.key_places import Slot, sink_text
+from reconciler.model.key_places import LAST_NUMBER, Slot, sink_text
 from reconciler.model.ports import PrivateKey
 from reconciler.model.renewal import Issuer, KeySink, Renewal, SigningRequest
 from reconciler.plan.certificate_policy import judge_policy
@@ -108,7 +108,12 @@ class _Slots:
         return tuple(sorted(above, reverse=True))
 
     def next(self, key: SigningKey) -> Slot:
-        return Slot(max((slot.number for slot in self.known), default=0) + 1, key.digest)
+        """The slot of a new key. KeySourceError if there is no larger number."""
+        last = max((slot.number for slot in self.known), default=0)
+        if last >= LAST_NUMBER:
+            message = f"the slot {last} has the largest number that there is, so no key can be put above it"
+            raise KeySourceError(message, hint="remove that slot, which mtlsctl did not make, if its key is not in use")
+        return Slot(last + 1, key.digest)
 
 
 def renew_certificate(
@@ -152,7 +157,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
         world.sink.write(slot, key.pem)
     else:
         key, slot = old, slots.pending[0]
-        answer = _answer_of_before(work, key, slot)
+        answer = _answer_of_before(work, key, slot, is_replaced=slots.selected is None)
     if answer is None:
         world.demand_lock()
         answer = _ask(work, _request(work, wanted, key), slot if old is None else None)
@@ -249,7 +254,7 @@ def _pending_key(work: _Work, slots: _Slots, kind: str) -> SigningKey | None:
     return key if key.kind == kind else None
 
 
-def _answer_of_before(work: _Work, key: SigningKey, slot: Slot) -> Bundle | None:
+def _answer_of_before(work: _Work, key: SigningKey, slot: Slot, *, is_replaced: bool) -> Bundle | None:
     """The certificate that was issued for a pending key; None if the issuer has to be asked, again or for the first
     time. That it may be issued twice is reported before."""
     issuer = work.world.issuer
@@ -259,7 +264,7 @@ def _answer_of_before(work: _Work, key: SigningKey, slot: Slot) -> Bundle | None
         if is_useful(work.desired, work.item.name, answer, work.world.now()):
             return answer
     if found is not None or not issuer.can_find:
-        work.report(_issued_twice(work, slot, "with the same key"))
+        work.report(_issued_twice(work, slot, "with the same key", is_replaced=is_replaced))
     return None
 
 
@@ -268,13 +273,19 @@ def _may_be_issued(work: _Work, slot: Slot) -> bool:
     return not issuer.can_find or issuer.find(slot.key) is not None
 
 
-def _issued_twice(work: _Work, slot: Slot, how: str) -> Diagnostic:
+def _issued_twice(work: _Work, slot: Slot, how: str, *, is_replaced: bool = False) -> Diagnostic:
+    """The finding. `is_replaced`: the key of the certificate file is in no slot, though there are slots."""
     was = "was" if work.world.issuer.can_find else "may have been"
     message = (
         f"a certificate of {work.item.name!r} {was} issued by an earlier run {how}, and is not used: the hash of its"
         f" public key is {slot.key}"
     )
     hint = f"if you don't want it, revoke it at the issuer {work.renewal.issuer!r}"
+    if work.item.present is not None and is_replaced:
+        hint += (
+            f"; if the certificate file was replaced by hand, such as after a leak, that key may have been in use: run"
+            f" `mtlsctl renew {work.item.name} --new-key`"
+        )
     return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
 
 

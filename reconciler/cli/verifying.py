@@ -37,7 +37,9 @@ def verify(
             "--level", metavar="LEVEL", help="Run only files, wrangler, origin or runtime; require it (repeatable)."
         ),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Call no origin and no account: run files and wrangler.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Call no origin and no account: run files and wrangler.")
+    ] = False,
     run_project: Annotated[
         bool,
         typer.Option("--run-project", help="Run the project's wrangler, its build and its workerd without asking."),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.escape import printable
 from reconciler.keys import age, aws, command, env, file, sops, stdin, vault
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.keys.sinks import open_sink
@@ -38,7 +39,8 @@ def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
     """Every source by its name, ready to open keys, and to decrypt them where mtls.toml has a passphrase."""
     plain = {source.kind.name: source.open(context) for source in SOURCES}
     declared: dict[str, KeySource] = {name: _Unlocking(source, plain) for name, source in plain.items()}
-    return {name: _Keeping(source) for name, source in {**declared, RENEWED: _Renewed(declared, context)}.items()}
+    every = {**declared, RENEWED: _Renewed(declared, context)}
+    return {name: _Keeping(source, context.unmerged) for name, source in every.items()}
 
 
 def open_secret(reference: KeyReference, context: KeyContext) -> bytes:
@@ -64,6 +66,7 @@ class _Keeping:
     """
 
     source: KeySource
+    unmerged: str | None
     _kept: list[tuple[KeyReference, PrivateKey]] = field(default_factory=list, init=False, repr=False)
 
     def open(self, reference: KeyReference) -> PrivateKey:
@@ -74,6 +77,12 @@ class _Keeping:
         if kept is not None:
             self._kept.remove(kept)
             return kept[1]
+        if self.unmerged is not None:  # the file of a stranger would say what is started and asked
+            event = printable(self.unmerged)
+            raise KeySourceError(
+                f"for {event}, whose checkout may not be merged, no key of `{reference.source}` is read",
+                hint="run it on a schedule, on a push to the main branch, or by hand",
+            )
         key = self.source.open(reference)
         self._kept.append((reference, key))
         return key

@@ -121,6 +121,8 @@ class KeySlots:
     otherwise: KeyReference | None = None
 
 
+LAST_NUMBER = 999_999_999
+"""The largest number of a slot."""
 _SLOT = re.compile(r"([0-9]{4,9})-([0-9a-f]{64})")
 
 

@@ -162,7 +162,8 @@ class KeyContext:
     may start the commands of mtls.toml. `read_own`: the whole of a file that the operator named, wherever it is;
     FileError, never with content. It must not be called with a path of mtls.toml. `piped`: all of standard input, the
     same at each call; None if it is a terminal; KeySourceError if it doesn't end, or is too long. `folders`: for sinks
-    in files.
+    in files. `unmerged`: the event of a pipeline
+    whose checkout may not be merged yet, where only local keys are read; None: there is none.
     """
 
     files: KeyFiles
@@ -173,3 +174,4 @@ class KeyContext:
     piped: ReadPiped = _nothing_piped
     folders: KeyFolders = field(kw_only=True)
     vault: SecretServer = field(kw_only=True)
+    unmerged: str | None = None

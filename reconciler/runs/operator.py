@@ -85,15 +85,23 @@ def demand_merged(environ: Mapping[str, str], command: str) -> None:
 
     A job that follows another workflow may have the files of a fork, so it is refused as well.
     """
-    github, gitlab = (environ.get(name) or "" for name in _EVENTS)
-    refused = github if github and github not in GITHUB_MERGED - {"workflow_run"} else ""
-    if gitlab and (gitlab not in GITLAB_MERGED or environ.get("CI_MERGE_REQUEST_IID")):
-        refused = gitlab
-    if refused:
+    refused = unmerged_event(environ, GITHUB_MERGED - {"workflow_run"})
+    if refused is not None:
         raise GuardError(
             f"`mtlsctl {command}` does not run for {printable(refused)}, whose checkout may not be merged yet",
             hint="run it on a schedule, on a push to the main branch, or by hand",
         )
+
+
+def unmerged_event(environ: Mapping[str, str], merged: frozenset[str] = GITHUB_MERGED) -> str | None:
+    """The event of a pipeline whose checkout may not be merged yet; None by hand, on a schedule or after a merge.
+
+    `merged`: the events of GitHub that are trusted.
+    """
+    github, gitlab = (environ.get(name) or "" for name in _EVENTS)
+    if gitlab and (gitlab not in GITLAB_MERGED or environ.get("CI_MERGE_REQUEST_IID")):
+        return gitlab
+    return github if github and github not in merged else None
 
 
 _EVENTS = ("GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE")

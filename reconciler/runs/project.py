@@ -25,7 +25,7 @@ from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, Sto
 from reconciler.model.progress import SILENT, Progress
 from reconciler.model.renewal import Issuer
 from reconciler.runs.ledger import Ledger
-from reconciler.runs.operator import is_on, read_operator
+from reconciler.runs.operator import is_on, read_operator, unmerged_event
 from reconciler.stores import Connections, StoreContext
 from reconciler.syntax.places import Places
 from reconciler.system.clock import SystemClock
@@ -179,6 +179,7 @@ class Project:
             read_piped,
             folders=self.files.key_folders,
             vault=self._vault,
+            unmerged=unmerged_event(self.environ),
         )
 
     @property

@@ -243,6 +243,26 @@ def test_a_pending_slot_without_its_key_is_an_error_that_names_new_key(content: 
     assert not one.issuer.requests
 
 
+def test_a_number_that_has_no_next_is_an_error_before_a_key_is_made() -> None:
+    """A slot above it would have a name that no run reads."""
+    one = scene()
+    last = Slot(999_999_999, "0" * 64)
+    one.sink.keys[last] = b""
+    failed = one.run(new_key=True)
+    assert "the largest number" in failed.problems[0].message
+    assert (list(one.sink.keys), one.issuer.issued) == ([last], [])
+
+
+def test_a_file_that_was_replaced_by_hand_is_pointed_out_where_an_old_key_is_used() -> None:
+    """After a leak, say: the key of the slot may be the one that leaked."""
+    one = scene()
+    one.run()
+    one.files.tree[PATH] = old().chain_pem
+    again = one.run()
+    hints = [found.hint or "" for found in again.findings if found.code is Code.ISSUED_TWICE]
+    assert ["mtlsctl renew billing --new-key" in hint for hint in hints] == [True]
+
+
 def test_a_slot_that_cannot_be_removed_is_a_warning() -> None:
     """The renewal is done all the same."""
     one = renewed_once(renewed_once(scene()))

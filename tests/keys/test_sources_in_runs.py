@@ -139,3 +139,19 @@ def test_what_can_not_be_a_source_is_refused_and_not_shown(tmp_path: Path, sourc
     assert result.code == 1
     assert message in " ".join((result.out + result.err).split())
     assert SECRET not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    "event", [{"GITHUB_EVENT_NAME": "pull_request"}, {"CI_PIPELINE_SOURCE": "merge_request_event"}]
+)
+def test_no_key_is_fetched_or_decrypted_for_a_checkout_that_is_not_merged(
+    tmp_path: Path, event: dict[str, str]
+) -> None:
+    """Its mtls.toml, which anybody may have written, says what would be started and asked."""
+    project = declare(
+        make_project(tmp_path, MTLS), '{ pkcs12 = "certs/billing.p12", passphrase = { env = "PASSPHRASE" } }'
+    )
+    project.environ |= event
+    result = project.run("apply", "--yes")
+    assert result.code == 1
+    assert "may not be merged, no key of `pkcs12` is read" in " ".join(result.out.split())

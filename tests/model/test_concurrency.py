@@ -167,12 +167,11 @@ def test_a_waiting_thread_keeps_no_reference_to_its_last_effect() -> None:
 
 def test_idle_threads_end_with_the_pool() -> None:
     """No thread remains."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with DaemonPool[None](3) as pool:
         for number in range(3):
             pool.begin(number, lambda: None)
-        threads = threading.enumerate()
+        threads = [thread for thread in threading.enumerate() if thread not in before]
     for thread in threads:
-        if thread.daemon:
-            thread.join(60)
-    assert threading.active_count() <= before
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
