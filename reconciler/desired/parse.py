@@ -121,6 +121,7 @@ def _refuse_newer(raw: Raw, path: str) -> None:
 
 def build_declaration(document: Document, path: str) -> Declaration:
     """The declaration of a valid document; never fails."""
+    stacks = (document.stack, *document.former_stacks)
     return Declaration(
         path=path,
         stack=document.stack,
@@ -128,7 +129,7 @@ def build_declaration(document: Document, path: str) -> Declaration:
         store=_store(document.store),
         policy=_policy(document.policy),
         certificates={
-            CertificateName(name): _certificate(CertificateName(name), table)
+            CertificateName(name): _certificate(CertificateName(name), table, stacks)
             for name, table in document.certificates.items()
         },
         issuers={name: DeclaredIssuer(name, options) for name, options in document.issuers.items()},
@@ -162,11 +163,11 @@ def _renew_before(text: str | None) -> RenewBefore | None:
     return None if text is None else parse_renew_before(text)
 
 
-def _certificate(name: CertificateName, table: CertificateTable) -> DeclaredCertificate:
+def _certificate(name: CertificateName, table: CertificateTable, stacks: tuple[str, ...]) -> DeclaredCertificate:
     return DeclaredCertificate(
         name=name,
         path=table.certificate,
-        key=_key(name, table),
+        key=_key(name, table, stacks),
         ca=table.ca,
         verify=table.verify,
         verify_before=table.verify_before,
@@ -178,11 +179,11 @@ def _certificate(name: CertificateName, table: CertificateTable) -> DeclaredCert
     )
 
 
-def _key(name: CertificateName, table: CertificateTable) -> KeyReference | None:
+def _key(name: CertificateName, table: CertificateTable, stacks: tuple[str, ...]) -> KeyReference | None:
     """Where its private key is: in a slot of its sink, if it renews itself."""
     if table.renew is None:
         return table.private_key
-    slots = KeySlots(name, table.renew.sink, otherwise=table.private_key)
+    slots = KeySlots(name, table.renew.sink, otherwise=table.private_key, stacks=stacks)
     return KeyReference(RENEWED, {RENEWED: sink_text(table.renew.sink)}, slots=slots)
 
 

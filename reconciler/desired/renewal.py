@@ -283,7 +283,7 @@ _OfSlot = Annotated[_Words, *_naming("{certificate}", "{slot}")]
 
 
 class SinkCommands(_Table):
-    """Programs that keep keys; `{certificate}` and `{slot}` in their arguments are replaced."""
+    """Programs that keep keys; `{certificate}` in their arguments becomes STACK_NAME, `{slot}` the name of the slot."""
 
     write: _OfSlot = Field(description="Reads the key (PEM) from its standard input.")
     read: _OfSlot = Field(description="Prints the key (PEM).")

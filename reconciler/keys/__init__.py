@@ -121,10 +121,11 @@ class _Renewed:
         slots = reference.slots
         if slots is None:
             raise ValueError(reference)
-        sink = open_sink(slots.sink, slots.certificate, self.context)
-        fitting = sorted(slot for slot in sink.slots() if slot.key == slots.key)
-        if fitting:
-            return PrivateKey(sink.read(fitting[-1]))
+        for owner in slots.owners:
+            sink = open_sink(slots.sink, owner, self.context)
+            fitting = sorted(slot for slot in sink.slots() if slot.key == slots.key)
+            if fitting:
+                return PrivateKey(sink.read(fitting[-1]))
         if slots.otherwise is not None:
             return self.declared[slots.otherwise.source].open(slots.otherwise)
         raise KeySourceError(

@@ -16,17 +16,17 @@ from reconciler.model.keys import KeyContext
 from reconciler.model.renewal import KeySink
 
 
-def open_sink(options: SinkOptions, certificate: str, context: KeyContext) -> KeySink:
-    """The sink with the keys of this certificate; nothing is read or started yet."""
+def open_sink(options: SinkOptions, owner: str, context: KeyContext) -> KeySink:
+    """The sink with the keys of one certificate, `KeySlots.owners`; nothing is read or started yet."""
     match options:
         case FileSink(folder):
-            return FileSlots(context.folders, folder, certificate)
+            return FileSlots(context.folders, folder, owner)
         case SopsSink(folder):
-            files = FileSlots(context.folders, folder, certificate)
+            files = FileSlots(context.folders, folder, owner)
             return SopsSlots(files, context.programs, open_sops(context))
         case VaultSink():
-            return VaultKeySink(options, certificate, context.vault)
+            return VaultKeySink(options, owner, context.vault)
         case CommandSink():
-            return ProgramSlots(options, certificate, context.programs if context.allow_commands else None)
+            return ProgramSlots(options, owner, context.programs if context.allow_commands else None)
         case _:
             assert_never(options)

@@ -37,8 +37,9 @@ class VaultSink:
 
 @dataclass(frozen=True, slots=True)
 class CommandSink:
-    """Programs for the four verbs; `{certificate}` and `{slot}` in their arguments are replaced.
+    """Programs for the four verbs; `{certificate}` in their arguments becomes one of `KeySlots.owners`.
 
+    `{slot}` becomes the name of a slot.
     `write` reads the key (PEM) from its standard input, `read` prints it, `list` prints the names of slots, one in a
     line, `remove` removes one.
     """
@@ -112,13 +113,20 @@ class KeySlots:
 
     `key`: the hash of the public key that is meant, as `key_digest` gives it; None while the certificate file is not
     read. `otherwise`: the declared `private_key`, for a certificate whose key is in no slot: that of before its first
-    renewal.
+    renewal. `stacks`: the stack, then its former names.
     """
 
     certificate: str
     sink: SinkOptions
     key: str | None = None
     otherwise: KeyReference | None = None
+    stacks: tuple[str, ...] = ()
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """What its keys are kept under in the sink, `payments_billing`: first now, then under former names of the
+        stack. No name of a stack or a certificate has an underscore."""
+        return tuple(f"{stack}_{self.certificate}" for stack in self.stacks)
 
 
 LAST_NUMBER = 999_999_999

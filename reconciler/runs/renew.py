@@ -131,8 +131,8 @@ class _Run:
         return step
 
     def _renew(self, item: Renewable) -> RenewStep:
-        renewal = item.declared.renew
-        if renewal is None:
+        renewal, key = item.declared.renew, item.declared.key
+        if renewal is None or key is None or key.slots is None:
             raise ValueError(item.name)
         project, text = self.project, None
         if item.present is not None:
@@ -141,7 +141,7 @@ class _Run:
             if parse_file(text, path) != item.present:
                 raise FileChangedError(f"{path!r} was changed during this run", hint="run this again")
         world = RenewWorld(
-            sink=open_sink(renewal.sink, item.name, project.key_context),
+            sink=open_sink(renewal.sink, key.slots.owners[0], project.key_context),
             issuer=self._issuer(renewal.issuer),
             files=project.files,
             prover=Proving(project.files, project.provers.prober),

@@ -198,8 +198,10 @@ def _undeclared_keys(project: Project, declaration: Declaration, known: frozense
     Not the certificate files: a private key in one of them is an error of that file.
     """
     certificates = {one.path for one in declaration.certificates.values()}
-    sinks = {one.name: one.renew.sink for one in declaration.certificates.values() if one.renew is not None}
-    slots = {posixpath.join(_folder_of(sink), name) for name, sink in sinks.items() if _folder_of(sink)}
+    sinks = [one.key.slots for one in declaration.certificates.values() if one.key is not None and one.key.slots]
+    slots = {
+        posixpath.join(_folder_of(one.sink), owner) for one in sinks if _folder_of(one.sink) for owner in one.owners
+    }
     folders = sorted({*slots, *(posixpath.dirname(path) for path in certificates)})
     found: dict[str, Path] = {}
     for folder in folders:

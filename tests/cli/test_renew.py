@@ -53,7 +53,7 @@ class Ports:
         self.contexts: list[IssuerContext] = []
 
     def open_sink(self, options: SinkOptions, certificate: str, context: object) -> MemorySink:
-        assert (certificate, context is not None) == ("billing", True)
+        assert (certificate, context is not None) == ("payments_billing", True)
         return self.sink
 
     def open_issuer(self, declared: DeclaredIssuer, context: IssuerContext) -> Issuer:

@@ -80,7 +80,7 @@ def sink_of(project: Project) -> KeySink:
     opened.allow_commands = True
     renew = opened.declaration()[0].certificates[CertificateName("billing")].renew
     assert renew is not None
-    return open_sink(renew.sink, "billing", opened.key_context)
+    return open_sink(renew.sink, "payments_billing", opened.key_context)
 
 
 def slot_of(number: int, content: int) -> Slot:
@@ -117,7 +117,7 @@ def test_no_key_of_a_sink_is_in_what_is_written_or_seen(tmp_path: Path, kind: st
     results = [project.run(*words, "--log-format", "json") for words in commands]
     assert [(words[0], one.code) for words, one in zip(commands, results, strict=True) if one.code not in (0, 2)] == []
     texts = [one.out + one.err for one in results]
-    own = {tmp_path / "project/keys/billing" / slot_of(1, 1).text, tmp_path / "project/.mtlsctl/store.db"}
+    own = {tmp_path / "project/keys/payments_billing" / slot_of(1, 1).text, tmp_path / "project/.mtlsctl/store.db"}
     texts += [path.read_text("latin-1") for path in project.folder.rglob("*") if path.is_file() and path not in own]
     for text in texts:
         flat = text.replace("\\n", "").replace("\n", "")
@@ -190,6 +190,18 @@ def test_a_key_in_a_slot_of_another_certificate_is_not_uploaded(tmp_path: Path) 
     assert "error[key-mismatch]" in result.out
 
 
+def test_the_keys_of_two_stacks_in_one_sink_are_apart_and_found_again_after_a_rename(tmp_path: Path) -> None:
+    """Certificates of the same name would else share keys, and each renewal remove those of the other."""
+    project = renewing(tmp_path / "project", "file")
+    put(project, 1, 1)
+    text = (project.folder / "mtls.toml").read_text()
+    project.write("mtls.toml", text.replace('stack = "payments"', 'stack = "other"'))
+    result = project.run("apply", "--yes")
+    assert "has no key that belongs to the certificate file" in " ".join(result.out.split())
+    project.write("mtls.toml", text.replace('stack = "payments"', 'stack = "other"\nformer_stacks = ["payments"]'))
+    assert project.run("apply", "--yes").code == 0
+
+
 def test_validate_finds_the_key_in_files_and_says_what_it_did_not_read(tmp_path: Path) -> None:
     """A pull request can't make it start sops."""
     for kind in ("file", "sops"):
@@ -215,7 +227,7 @@ def test_a_key_in_clear_in_a_slot_that_git_tracks_is_an_error(tmp_path: Path, ki
     project = renewing(tmp_path / "project", kind)
     put(project, 1, 1)
     subprocess.run(["git", "-C", str(project.folder), "add", "--force", "."], check=True)
-    tracked = f"{'keys' if kind == 'file' else 'secrets'}/billing/{slot_of(1, 1).text}"
+    tracked = f"{'keys' if kind == 'file' else 'secrets'}/payments_billing/{slot_of(1, 1).text}"
     result = project.run(command)
     assert ("key-in-git" in result.out) == (kind == "file")
     project.write(tracked, issued(1).key_pem)

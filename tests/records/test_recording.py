@@ -125,7 +125,9 @@ def everything() -> PlanInputs:
     ]
     renewing = [
         certificate(
-            f"r{number}", renew=one, key=KeyReference(RENEWED, {RENEWED: "x"}, slots=KeySlots("r", one.sink, "5", key))
+            f"r{number}",
+            renew=one,
+            key=KeyReference(RENEWED, {RENEWED: "x"}, slots=KeySlots("r", one.sink, "5", key, ("s",))),
         )
         for number, one in enumerate(renewals)
     ]

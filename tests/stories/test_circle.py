@@ -94,7 +94,7 @@ class Circle:
         """The serial number of the new certificate, as nginx tells it; the edge could serve with it."""
         self.mtlsctl("renew", "--due")
         leaf, *above = x509.load_pem_x509_certificates(self.project.read("certs/billing.pem").encode())
-        newest = f"secrets/billing/{self.slots[-1]}"
+        newest = f"secrets/payments_billing/{self.slots[-1]}"
         command = [str(find_tool("sops")), "--decrypt", "--input-type", "binary", "--output-type", "binary", newest]
         environ = {"SOPS_AGE_KEY": self.project.environ["SOPS_AGE_KEY"]}
         key = subprocess.run(command, env=environ, check=True, capture_output=True, cwd=self.project.folder).stdout

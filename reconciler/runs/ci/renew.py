@@ -143,10 +143,10 @@ class _Run:
         """The files that a renewal touched: that of the certificate, and encrypted keys in the tree."""
         files, declared = self.project.files, step.item.declared
         yield FileChange(files.identity(declared.path), files.read(declared.path, limit=MAX_CHAIN_BYTES))
-        sink = declared.renew.sink if declared.renew is not None else None
-        if not isinstance(sink, SopsSink):
+        slots = declared.key.slots if declared.key is not None else None
+        if slots is None or not isinstance(slots.sink, SopsSink):
             return
-        folder = f"{sink.sops}/{declared.name}"
+        folder = f"{slots.sink.sops}/{slots.owners[0]}"
         if step.slot is not None:
             path = f"{folder}/{step.slot}"
             yield FileChange(files.identity(path), files.read(path, limit=_MOST_SLOT_BYTES))

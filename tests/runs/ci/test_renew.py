@@ -131,7 +131,7 @@ def test_each_certificate_has_a_pull_request_with_its_files_alone(job: Job) -> N
     files = job.github.files_of(BRANCH)
     changed = {path for path, data in files.items() if base.get(path) != data}
     new = parse_file(files["certs/billing.pem"], "certs/billing.pem")
-    assert changed == {"certs/billing.pem", f"secrets/billing/0001-{key_digest(new.leaf)}"}
+    assert changed == {"certs/billing.pem", f"secrets/payments_billing/0001-{key_digest(new.leaf)}"}
     commit = job.github.commits[job.github.branches[BRANCH]]
     assert commit["parents"] == [git(job.project.folder, "rev-parse", "HEAD")]
     body = str(job.github.pulls[0]["body"])
@@ -164,7 +164,7 @@ def test_after_the_merge_the_next_renewal_gets_the_same_branch(job: Job) -> None
             job.project.write(name, data)
         git(job.project.folder, "add", "-A", "certs", "secrets")
         job.checkout()
-    slots = [path for path in job.github.files_of(BRANCH) if path.startswith("secrets/billing/")]
+    slots = [path for path in job.github.files_of(BRANCH) if path.startswith("secrets/payments_billing/")]
     assert [path.rpartition("/")[2][:4] for path in sorted(slots)] == ["0002", "0003"]
     assert sum(one["head"] == BRANCH for one in job.github.pulls) == 3
 
