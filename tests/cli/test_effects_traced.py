@@ -121,7 +121,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder.mkdir()
     project = make_project(folder, MTLS.replace('{ env = "BILLING_KEY" }', f'"{KEY}"'))
     prepare(project)
-    assert project.run("plan", "--out", "../plan.json").code == 0
+    assert project.run("plan", "--out", "../plan.json", "--record-inputs", "../recording.json").code == 0
     assert project.run("apply", "--yes").code == 0
     return project
 
@@ -155,7 +155,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     prepare(made)
     with running(make_state(SetClock())) as url:
         use_account(made, url)
-        assert made.run("plan", "--out", "../plan.json").code == 0
+        assert made.run("plan", "--out", "../plan.json", "--record-inputs", "../recording.json").code == 0
         assert made.run("apply", "--yes").code == 0
         yield made
 
