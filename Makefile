@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist loadgroup
 
 .PHONY: demo check test slow lint schemas docs bench soak lock dist clean
 .DEFAULT_GOAL := test
