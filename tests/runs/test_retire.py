@@ -12,6 +12,7 @@ from reconciler.plan.outcome import StepStatus
 from reconciler.runs.apply import apply
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import open_project
+from reconciler.x509.certificates import serial_text
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
 from tests.support.worlds import issued
 
@@ -267,7 +268,7 @@ def test_history_and_explain_know_what_was_deleted(rotated: Project) -> None:
     """By its serial, which the owner of the service has, too. To explain a deleted ID is still wrong use."""
     (old,) = waiting(rotated)
     rotated.run("retire", "billing", "--now", "--yes")
-    serial = f"{issued(1).certificate.serial_number:X}"
+    serial = serial_text(issued(1).certificate)
     assert f"ok: retire {old['entry']} of billing (serial {serial})" in rotated.run("history").out
     result = rotated.run("explain", old["entry"])
     assert (result.code, f"{old['entry']} of 'billing' (serial {serial}) was deleted on " in result.err) == (64, True)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, new_state
 from reconciler.system.clock import SystemClock
+from reconciler.x509.certificates import serial_text
 from tests.cli.test_canaries import windows_of
 from tests.emulator.test_wrangler import Bench
 from tests.servers.certificates import pki
@@ -103,18 +104,18 @@ class Circle:
         assert private.public_key() == leaf.public_key()
         issued = Issued(leaf, private, tuple(above))  # type: ignore[arg-type]
         self.edge.pairs[issued.bundle.fingerprint] = issued
-        return f"{leaf.serial_number:X}"
+        return serial_text(leaf)
 
     @property
     def slots(self) -> list[str]:
         """The names of the slots, those of older keys first."""
-        return sorted(path.name for path in (self.project.folder / "secrets/billing").iterdir())
+        return sorted(path.name for path in (self.project.folder / "secrets/payments_billing").iterdir())
 
     @property
     def stored(self) -> list[str]:
         """The serial numbers in the account."""
         entries = self.bench.state.account().entries()
-        return [f"{entry.bundle.leaf.serial_number:X}" for entry in entries if entry.bundle is not None]
+        return [serial_text(entry.bundle.leaf) for entry in entries if entry.bundle is not None]
 
 
 @pytest.fixture

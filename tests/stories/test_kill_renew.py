@@ -89,7 +89,7 @@ def assert_whole(project: Project, shown: str) -> None:
     """One certificate file, its key in its slot, they match, and the rest of what was issued is reported."""
     bundle = parse_file((project.folder / "certs/billing.pem").read_bytes(), "certs/billing.pem")
     assert bundle.not_after > datetime.now(UTC) + timedelta(days=25)
-    slots = sorted((project.folder.parent / "keys/billing").iterdir())
+    slots = sorted((project.folder.parent / "keys/payments_billing").iterdir())
     (selected,) = [path for path in slots if path.name.endswith(str(key_digest(bundle.leaf)))]
     key = selected.read_bytes()
     assert check_pair(bundle, key, where=None) == ()
