@@ -90,7 +90,7 @@ def sink_of(project: Project) -> KeySink:
     opened.allow_commands = True
     renew = opened.declaration()[0].certificates[CertificateName("billing")].renew
     assert renew is not None
-    return open_sink(renew.sink, "billing", opened.key_context)
+    return open_sink(renew.sink, "payments_billing", opened.key_context)
 
 
 def secret_of(pem: bytes) -> str:

@@ -107,7 +107,7 @@ def open_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         environ = {"VAULT_ADDR": url, "VAULT_TOKEN": TOKEN}
         context = IssuerContext(lambda _: b"", lambda _: b"", environ, None, lambda _: None)
         issuer = open_issuer(DeclaredIssuer("internal", VaultIssuer("mtls-clients")), context)
-        sink = VaultKeySink(options, "billing", Vault(environ))
+        sink = VaultKeySink(options, "payments_billing", Vault(environ))
         scene.world = replace(scene.world, sink=sink, issuer=issuer)
         for _ in range(2):
             scene.run()
