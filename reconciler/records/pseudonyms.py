@@ -50,6 +50,7 @@ from reconciler.model import (
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.found import Built, FoundBinding, needle_of
+from reconciler.model.hyperdrive import DeclaredHyperdrive, HyperdriveAddress, HyperdriveConfig, HyperdriveField
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.live import PAGES
 from reconciler.model.ownership import mark_name, read_mark
@@ -112,6 +113,11 @@ _OF_FIELDS: Mapping[tuple[type, str], _Roles] = {
     (DeclaredWorker, "config"): TextRole.PATH,
     (DeclaredWorker, "environments"): (TextRole.ENVIRONMENT, TextRole.TEXT),
     (DeclaredWorker, "undeployed"): TextRole.ENVIRONMENT,
+    (DeclaredHyperdrive, "config"): TextRole.SCRIPT,  # an ID or a name, as of the configuration itself
+    (DeclaredHyperdrive, "sslmode"): TextRole.KEEP,
+    (HyperdriveConfig, "id"): TextRole.SCRIPT,
+    (HyperdriveConfig, "name"): TextRole.SCRIPT,
+    (DeployChoice, "hyperdrives"): TextRole.SCRIPT,
     (WranglerFile, "path"): TextRole.PATH,
     (WranglerFile, "environments"): (TextRole.ENVIRONMENT, TextRole.TEXT),
     (WranglerFile, "worker_name"): TextRole.SCRIPT,
@@ -266,6 +272,8 @@ class _Pseudonyms:
         for name in value.__dataclass_fields__:
             if (kind, name) in _PATTERNS:
                 made[name] = self._patterns(getattr(value, name), _PATTERNS[kind, name])
+            elif (kind, name) == (HyperdriveConfig, "mtls"):
+                made[name] = {key: self._of_mtls(key, one) for key, one in value.mtls.items()}
             elif (kind, name) == (CertificatePolicy, "issuers"):
                 made[name] = self._issuers(value.issuers)
             elif not (isinstance(value, Entry | Diagnostic) and name in _OWN[type(value)]):
@@ -279,6 +287,13 @@ class _Pseudonyms:
                 needle_of(EntryId(self.text(TextRole.ID, one.decode()))) for one in value.text.split()
             )
         return replace(value, **made)
+
+    def _of_mtls(self, key: str, value: object) -> object:
+        """A value of a Hyperdrive configuration: an ID, its mode, or something that nothing here knows."""
+        if not isinstance(value, str) or key == HyperdriveField.SSLMODE.key:
+            return value
+        is_id = key in {one.key for one in HyperdriveField}
+        return self.text(TextRole.ID if is_id else TextRole.TEXT, value)
 
     def _bundle(self, bundle: Bundle) -> Bundle:
         if self.reissuer is None:
@@ -346,15 +361,18 @@ class _Pseudonyms:
 
         at = getattr(change, "at", None)
         entry = getattr(change, "entry", None)
+        is_drive = isinstance(at, HyperdriveAddress)
+        is_mode = isinstance(at, HyperdriveAddress) and at.field is HyperdriveField.SSLMODE
+        before = named(TextRole.KEEP if is_mode else TextRole.ID, getattr(change, "before", None))
         return (
             change.action,
             getattr(change, "reasons", ()),
             named(TextRole.CERTIFICATE, change.certificate),
-            named(TextRole.PATH, getattr(at, "config", None)),
+            named(TextRole.SCRIPT if is_drive else TextRole.PATH, getattr(at, "config", None)),
             named(TextRole.ENVIRONMENT, getattr(at, "environment", None)),
             named(TextRole.BINDING, getattr(at, "binding", None)),
             named(TextRole.ID, getattr(entry, "id", None)),
-            named(TextRole.ID, getattr(change, "before", None)) if at is not None else None,
+            before if at is not None else None,
         )
 
 
