@@ -36,6 +36,7 @@ from reconciler.model import (
 from reconciler.model.ownership import mark_name
 from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
+from reconciler.plan.live import NOBODY, DeployChoice
 from reconciler.plan.plan import Plan, Selection, make_plan
 from reconciler.x509.certificates import Bundle, parse_stored
 from tests.support.pki import NOW, Authority, Issued, make_ca
@@ -200,11 +201,12 @@ def plan_of(
     now: datetime = NOW,
     only: tuple[str, ...] = (),
     told: bool = True,
+    deploy: DeployChoice = NOBODY,
     **options: object,
 ) -> Plan:
     """The plan for a world; `told`: of a run that was told to prune, and to take over from every former stack."""
     stacks = frozenset(wanted.declaration.former_stacks if told else ())
-    judged = judge(wanted, there, now, PlanOptions(prune=told, take_over=stacks))
+    judged = judge(wanted, there, now, PlanOptions(prune=told, take_over=stacks, deploy=deploy))
     return make_plan(judged, Selection(only), **options)  # type: ignore[arg-type]
 
 
