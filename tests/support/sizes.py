@@ -79,6 +79,7 @@ SLOW = (
     "runs/test_replay.py",
     "runs/test_frugal.py",
     "runs/test_hyperdrive.py",
+    "runs/test_hyperdrive_database.py",
     "runs/test_rare_deploys.py",
     "runs/test_renew_with_vault.py",
     "stores/test_cloudflare_calls.py",
