@@ -36,6 +36,8 @@ _DETAILS = {
     Area.UNUSED: "unused certificates, shared private keys and undeclared bindings were not searched for",
 }
 _PARTLY = "Hyperdrive configurations and hostnames were read for old certificates alone; they may use others"
+_CAS = "hostnames were not read; they may use old CAs"
+_CAS_PARTLY = "hostnames were read for old CAs alone; they may use others"
 _FAILED = {
     Area.LIVE_WORKERS: "some live Workers could not be read",
     Area.OTHER_USERS: "some other users of certificates could not be read",
@@ -47,18 +49,22 @@ _FAILED = {
 class NotChecked:
     """One area that was not checked, or only in part. `reason`: why it could not be read; None: not requested.
 
-    `partly`: it was read for the old certificates that a deletion was near for, and for no others.
+    `partly`: it was read for the old certificates that a deletion was near for, and for no others. `cas`: of other
+    users only those of CAs are missing, because Hyperdrive was read.
     """
 
     area: Area
     reason: str | None = None
     partly: bool = False
+    cas: bool = False
 
     @property
     def detail(self) -> str:
         """What that means, as a sentence without a full stop."""
         if self.reason is not None:
             return f"{_FAILED[self.area]}: {self.reason}"
+        if self.cas:
+            return _CAS_PARTLY if self.partly else _CAS
         return _PARTLY if self.partly else _DETAILS[self.area]
 
     def command(self, name: str) -> str | None:
@@ -125,11 +131,17 @@ def _declared_targets(assessment: Assessment) -> Iterator[str]:
 
 
 def _other_users(assessment: Assessment) -> NotChecked | None:
-    entries, live = entries_of(assessment), assessment.actual.live
+    entries, live, drives = entries_of(assessment), assessment.actual.live, assessment.actual.hyperdrives
     if not entries or not can_be_live(assessment.desired):
         return None
-    if live is None or not {entry.id for entry in entries} <= live.users_of:
-        return NotChecked(Area.OTHER_USERS, partly=live is not None and bool(live.users_of))
+    is_read = drives is not None and drives.unread is None  # all of the account's: they are declared
+    missing = [entry for entry in entries if live is None or entry.id not in live.users_of]
+    if is_read:
+        missing = [entry for entry in missing if entry.ca]
+    if missing:
+        return NotChecked(Area.OTHER_USERS, partly=live is not None and bool(live.users_of), cas=is_read)
+    if live is None:
+        return None
     return _failed(Area.OTHER_USERS, [f"{what}: {why}" for what, why in live.users_unread.items()])
 
 

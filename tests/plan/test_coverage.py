@@ -14,6 +14,7 @@ from reconciler.model import (
     EntryId,
     EnvironmentName,
     Gate,
+    Hyperdrives,
     KeyReference,
     Live,
     LiveVersion,
@@ -135,6 +136,25 @@ def test_what_was_read_for_old_certificates_alone_is_called_so() -> None:
         (found,) = [one for one in plan.not_checked if one.area is Area.OTHER_USERS]
         assert found.partly is partly
         assert ("old certificates alone" in found.detail) is partly
+
+
+@pytest.mark.parametrize(
+    ("ca", "read", "expected"),
+    [
+        (False, Hyperdrives(), None),
+        (True, Hyperdrives(), "hostnames were not read; they may use old CAs"),
+        (False, Hyperdrives(unread=("no right", None)), "Hyperdrive configurations and hostnames were not read"),
+    ],
+)
+def test_hyperdrive_that_was_read_for_what_is_declared_is_not_called_unread(
+    ca: bool, read: Hyperdrives, expected: str | None
+) -> None:
+    """What is left are the hostnames, which use CAs alone."""
+    wanted = desired({"billing": 1}, declared=[certificate("billing", ca=ca)], store=StoreKind.CLOUDFLARE)
+    plan = plan_of(wanted, replace(actual([replace(NEW, ca=ca)]), hyperdrives=read))
+    found = [one.detail for one in plan.not_checked if one.area is Area.OTHER_USERS]
+    assert len(found) == (expected is not None)
+    assert all(detail.startswith(expected or "") for detail in found)
 
 
 def keyed(name: str, source: str = "env", **settings: object) -> DeclaredCertificate:

@@ -268,7 +268,7 @@ def not_checked_lines(
     texts = [f"{printable(one.detail)}." for one in not_checked if one.reason is not None]
     if asked:
         groups = [
-            ", ".join(_PARTLY if one.partly else areas[one.area] for one in group)
+            ", ".join(_users_text(one) if one.area is Area.OTHER_USERS else areas[one.area] for one in group)
             + (f" ({look})" if look is not None else "")
             for look, group in groupby(asked, key=lambda one: one.command(command))
         ]
@@ -277,7 +277,12 @@ def not_checked_lines(
         yield from map(style.change, wrapped(f"Not checked: {text}", width, then="  "))
 
 
-_PARTLY = "Hyperdrive configurations, hostnames that use current certificates"
+def _users_text(one: NotChecked) -> str:
+    """Those of the users of certificates that were not read."""
+    users = "hostnames" if one.cas else _AREAS[one.area]
+    return f"{users} that use current {'CAs' if one.cas else 'certificates'}" if one.partly else users
+
+
 _AREAS = {
     Area.STORE: "which certificates are uploaded",
     Area.LIVE_WORKERS: "live Workers",
@@ -322,9 +327,11 @@ def summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, s
     """What is up to date, what waits, and what the account holds afterwards, in one paragraph."""
     changed = {group.name for group in groups if not group.is_up_to_date}
     same = sum(item.certificate not in changed and trouble_of(item.certificate, plan) is None for item in plan.adopted)
-    parts = [f"{counted(same, 'certificate')} up to date"] if same or (not plan.changes and not plan.unknown) else []
     kept = [wait.entry.id for wait in plan.waiting if wait.entry is not None]
-    if len(plan.waiting) > len(kept):
+    is_idle = len(plan.waiting) == len(kept)
+    is_same = is_idle and not plan.changes and not plan.unknown
+    parts = [f"{counted(same, 'certificate')} up to date"] if same or is_same else []
+    if not is_idle:
         parts.append(_waits_text([wait for wait in plan.waiting if wait.entry is None]))
     if kept:
         used = sum(one in used_ids(plan.waiting) for one in kept)
@@ -333,7 +340,6 @@ def summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, s
         parts.append(f"{counted(len(kept), 'old certificate')} kept{note} (all conditions: mtlsctl explain NAME{live})")
     if plan.quota is not None:
         parts += _quota_texts(plan)
-    is_idle = len(plan.waiting) == len(kept)
     lead = [] if plan.changes else ["No changes" if is_idle else "No changes now"]
     if not plan.changes and plan.unknown:
         lead = ["No changes found in the files. `mtlsctl plan` shows uploads and renewals"]
