@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,7 +123,23 @@ def plan_each(
         except ReconcilerError as error:
             found.append(member.failure(error))
     _demand_matched(only, found)
-    return tuple(found)
+    return tuple(_one_owner(members, found))
+
+
+def _one_owner(members: Sequence[Member], found: Sequence[Planned | StackResult]) -> Iterator[Planned | StackResult]:
+    """The same; an error for each stack with a Hyperdrive configuration that another one declares under its other name:
+    the account tells only now which ID has which name."""
+    owners: dict[tuple[Account, str], list[int]] = defaultdict(list)
+    for index, (member, one) in enumerate(zip(members, found, strict=True)):
+        if isinstance(one, Planned):
+            account = account_of(one.desired.declaration.store, member.project.folder)
+            for config in dict.fromkeys(row.at.config for row in one.plan.assessment.updates):
+                owners[account, config].append(index)
+    for index, (member, one) in enumerate(zip(members, found, strict=True)):
+        shared = ((config, alike) for (_, config), alike in owners.items() if index in alike and len(alike) > 1)
+        config, alike = next(shared, ("", []))
+        others = [members[other].file for other in alike if other != index]
+        yield member.failure(_declared_twice(member, config, others)) if others else one
 
 
 def take(project: Project, planned: Planned) -> None:

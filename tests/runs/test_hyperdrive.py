@@ -134,6 +134,8 @@ def test_without_deploy_it_waits(account: Account) -> None:
     plan = account.run("plan")
     assert "wait: an update of a Hyperdrive configuration takes effect at once" in plan.out
     assert plan.out.endswith("Next: mtlsctl apply --deploy\n")
+    assert "No changes now. 3 Hyperdrive updates wait." in plan.out
+    assert "Not checked: hostnames (mtlsctl plan --live)." in plan.out
 
 
 def test_the_operator_can_allow_it_for_every_run(account: Account) -> None:
@@ -258,18 +260,27 @@ def test_what_others_call_it_does_nothing(account: Account, name: str) -> None:
             check_texts(result.out, result.err)
 
 
-def test_two_stacks_do_not_declare_the_same_configuration(account: Account) -> None:
+@pytest.mark.parametrize("by_id", [False, True], ids=["the same text", "an ID and a name"])
+@pytest.mark.parametrize("command", [("plan", "--all"), ("apply", "--all", "--yes", "--deploy")], ids=["plan", "apply"])
+def test_two_stacks_do_not_declare_the_same_configuration(
+    account: Account, by_id: bool, command: tuple[str, ...]
+) -> None:
     """Each would undo what the other did; so neither of them is planned."""
     project = account.project
     (project.folder / ".git").mkdir()
     for folder in ("a", "b"):
         project.write(f"{folder}/certs/billing.pem", issued(1).certificate_pem)
         project.write(f"{folder}/certs/root.pem", ROOT)
-        project.write(f"{folder}/mtls.toml", (MTLS + HYPERDRIVE).replace("payments", f"payments-{folder}"))
+        config = f'"{account.config["id"]}"' if by_id and folder == "b" else '"db"'
+        declared = (MTLS + HYPERDRIVE).replace("payments", f"payments-{folder}").replace('"db"', config)
+        project.write(f"{folder}/mtls.toml", declared)
     (project.folder / "mtls.toml").unlink()
-    result = project.run("plan", "--all")
-    assert result.code == 1
-    assert "'db' is also declared in b/mtls.toml" in result.out + result.err
+    result = account.run(*command)
+    assert (result.code, account.writes) == (1, [])
+    shown = " ".join((result.out + result.err).split())
+    assert f"{account.config['id'] if by_id else repr('db')}" in shown
+    assert "is also declared in a/mtls.toml" in shown
+    assert "is also declared in b/mtls.toml" in shown
 
 
 def adoptable(account: Account) -> None:
