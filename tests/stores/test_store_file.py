@@ -232,7 +232,9 @@ def test_rows_that_share_pages_are_damage(tmp_path: Path) -> None:
     assert "share their content" in caught.value.message
 
 
-@pytest.mark.parametrize(("name", "most"), [("MOST_ROWS", 2), ("MOST_BYTES", 2 * len(LEAVES[0].bundle.pem()) + 900)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("MOST_ROWS", 2), ("MOST_BYTES", 2 * len(LEAVES[0].bundle.pem()) + 900)], ids=["rows", "bytes"]
+)
 def test_what_is_read_of_a_store_has_a_limit(
     tmp_path: Path, name: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
