@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,21 +36,39 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 def running(state: EmulatorState) -> Iterator[str]:
     """The base URL of a server over this state, on a free loopback port, for the duration of the `with`."""
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
-        server = _server(state, listening)
+        server = _Stoppable(_config(state, listening))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
             yield base_url(listening)  # a client that connects before the server is ready waits in the socket's queue
         finally:
-            server.should_exit = server.force_exit = True
+            server.stopped.set_result(None)
             thread.join()
+
+
+class _Stoppable(uvicorn.Server):
+    """Stops at once; uvicorn itself checks every 0.1 s whether it should stop, and then waits for another 0.1 s."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopped: Future[None] = Future()
+
+    async def main_loop(self) -> None:
+        await asyncio.wrap_future(self.stopped)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - `running` closes it
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # connections close; a reply that is still delayed is cancelled with the loop
 
 
 def serve(
     state: EmulatorState, listening: socket.socket, *, hosts: Collection[str] = (), on_reply: OnReply | None = None
 ) -> None:
     """Answer requests until a signal ends it; the signal is raised again afterwards. `hosts` are additional names."""
-    _server(state, listening, hosts, on_reply).run(sockets=[listening])
+    uvicorn.Server(_config(state, listening, hosts, on_reply)).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -89,9 +108,9 @@ def is_expected(host: str, listening: str, hosts: Collection[str]) -> bool:
         return False
 
 
-def _server(
+def _config(
     state: EmulatorState, listening: socket.socket, hosts: Collection[str] = (), on_reply: OnReply | None = None
-) -> uvicorn.Server:
+) -> uvicorn.Config:
     address: str = listening.getsockname()[0]
     names = frozenset(name.lower() for name in hosts)
     transports: dict[tuple[str, int], asyncio.Transport] = {}
@@ -127,7 +146,7 @@ def _server(
             return await _send(reply, send)
         return await _break(reply, transports.get(scope["client"]), receive, send)
 
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=Protocol,
         ws="none",
@@ -140,7 +159,6 @@ def _server(
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
 
 
 async def _read(scope: _Message, receive: _Receive) -> Request | None:
