@@ -103,6 +103,7 @@ class FakeForge:
 def _handler(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms for what acknowledges its headers
 
         def handle_any(self) -> None:
             length = int(self.headers.get("content-length") or 0)
