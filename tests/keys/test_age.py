@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from pyrage import passphrase, x25519
+from pyrage import x25519
 
 from tests.cli.test_canaries import EVERYTHING, LOGS, search
 from tests.support.cli import MTLS, Project, make_project
@@ -20,6 +20,15 @@ IDENTITY = x25519.Identity.generate()
 OTHER = x25519.Identity.generate()
 KEY = "secrets/billing.key.age"
 PEM = issued(1).key_pem
+LOCKED = b"""\
+-----BEGIN AGE ENCRYPTED FILE-----
+YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCA1U1pUVTJnQXh1WnE4dEJ0
+R2hEZ0V3IDE5Cnh2ekc0T25ZSGx6SUJUVUVHQ0x3czV0RnZQTnNuZ3ZvSThYVHNr
+YXlpOW8KLS0tIE5lRi9zelVHRWhTVkZlTEtFbGVyU3hyQ2FwS1RNZWNJSndJTTdP
+YUFFK1kKVeWgNF/H8Blx4UPwGP+/iuDPQqmO7l+IcrufTyIwCdVQ
+-----END AGE ENCRYPTED FILE-----
+"""
+"""What `age -p` makes of an x, kept here because making it takes three seconds."""
 
 
 def declare(folder: Path, data: bytes | None = None) -> Project:
@@ -76,7 +85,7 @@ WRONG: dict[str, tuple[bytes, dict[str, str], str]] = {
         {},
         f"'{KEY}' could not be decrypted with the 1 age key that was found",
     ),
-    "a passphrase": (passphrase.encrypt(PEM, "correct horse"), {}, "could not be decrypted with the 1 age key"),
+    "a passphrase": (LOCKED, {}, "could not be decrypted with the 1 age key"),
     "cut off": (pyrage.encrypt(PEM, [IDENTITY.to_public()])[:-20], {}, "encrypted for another one, or damaged"),
     "armored and cut off": (
         pyrage.encrypt(PEM, [IDENTITY.to_public()], armored=True)[:-60],

@@ -25,6 +25,7 @@ from reconciler.reports.guard import Guard
 from reconciler.runs.guard import GuardRequest
 from reconciler.runs.guard import guard as ask
 from reconciler.runs.project import open_project
+from reconciler.stores.cloudflare.client import Time
 from reconciler.system.clock import SystemClock
 from reconciler.system.recent import read_recent_file, write_recent_file
 from reconciler.x509.certificates import parse_stored
@@ -262,9 +263,10 @@ def test_without_a_token_a_deploy_is_stopped_and_the_way_out_is_named(account: A
     assert account.calls() == []
 
 
-def test_a_server_that_is_not_there_stops_a_deploy(account: Account) -> None:
+def test_a_server_that_is_not_there_stops_a_deploy(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the list of another address is a minute old."""
     account.ask()
+    monkeypatch.setattr("reconciler.stores.cloudflare.Time", lambda now: Time(now, sleep=lambda _: None))
     account.project.environ["CLOUDFLARE_API_BASE_URL"] = "http://127.0.0.1:9/client/v4"
     result = account.project.run("guard", "--max-wait", "0s", "--format", "json")
     assert (result.code, result.json["stopped"]) == (3, True)
