@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Images of Python often set it, and then each program that a test starts compiles mtlsctl again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist loadgroup
 
 .PHONY: demo check test slow lint schemas docs bench soak lock dist clean
