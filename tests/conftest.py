@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 from tests.support.cli import Project, make_project
 from tests.support.severities import severities_checked
@@ -31,7 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item.nodeid):
             item.add_marker(pytest.mark.slow)
+    gc.freeze()  # what was collected stays for the whole run
     gc.set_threshold(700)  # as Python itself has it: clients that nobody closed keep threads of their servers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each worker whole files of fast tests: one message for all, and what a module makes is made once.
+
+    Slow tests are spread one by one, and groups stay together. xdist counts all units again after each test.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    scheduler = LoadGroupScheduling(config, log)
+    group_of = scheduler._split_scope
+
+    def unit_of(node_id: str) -> str:
+        group: str = group_of(node_id)
+        return group if group != node_id or is_slow(node_id) else node_id.partition("::")[0]
+
+    scheduler._split_scope = unit_of
+    return scheduler
 
 
 @pytest.fixture(scope="session", autouse=True)
