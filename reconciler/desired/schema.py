@@ -37,23 +37,24 @@ def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
     properties = schema["properties"]
     certificate = properties["certificates"]["additionalProperties"]
     private_key = certificate["properties"]["private_key"]
+    shapes = [_schema_of(kind.shape) for kind in kinds]
     private_key["anyOf"] = [
         *([_KEY_PATH] if any(kind.bare for kind in kinds) else []),
-        *(_with_passphrase(_schema_of(kind.shape), kinds) for kind in kinds),
+        *(_with_passphrase(shape, shapes) for shape in shapes),
     ]
     for table in properties["issuers"]["additionalProperties"]["anyOf"]:
         if "password" in table["properties"]:
-            table["properties"]["password"]["anyOf"] = [_schema_of(kind.shape) for kind in kinds]
+            table["properties"]["password"]["anyOf"] = shapes
     # A CA has no private key: repeated here so that editors check it.
     certificate["if"] = {"properties": {"ca": {"const": True}}, "required": ["ca"]}
     certificate["then"] = {"properties": {"private_key": False, "renew": False}}
     return {"$schema": DRAFT, "title": TITLE, **schema}
 
 
-def _with_passphrase(table: JsonSchemaValue, kinds: Sequence[KeySourceKind]) -> JsonSchemaValue:
+def _with_passphrase(table: JsonSchemaValue, shapes: Sequence[JsonSchemaValue]) -> JsonSchemaValue:
     """The table of a key source, which may say where the passphrase is that the key is encrypted with."""
     passphrase = {
-        "anyOf": [_schema_of(kind.shape) for kind in kinds],
+        "anyOf": shapes,
         "description": "Where the passphrase of an encrypted key is, never the passphrase itself.",
     }
     return {**table, "properties": {**table["properties"], PASSPHRASE: passphrase}}

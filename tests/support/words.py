@@ -9,7 +9,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.paths import REPOSITORY
@@ -125,8 +125,9 @@ def read_literals(tree: ast.Module) -> str:
 
     Docstrings, patterns, SQL, keys and what is compared are for the code. The values in an f-string are shown as {}.
     """
-    ignored = set(_for_the_code(tree))
-    texts = (_text(node) for node in ast.walk(tree) if id(node) not in ignored)
+    inside = list(ast.walk(tree))
+    ignored = set(_for_the_code(inside))
+    texts = (_text(node) for node in inside if id(node) not in ignored)
     prose = (text for text in texts if text and re.search(TWO_WORDS, text) and not re.match(SQL, text))
     return "\n".join(" ".join(text.split()) for text in prose)
 
@@ -159,12 +160,10 @@ def _text(node: ast.AST) -> str | None:
             return None
 
 
-def _for_the_code(tree: ast.Module) -> Iterator[int]:
+def _for_the_code(inside: Sequence[ast.AST]) -> Iterator[int]:
     """The literals that no user reads, by the id of their node."""
-    help_texts = {
-        id(node.body[0]) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _is_command(node)
-    }
-    for node in ast.walk(tree):
+    help_texts = {id(node.body[0]) for node in inside if isinstance(node, ast.FunctionDef) and _is_command(node)}
+    for node in inside:
         match node:
             case ast.Expr(value=literal) if id(node) not in help_texts:
                 yield id(literal)
