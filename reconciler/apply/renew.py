@@ -15,18 +15,17 @@ from typing import Protocol
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import InputError, IssuerError, KeySourceError, LockedError, ReconcilerError
+from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
 from reconciler.model import Desired, Gate
-from reconciler.model.key_places import LAST_NUMBER, Slot, sink_text
+from reconciler.model.key_places import CertificateSlots, Slot, sink_text
 from reconciler.model.ports import PrivateKey
 from reconciler.model.renewal import Issuer, KeySink, Renewal, SigningRequest
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.gates import has_gate
-from reconciler.plan.renewals import file_due, find_always_due, find_due
-from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, is_useful
+from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, find_age, find_dates, is_useful
 from reconciler.proof.ports import ClientIdentity, OriginProver
 from reconciler.proof.proofs import proof_problem, proof_warnings
-from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of, rfc3339
+from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of
 from reconciler.x509.files import parse_file
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
@@ -94,28 +93,6 @@ class _Work:
         self.world.report(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
-    """The slots of a certificate. `selected`: that of the certificate file. `pending`: of renewals that were not
-    finished, the highest first."""
-
-    known: tuple[Slot, ...]
-    selected: Slot | None
-
-    @property
-    def pending(self) -> tuple[Slot, ...]:
-        above = (slot for slot in self.known if self.selected is None or slot.number > self.selected.number)
-        return tuple(sorted(above, reverse=True))
-
-    def next(self, key: SigningKey) -> Slot:
-        """The slot of a new key. KeySourceError if there is no larger number."""
-        last = max((slot.number for slot in self.known), default=0)
-        if last >= LAST_NUMBER:
-            message = f"the slot {last} has the largest number that there is, so no key can be put above it"
-            raise KeySourceError(message, hint="remove that slot, which mtlsctl did not make, if its key is not in use")
-        return Slot(last + 1, key.digest)
-
-
 def renew_certificate(
     item: Renewable, text: bytes | None, desired: Desired, world: RenewWorld, *, new_key: bool = False
 ) -> RenewStep:
@@ -145,14 +122,14 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
     world.issuer.demand()
     digest = None if present is None else key_digest(present.leaf)
     known = tuple(sorted(world.sink.slots()))
-    slots = _Slots(known, max((slot for slot in known if slot.key == digest), default=None))
+    slots = CertificateSlots(known, max((slot for slot in known if slot.key == digest), default=None))
     old = None if new_key else _pending_key(work, slots, kind)
     for slot in slots.pending:
         if (old is None or slot != slots.pending[0]) and _may_be_issued(work, slot):
             work.report(_issued_twice(work, slot, "with another key"))
     if old is None:
         key = make_key(kind)
-        slot, answer = slots.next(key), None
+        slot, answer = slots.next(key.digest), None
         world.demand_lock()
         world.sink.write(slot, key.pem)
     else:
@@ -169,7 +146,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
     else:
         world.files.replace(work.item.declared.path, old=text, new=data)
     removed = tuple(_remove(work, slots, slot))
-    work.findings.extend(_dates(work.item, after, world.now()))
+    work.findings.extend(find_dates(after, work.item.name, world.now()))
     return RenewStep(
         work.item,
         RenewStatus.RENEWED,
@@ -238,7 +215,7 @@ def _ask(work: _Work, request: SigningRequest, new: Slot | None) -> Bundle:
 # --- what earlier runs left -----------------------------------------------------------------------------------------
 
 
-def _pending_key(work: _Work, slots: _Slots, kind: str) -> SigningKey | None:
+def _pending_key(work: _Work, slots: CertificateSlots, kind: str) -> SigningKey | None:
     """The key of a renewal that was not finished, to go on with; None if there is none of the wanted type."""
     if not slots.pending:
         return None
@@ -289,7 +266,7 @@ def _issued_twice(work: _Work, slot: Slot, how: str, *, is_replaced: bool = Fals
     return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
 
 
-def _remove(work: _Work, slots: _Slots, used: Slot) -> Iterator[str]:
+def _remove(work: _Work, slots: CertificateSlots, used: Slot) -> Iterator[str]:
     """Remove the slots that nothing needs. The previous one stays, for a branch or a revert that has the old file."""
     selected = slots.selected
     before = () if selected is None else (slot for slot in slots.known if slot.number < selected.number)
@@ -325,7 +302,7 @@ def _check(work: _Work, wanted: Wanted, key: SigningKey, answer: Bundle) -> Desi
         *check_pair(answer, key.pem, where=None),
         *check_for_upload(answer, ca=False, path=item.declared.path, now=now),
         *check_answer(wanted, answer, where=work.where),
-        *_age(work, answer),
+        *find_age(item, answer, work.where),
         *judge_policy(after, None, now).get(item.name, ()),
     ]
     _demand_good(work, found)
@@ -344,27 +321,6 @@ def _demand_good(work: _Work, found: Iterable[Diagnostic]) -> None:
         raise InputError([replace(one, hint=f"{one.hint}; {kept}" if one.hint else kept) for one in errors])
 
 
-def _age(work: _Work, answer: Bundle) -> Iterator[Diagnostic]:
-    present = work.item.present
-    if present is None:
-        return
-    if answer.fingerprint == present.fingerprint or answer.not_before < present.not_before:
-        message = (
-            f"the issuer's certificate is older than the present one: it is valid from {rfc3339(answer.not_before)},"
-            f" the present one from {rfc3339(present.not_before)}"
-        )
-        yield work.finding(
-            Severity.ERROR, Code.RENEWAL_DIFFERS, message, "let the issuer answer with a new certificate"
-        )
-    elif answer.not_after < present.not_after:
-        message = (
-            f"the new certificate of {work.item.name!r} expires on {rfc3339(answer.not_after)}, earlier than the"
-            f" present one, which is valid until {rfc3339(present.not_after)}"
-        )
-        hint = "no action needed if it is meant to be shorter"
-        yield work.finding(Severity.WARNING, Code.RENEWAL_ENDS_EARLIER, message, hint)
-
-
 def _prove(work: _Work, after: Desired, key: PrivateKey) -> Iterator[Diagnostic]:
     """The proof at the origin that an upload of the new pair would need."""
     name, origin = work.item.name, work.item.declared.verify
@@ -376,11 +332,3 @@ def _prove(work: _Work, after: Desired, key: PrivateKey) -> Iterator[Diagnostic]
     problem = proof_problem(name, proof, work.where)
     if problem is not None:
         yield problem
-
-
-def _dates(item: Renewable, after: Desired, now: datetime) -> Iterator[Diagnostic]:
-    """A warning if the new certificate is due already, or always."""
-    due = file_due(after, item.name, now)
-    for found in (find_always_due(after, item.name), None if due is None else find_due(after, due, now)):
-        if found is not None:
-            yield found

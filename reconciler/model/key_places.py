@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.findings.errors import KeySourceError
+
 
 @dataclass(frozen=True, slots=True)
 class FileSink:
@@ -152,3 +154,25 @@ class Slot:
         found = _SLOT.fullmatch(text)
         slot = None if found is None else Slot(int(found[1]), found[2])
         return slot if slot is not None and slot.text == text else None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSlots:
+    """The slots of a certificate. `selected`: that of the certificate file. `pending`: of renewals that were not
+    finished, the highest first."""
+
+    known: tuple[Slot, ...]
+    selected: Slot | None
+
+    @property
+    def pending(self) -> tuple[Slot, ...]:
+        above = (slot for slot in self.known if self.selected is None or slot.number > self.selected.number)
+        return tuple(sorted(above, reverse=True))
+
+    def next(self, key: str) -> Slot:
+        """The slot of a new key, given the hash of its public key. KeySourceError if there is no larger number."""
+        last = max((slot.number for slot in self.known), default=0)
+        if last >= LAST_NUMBER:
+            message = f"the slot {last} has the largest number that there is, so no key can be put above it"
+            raise KeySourceError(message, hint="remove that slot, which mtlsctl did not make, if its key is not in use")
+        return Slot(last + 1, key)

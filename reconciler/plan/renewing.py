@@ -6,21 +6,21 @@ again, whatever is bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from reconciler.findings.codes import Code
-from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Difference
 from reconciler.model.key_places import SopsSink, sink_text
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.plan import exit_code_of
-from reconciler.plan.renewals import Due, file_due, find_always_due
-from reconciler.x509.certificates import Bundle
+from reconciler.plan.renewals import Due, file_due, find_always_due, find_due
+from reconciler.x509.certificates import Bundle, rfc3339
 
 
 class RenewReason(StrEnum):
@@ -218,3 +218,32 @@ def is_useful(desired: Desired, name: CertificateName, found: Bundle, now: datet
     present = desired.bundles.get(name)
     is_older = present is not None and found.not_before < present.not_before
     return not is_older and found != present and _reason(renewed, name, file_due(renewed, name, now), now) is None
+
+
+def find_age(item: Renewable, answer: Bundle, where: Pointer) -> Iterator[Diagnostic]:
+    """An error if the issuer's certificate is older than the present one, a warning if it expires earlier."""
+    present = item.present
+    if present is None:
+        return
+    if answer.fingerprint == present.fingerprint or answer.not_before < present.not_before:
+        message = (
+            f"the issuer's certificate is older than the present one: it is valid from {rfc3339(answer.not_before)},"
+            f" the present one from {rfc3339(present.not_before)}"
+        )
+        hint = "let the issuer answer with a new certificate"
+        yield Diagnostic(Severity.ERROR, Code.RENEWAL_DIFFERS, message, where, hint, item.name)
+    elif answer.not_after < present.not_after:
+        message = (
+            f"the new certificate of {item.name!r} expires on {rfc3339(answer.not_after)}, earlier than the"
+            f" present one, which is valid until {rfc3339(present.not_after)}"
+        )
+        hint = "no action needed if it is meant to be shorter"
+        yield Diagnostic(Severity.WARNING, Code.RENEWAL_ENDS_EARLIER, message, where, hint, item.name)
+
+
+def find_dates(after: Desired, name: CertificateName, now: datetime) -> Iterator[Diagnostic]:
+    """A warning if the new certificate is due already, or always."""
+    due = file_due(after, name, now)
+    for found in (find_always_due(after, name), None if due is None else find_due(after, due, now)):
+        if found is not None:
+            yield found
