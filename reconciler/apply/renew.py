@@ -2,7 +2,8 @@
 
 Replacing the certificate file is the only commit point: the file selects its slot by its public key. A run that was
 stopped before it left a slot with a larger number than the selected one; the next run goes on with the key in it, so
-that the issuer is not asked for a certificate of another key without need. Nothing is resumed from memory.
+that the issuer is not asked for a certificate of another key without need. So does a file that was replaced by hand or
+reverted, but then the issuer has a certificate for that key. Nothing is resumed from memory.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from reconciler.findings.errors import InputError, IssuerError, LockedError, Rec
 from reconciler.model import Desired, Gate
 from reconciler.model.key_places import CertificateSlots, Slot, sink_text
 from reconciler.model.ports import PrivateKey
-from reconciler.model.renewal import Issuer, KeySink, Renewal, SigningRequest
+from reconciler.model.renewal import IssuedCertificate, Issuer, KeySink, Renewal, SearchableIssuer, SigningRequest
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.gates import has_gate
 from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, find_age, find_dates, is_useful
@@ -79,6 +80,7 @@ class _Work:
     world: RenewWorld
     findings: list[Diagnostic] = field(default_factory=list)
     asked: bool = False
+    _found: dict[str, IssuedCertificate | None] = field(default_factory=dict)
 
     @property
     def where(self) -> Pointer:
@@ -91,6 +93,21 @@ class _Work:
     def report(self, found: Diagnostic) -> None:
         self.findings.append(found)
         self.world.report(found)
+
+    def find(self, issuer: SearchableIssuer, slot: Slot) -> IssuedCertificate | None:
+        """What was issued for the key of a slot, searched once."""
+        if slot.key not in self._found:
+            self._found[slot.key] = issuer.find(slot.key)
+        return self._found[slot.key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A key in its slot. `answer`: the certificate that was issued for it already."""
+
+    key: SigningKey
+    slot: Slot
+    answer: Bundle | None = None
 
 
 def renew_certificate(
@@ -123,35 +140,29 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
     digest = None if present is None else key_digest(present.leaf)
     known = tuple(sorted(world.sink.slots()))
     slots = CertificateSlots(known, max((slot for slot in known if slot.key == digest), default=None))
-    old = None if new_key else _pending_key(work, slots, kind)
+    old = None if new_key else _unfinished(work, slots, kind)
     for slot in slots.pending:
-        if (old is None or slot != slots.pending[0]) and _may_be_issued(work, slot):
-            work.report(_issued_twice(work, slot, "with another key"))
-    if old is None:
-        key = make_key(kind)
-        slot, answer = slots.next(key.digest), None
-        world.demand_lock()
-        world.sink.write(slot, key.pem)
-    else:
-        key, slot = old, slots.pending[0]
-        answer = _answer_of_before(work, key, slot, is_replaced=slots.selected is None)
+        if old is None or slot != old.slot:
+            _report_unused(work, slot)
+    pair = old or _new_pair(work, slots, kind)
+    answer = pair.answer
     if answer is None:
         world.demand_lock()
-        answer = _ask(work, _request(work, wanted, key), slot if old is None else None)
-    after = _check(work, wanted, key, answer)
+        answer = _ask(work, _request(work, wanted, pair.key), pair.slot if old is None else None)
+    after = _check(work, wanted, pair.key, answer)
     world.demand_lock()
     data = answer.pem().encode()
     if text is None:
         world.files.create(work.item.declared.path, data)
     else:
         world.files.replace(work.item.declared.path, old=text, new=data)
-    removed = tuple(_remove(work, slots, slot))
+    removed = tuple(_remove(work, slots, pair.slot))
     work.findings.extend(find_dates(after, work.item.name, world.now()))
     return RenewStep(
         work.item,
         RenewStatus.RENEWED,
         after=answer,
-        slot=slot.text,
+        slot=pair.slot.text,
         continued=old is not None,
         asked=work.asked,
         removed=removed,
@@ -215,11 +226,29 @@ def _ask(work: _Work, request: SigningRequest, new: Slot | None) -> Bundle:
 # --- what earlier runs left -----------------------------------------------------------------------------------------
 
 
-def _pending_key(work: _Work, slots: CertificateSlots, kind: str) -> SigningKey | None:
-    """The key of a renewal that was not finished, to go on with; None if there is none of the wanted type."""
+def _unfinished(work: _Work, slots: CertificateSlots, kind: str) -> _Pair | None:
+    """The key of a renewal that was not finished, to go on with. None if a new one is to be made: there is none of the
+    wanted type, or it was in use, as the issuer has a certificate for it that can't be the next one."""
     if not slots.pending:
         return None
-    slot, again = slots.pending[0], f"run `mtlsctl renew {work.item.name} --new-key`, which leaves that key unused"
+    slot = slots.pending[0]
+    key = _read_pending(work, slot)
+    if key.kind != kind:
+        return None
+    issuer = work.world.issuer
+    if not isinstance(issuer, SearchableIssuer):
+        _report_again(work, slots, slot)
+        return _Pair(key, slot)
+    found = work.find(issuer, slot)
+    if found is None:
+        return _Pair(key, slot)
+    answer = None if found.is_revoked else _read(work, found.pem)
+    is_next = answer is not None and is_useful(work.desired, work.item.name, answer, work.world.now())
+    return _Pair(key, slot, answer) if is_next else None
+
+
+def _read_pending(work: _Work, slot: Slot) -> SigningKey:
+    again = f"run `mtlsctl renew {work.item.name} --new-key`, which leaves that key unused"
     try:
         key = read_key(work.world.sink.read(slot))
     except InputError as error:
@@ -228,41 +257,44 @@ def _pending_key(work: _Work, slots: CertificateSlots, kind: str) -> SigningKey 
     if key.digest != slot.key:
         message = f"the slot {slot.text} in {sink_text(work.renewal.sink)} has the key of another slot"
         raise InputError([work.finding(Severity.ERROR, Code.KEY_MISMATCH, message, again)])
-    return key if key.kind == kind else None
+    return key
 
 
-def _answer_of_before(work: _Work, key: SigningKey, slot: Slot, *, is_replaced: bool) -> Bundle | None:
-    """The certificate that was issued for a pending key; None if the issuer has to be asked, again or for the first
-    time. That it may be issued twice is reported before."""
+def _new_pair(work: _Work, slots: CertificateSlots, kind: str) -> _Pair:
+    key = make_key(kind)
+    slot = slots.next(key.digest)
+    work.world.demand_lock()
+    work.world.sink.write(slot, key.pem)
+    return _Pair(key, slot)
+
+
+def _report_unused(work: _Work, slot: Slot) -> None:
+    """Report the certificate of a slot whose key this run does not use, unless the issuer says that there is none."""
     issuer = work.world.issuer
-    found = issuer.find(key.digest) if issuer.can_find else None
-    if found is not None:
-        answer = _read(work, found)
-        if is_useful(work.desired, work.item.name, answer, work.world.now()):
-            return answer
-    if found is not None or not issuer.can_find:
-        work.report(_issued_twice(work, slot, "with the same key", is_replaced=is_replaced))
-    return None
+    found = work.find(issuer, slot) if isinstance(issuer, SearchableIssuer) else None
+    if found is not None and not found.is_revoked:
+        work.report(_issued_twice(work, slot, "was", "another key"))
+    elif not isinstance(issuer, SearchableIssuer):
+        work.report(_issued_twice(work, slot, "may have been", "another key"))
 
 
-def _may_be_issued(work: _Work, slot: Slot) -> bool:
-    issuer = work.world.issuer
-    return not issuer.can_find or issuer.find(slot.key) is not None
+def _report_again(work: _Work, slots: CertificateSlots, slot: Slot) -> None:
+    """Report that the issuer, which can't say what it issued, is asked again with the key of a slot."""
+    path, name = work.item.declared.path, work.item.name
+    reason = more = ""
+    if work.item.present is not None:
+        has = "has a key that is in no slot" if slots.selected is None else "has an older key"
+        reason = f". {path} {has}: a run did not end, or the file was replaced or reverted"
+        more = f"; if it was replaced or reverted, run `mtlsctl renew {name} --new-key`: that key was in use"
+    work.report(_issued_twice(work, slot, "may have been", f"the same key{reason}", more))
 
 
-def _issued_twice(work: _Work, slot: Slot, how: str, *, is_replaced: bool = False) -> Diagnostic:
-    """The finding. `is_replaced`: the key of the certificate file is in no slot, though there are slots."""
-    was = "was" if work.world.issuer.can_find else "may have been"
+def _issued_twice(work: _Work, slot: Slot, was: str, key: str, more: str = "") -> Diagnostic:
     message = (
-        f"a certificate of {work.item.name!r} {was} issued by an earlier run {how}, and is not used: the hash of its"
-        f" public key is {slot.key}"
+        f"a certificate of {work.item.name!r} {was} issued by an earlier run, and is not the one in"
+        f" {work.item.declared.path}: the hash of its public key is {slot.key}, and this run uses {key}"
     )
-    hint = f"if you don't want it, revoke it at the issuer {work.renewal.issuer!r}"
-    if work.item.present is not None and is_replaced:
-        hint += (
-            f"; if the certificate file was replaced by hand, such as after a leak, that key may have been in use: run"
-            f" `mtlsctl renew {work.item.name} --new-key`"
-        )
+    hint = f"if you don't want it, revoke it at the issuer {work.renewal.issuer!r}{more}"
     return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
 
 

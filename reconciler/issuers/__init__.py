@@ -14,6 +14,7 @@ from reconciler.model.renewal import (
     DeclaredIssuer,
     Issuer,
     IssuerContext,
+    SearchableIssuer,
     StepIssuer,
     VaultIssuer,
 )
@@ -27,7 +28,8 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
         case StepIssuer() as options:
             return StepCa(declared.name, options, context)
         case VaultIssuer() as options:
-            return VaultPki(options, context)
+            found: SearchableIssuer = VaultPki(options, context)
+            return found
         case CloudflareIssuer(zone):
             if context.managed_ca is None:
                 raise IssuerError(f"the issuer {declared.name!r} can't be used here")

@@ -17,7 +17,6 @@ class ProgramIssuer:
 
     options: CommandIssuer
     context: IssuerContext
-    can_find: bool = False
 
     def demand(self) -> None:
         """IssuerError if this run may not start commands."""
@@ -26,10 +25,6 @@ class ProgramIssuer:
                 f"the command {self.options.command[0]!r} of mtls.toml may not be run here",
                 hint="run `mtlsctl renew --allow-commands`, if you trust every command in mtls.toml",
             )
-
-    def find(self, key: str) -> bytes | None:
-        """Never called: a program can't say what it issued."""
-        raise NotImplementedError(key)
 
     def issue(self, request: SigningRequest) -> bytes:
         """What the program prints. IssuerError if it may not be run, fails, or prints nothing."""

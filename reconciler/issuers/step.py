@@ -96,16 +96,11 @@ class StepCa:
     options: StepIssuer
     context: IssuerContext
     sleep: Callable[[float], None] = time.sleep
-    can_find: bool = False
     _signer: _Signer | None = field(default=None, init=False, repr=False)
 
     def demand(self) -> None:
         """IssuerError if joserfc, the root, the password or the provisioner is missing or wrong."""
         self._unlocked()
-
-    def find(self, key: str) -> bytes | None:
-        """Never called: step-ca does not list what it issued."""
-        raise NotImplementedError(key)
 
     def issue(self, request: SigningRequest) -> bytes:
         """What step-ca signed: leaf and intermediates. IssuerError if it refuses, or the answer is lost."""

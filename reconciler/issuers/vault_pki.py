@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 
 from reconciler.findings.errors import IssuerError, ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.model.concurrency import run_all
-from reconciler.model.renewal import IssuerContext, SigningRequest, VaultIssuer
+from reconciler.model.renewal import IssuedCertificate, IssuerContext, SigningRequest, VaultIssuer
 from reconciler.model.web import Refusal, WebError
 from reconciler.web.vault import Body, Vault, reasons
 from reconciler.x509.certificates import Bundle, key_digest, parse_stored
@@ -55,8 +56,6 @@ class _KeptBody(Body):
 class VaultPki:
     """One role of one PKI secrets engine, at the address and with the login of the environment."""
 
-    can_find = True
-
     def __init__(self, options: VaultIssuer, context: IssuerContext) -> None:
         self._options, self._tell = options, context.tell
         self._vault = Vault(context.environment)
@@ -78,8 +77,8 @@ class VaultPki:
                 f"Vault does not permit 'update' of {path!r}", hint=f"add to a policy of the token: {policy}"
             )
 
-    def find(self, key: str) -> bytes | None:
-        """The newest certificate with this public key that is not revoked, with its chain; None if there is none."""
+    def find(self, key: str) -> IssuedCertificate | None:
+        """The newest certificate with this public key, a revoked one only if all are; None if there is none."""
         with _of_issuer():
             serials = [one for one in self._vault.listed("{mount}/certs", mount=self._options.mount) if one]
             if len(serials) > _MOST:
@@ -93,11 +92,12 @@ class VaultPki:
             found = [one for one in run_all(partial(self._kept, key), serials, at_once=_AT_ONCE) if one is not None]
             if not found:
                 return None
-            newest = max(found, key=lambda bundle: bundle.not_before)
-            return _chained(newest, [self._authorities()])
+            valid, _, newest = max(found, key=lambda one: one[:2])
+            return IssuedCertificate(_chained(newest, [self._authorities()]), is_revoked=not valid)
 
-    def _kept(self, key: str, serial: str) -> Bundle | None:
-        """The certificate with this serial number, if it has this public key and is not revoked."""
+    def _kept(self, key: str, serial: str) -> tuple[bool, datetime, Bundle] | None:
+        """The certificate with this serial number if it has this public key: whether it is not revoked, and when it
+        begins."""
         names = {"mount": self._options.mount, "serial": serial}
         try:
             answer = self._vault.call("GET", "{mount}/cert/{serial}", may="read", **names)
@@ -107,8 +107,9 @@ class VaultPki:
             raise
         kept = self._vault.parsed(_KeptBody, answer).data
         bundle = parse_stored(kept.certificate)
-        is_it = bundle is not None and not kept.revocation_time and key_digest(bundle.leaf) == key
-        return bundle if is_it else None
+        if bundle is None or key_digest(bundle.leaf) != key:
+            return None
+        return not kept.revocation_time, bundle.not_before, bundle
 
     def _authorities(self) -> str:
         """The chain of the engine's issuer (PEM)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from reconciler.model.key_places import KeyReference, SinkOptions, Slot
 
@@ -124,16 +124,25 @@ class Issuer(Protocol):
         done.
         """
 
-    @property
-    def can_find(self) -> bool:
-        """Whether `find` can say what was issued."""
-
-    def find(self, key: str) -> bytes | None:
-        """The newest certificate with this public key (its hash) that was issued, with its chain (PEM); None if none
-        was. Only where `can_find`; an incomplete list is an IssuerError."""
-
     def issue(self, request: SigningRequest) -> bytes:
         """The signed certificate (PEM), leaf first, and its chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """A certificate that an issuer issued earlier, with its chain (PEM)."""
+
+    pem: bytes
+    is_revoked: bool = False
+
+
+@runtime_checkable
+class SearchableIssuer(Issuer, Protocol):
+    """An issuer that knows what it issued."""
+
+    def find(self, key: str) -> IssuedCertificate | None:
+        """The newest certificate that was issued for this public key (its hash), a revoked one only if all are; None if
+        none was. An incomplete list is an IssuerError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +157,4 @@ class IssuerContext:
     environment: Mapping[str, str] = field(repr=False)
     output: Callable[[Sequence[str], bytes], bytes] | None
     tell: Callable[[str], None]
-    managed_ca: Callable[[str], Issuer] | None = None
+    managed_ca: Callable[[str], SearchableIssuer] | None = None

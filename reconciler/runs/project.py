@@ -23,7 +23,7 @@ from reconciler.model.key_places import RENEWED
 from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, SecretServer
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
-from reconciler.model.renewal import Issuer
+from reconciler.model.renewal import SearchableIssuer
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import is_on, read_operator, unmerged_event
 from reconciler.stores import Connections, StoreContext
@@ -190,7 +190,7 @@ class Project:
     def _read_own(self, path: str) -> bytes:
         return read_named(self.folder / path, limit=_MOST_OF_OWN)
 
-    def managed_ca(self, zone: str, *, tell: Callable[[str], None]) -> Issuer:
+    def managed_ca(self, zone: str, *, tell: Callable[[str], None]) -> SearchableIssuer:
         """The CA that Cloudflare manages, for a zone; makes no call."""
         from reconciler.stores.cloudflare.managed_ca import managed_ca  # only `renew` needs it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,7 +24,7 @@ from reconciler.x509.certificates import key_digest, key_kind
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.requests import make_key
 from tests.support.pki import DAY, NOW, Authority, Issued, make_ca
-from tests.support.renewing import PATH, Killed, RenewScene
+from tests.support.renewing import PATH, Killed, RenewScene, SearchableCa
 
 CA = make_ca("Root").issue_ca("Renewing CA")
 NAMES = (x509.DNSName("billing.example"), x509.UniformResourceIdentifier("spiffe://example/billing"))
@@ -184,15 +185,39 @@ def test_a_branch_with_the_old_file_uses_the_certificate_that_was_issued_meanwhi
     assert len(one.issuer.issued) == 1
 
 
-def test_a_found_certificate_that_is_due_itself_is_not_used() -> None:
-    """It is asked for again with the same key, and that is reported."""
-    one = scene(can_find=True)
-    one.issuer.lost = 1
-    one.run()
+def make_due(one: RenewScene) -> None:
+    """What was issued is due itself."""
     one.time += 59 * DAY
-    assert one.run().status is RenewStatus.RENEWED
-    assert codes(one.reports) == [Code.ISSUED_TWICE]
+
+
+def replace_by_hand(one: RenewScene) -> None:
+    """As after a leak: what was issued is older than the file."""
+    one.time += DAY
+    one.files.tree[PATH] = CA.issue("billing", san=NAMES, not_before=one.time, not_after=one.time + DAY).chain_pem
+
+
+def revoke(one: RenewScene) -> None:
+    """What was issued is revoked."""
+    assert isinstance(one.issuer, SearchableCa)
+    one.issuer.revoked |= {key for key, _ in one.issuer.issued}
+
+
+@pytest.mark.parametrize("change", [make_due, replace_by_hand, revoke], ids=["due", "replaced", "revoked"])
+def test_a_key_of_before_is_not_used_again_where_the_issuer_finds_its_certificate(
+    change: Callable[[RenewScene], None],
+) -> None:
+    """It was in use, or may have been, if its certificate can't be the next one."""
+    one = scene(can_find=True)
+    one.issuer.lost = 0 if change is replace_by_hand else 1
+    one.run()
+    (before,) = one.sink.keys
+    change(one)
+    done = one.run()
+    assert (done.status, done.continued) == (RenewStatus.RENEWED, False)
     assert len(one.issuer.issued) == 2
+    assert (one.issuer.requests[-1].key != before.key, before in one.sink.keys) == (True, False)
+    assert codes(one.reports) == ([] if change is revoke else [Code.ISSUED_TWICE])
+    assert one.gate.seen.count("find") == 1
 
 
 @pytest.mark.parametrize("can_find", [True, False], ids=["finds", "cannot-find"])
@@ -253,14 +278,18 @@ def test_a_number_that_has_no_next_is_an_error_before_a_key_is_made() -> None:
     assert (list(one.sink.keys), one.issuer.issued) == ([last], [])
 
 
-def test_a_file_that_was_replaced_by_hand_is_pointed_out_where_an_old_key_is_used() -> None:
-    """After a leak, say: the key of the slot may be the one that leaked."""
-    one = scene()
+@pytest.mark.parametrize("is_reverted", [True, False], ids=["reverted", "replaced"])
+def test_a_key_of_before_is_pointed_out_where_the_issuer_cannot_be_searched(*, is_reverted: bool) -> None:
+    """The key of the slot may have been in use: after a revert, or with a file from elsewhere."""
+    one = renewed_once(scene()) if is_reverted else scene()
+    text = one.files.tree[PATH]
     one.run()
-    one.files.tree[PATH] = old().chain_pem
+    one.files.tree[PATH] = text
     again = one.run()
-    hints = [found.hint or "" for found in again.findings if found.code is Code.ISSUED_TWICE]
-    assert ["mtlsctl renew billing --new-key" in hint for hint in hints] == [True]
+    (found,) = (found for found in again.findings if found.code is Code.ISSUED_TWICE)
+    has = "has an older key" if is_reverted else "has a key that is in no slot"
+    assert f"{PATH} {has}: a run did not end, or the file was replaced or reverted" in found.message
+    assert "mtlsctl renew billing --new-key" in str(found.hint)
 
 
 def test_a_slot_that_cannot_be_removed_is_a_warning() -> None:

@@ -9,7 +9,15 @@ import pytest
 from reconciler.findings.errors import IssuerError, KeySourceError, NotStartedError
 from reconciler.issuers import open_issuer
 from reconciler.model import KeyReference
-from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, Issuer, IssuerContext, SigningRequest
+from reconciler.model.renewal import (
+    CommandIssuer,
+    DeclaredIssuer,
+    Issuer,
+    IssuerContext,
+    SearchableIssuer,
+    SigningRequest,
+    StepIssuer,
+)
 
 REQUEST = SigningRequest("billing", b"the request", "5", "billing")
 
@@ -35,6 +43,14 @@ def test_it_is_given_the_request_alone() -> None:
 
     assert issuer(output).issue(REQUEST) == b"a certificate"
     assert asked == [(("./sign.sh", "--days", "90"), b"the request")]
+
+
+def test_issuers_that_keep_no_list_are_not_searched() -> None:
+    """A renewal asks them again instead, and reports that."""
+    step = StepIssuer("https://ca.internal.example", "mtlsctl", KeyReference("env", {"env": "STEP_PASSWORD"}))
+    context = IssuerContext(lambda path: path.encode(), refuse, {}, None, lambda _: None)
+    opened = (issuer(None), open_issuer(DeclaredIssuer("internal", step), context))
+    assert [isinstance(one, SearchableIssuer) for one in opened] == [False, False]
 
 
 def test_without_leave_for_commands_it_is_refused_before_anything_is_done() -> None:

@@ -20,7 +20,7 @@ from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers import open_issuer
-from reconciler.model.renewal import CloudflareIssuer, DeclaredIssuer, IssuerContext, SigningRequest
+from reconciler.model.renewal import CloudflareIssuer, DeclaredIssuer, IssuedCertificate, IssuerContext, SigningRequest
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.managed_ca import ManagedCa, managed_ca
@@ -74,8 +74,9 @@ def request(*, lifetime: timedelta | None = timedelta(days=90)) -> SigningReques
     return SigningRequest("billing", csr.public_bytes(Encoding.PEM), digest, "billing", lifetime=lifetime)
 
 
-def parsed(pem: bytes | None) -> Bundle:
-    bundle = parse_stored((pem or b"").decode())
+def parsed(found: bytes | IssuedCertificate | None) -> Bundle:
+    pem = found.pem if isinstance(found, IssuedCertificate) else found or b""
+    bundle = parse_stored(pem.decode())
     assert bundle is not None
     return bundle
 
@@ -98,7 +99,7 @@ def test_a_certificate_is_found_by_its_key(asked: Asked) -> None:
     last = asked.issuer().issue(wanted)
     for _ in range(60):
         asked.issuer().issue(request())
-    assert asked.issuer().find(wanted.key) == last
+    assert asked.issuer().find(wanted.key) == IssuedCertificate(last)
     assert asked.issuer().find("0" * 64) is None
     assert asked.issuer(OTHER_ZONE).find(wanted.key) is None
 
@@ -123,7 +124,7 @@ def test_what_can_be_repeated_is(asked: Asked, kind: FaultKind) -> None:
         asked.state.faults.add(Fault(kind, method="POST"))
     signed = asked.issuer().issue(wanted)
     asked.state.faults.add(Fault(kind, method="GET"))
-    assert asked.issuer().find(wanted.key) == signed
+    assert asked.issuer().find(wanted.key) == IssuedCertificate(signed)
     assert len(asked.bodies) == 1
 
 
@@ -153,7 +154,7 @@ def test_a_certificate_in_the_list_that_can_not_be_read_is_an_error(asked: Asked
         asked.issuer().find("0" * 64)
 
 
-def test_a_revoked_certificate_asks_for_a_new_key(asked: Asked) -> None:
+def test_a_revoked_certificate_is_found_as_such(asked: Asked) -> None:
     """Somebody had a reason; one that is valid for the same key counts, though."""
     wanted = request()
     asked.issuer().issue(wanted)
@@ -161,11 +162,10 @@ def test_a_revoked_certificate_asks_for_a_new_key(asked: Asked) -> None:
     (identifier,) = account.holders.signed[ZONE]
     with asked.issuer().connect()._http.exchange("DELETE", _url(identifier), None) as answer:
         assert json.loads(answer.read())["result"]["status"] == "pending_revocation"
-    with pytest.raises(IssuerError, match="it was revoked") as caught:
-        asked.issuer().find(wanted.key)
-    assert "--new-key" in (caught.value.hint or "")
+    found = asked.issuer().find(wanted.key)
+    assert (found.is_revoked if found is not None else None) is True
     signed = asked.issuer().issue(wanted)
-    assert asked.issuer().find(wanted.key) == signed
+    assert asked.issuer().find(wanted.key) == IssuedCertificate(signed)
 
 
 def _url(identifier: str) -> httpx.URL:
@@ -196,7 +196,7 @@ def test_a_token_that_may_only_read_finds_but_does_not_sign(asked: Asked) -> Non
     wanted = request()
     signed = asked.issuer().issue(wanted)
     asked.state.access.tokens[TOKEN] = Token(READ)
-    assert asked.issuer().find(wanted.key) == signed
+    assert asked.issuer().find(wanted.key) == IssuedCertificate(signed)
     with pytest.raises(IssuerError):
         asked.issuer().issue(wanted)
 

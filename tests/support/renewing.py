@@ -17,7 +17,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import IssuerError, KeySourceError
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Policy
 from reconciler.model.key_places import FileSink, Slot
-from reconciler.model.renewal import Renewal, SigningRequest
+from reconciler.model.renewal import IssuedCertificate, Renewal, SigningRequest
 from reconciler.plan.renewing import Renewable, RenewReason, RenewStep
 from reconciler.x509.certificates import Bundle, key_digest
 from reconciler.x509.files import parse_file
@@ -92,7 +92,6 @@ class CaIssuer:
 
     gate: Gate
     ca: Authority
-    can_find: bool = False
     clock: Callable[[], datetime] = lambda: NOW
     lifetime: timedelta = 60 * DAY
     lost: int = 0
@@ -105,11 +104,6 @@ class CaIssuer:
     def demand(self) -> None:
         if self.missing is not None:
             raise IssuerError(self.missing)
-
-    def find(self, key: str) -> bytes | None:
-        with self.gate.passing("find"):
-            assert self.can_find
-            return next((pem for digest, pem in reversed(self.issued) if digest == key), None)
 
     def issue(self, request: SigningRequest) -> bytes:
         with self.gate.passing("issue"):
@@ -139,6 +133,18 @@ class CaIssuer:
         assert isinstance(self.ca.key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
         signed = self.alter(builder).sign(self.ca.key, hashes.SHA256())
         return b"".join(one.public_bytes(Encoding.PEM) for one in (signed, self.ca.certificate, *self.ca.intermediates))
+
+
+@dataclass
+class SearchableCa(CaIssuer):
+    """The same, which knows what it issued. `revoked`: the keys whose certificates are."""
+
+    revoked: set[str] = field(default_factory=set)
+
+    def find(self, key: str) -> IssuedCertificate | None:
+        with self.gate.passing("find"):
+            found = next((pem for digest, pem in reversed(self.issued) if digest == key), None)
+            return None if found is None else IssuedCertificate(found, is_revoked=key in self.revoked)
 
 
 @dataclass
@@ -176,7 +182,8 @@ class RenewScene:
 
     def __post_init__(self) -> None:
         self.sink = MemorySink(self.gate)
-        self.issuer = CaIssuer(self.gate, self.ca, self.can_find, lambda: self.time)
+        kind = SearchableCa if self.can_find else CaIssuer
+        self.issuer = kind(self.gate, self.ca, clock=lambda: self.time)
         tree = {} if self.present is None else {PATH: self.present.chain_pem}
         self.files = GatedFiles(tree, gate=self.gate)
         self.world = RenewWorld(

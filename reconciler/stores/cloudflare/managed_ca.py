@@ -1,4 +1,4 @@
-"""Client certificates that are signed by the CA that Cloudflare manages: the port `Issuer` for one zone.
+"""Client certificates that are signed by the CA that Cloudflare manages: the port `SearchableIssuer` for one zone.
 
 Facts: developers.cloudflare.com/api/resources/client_certificates. A signed certificate is listed with its text for
 ever, also once it is revoked, so it is found again by its public key. The CA is one of the account; its own certificate
@@ -18,7 +18,7 @@ from reconciler.findings.errors import InputError, IssuerError
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
 from reconciler.model.ports import Clock
-from reconciler.model.renewal import SigningRequest
+from reconciler.model.renewal import IssuedCertificate, SigningRequest
 from reconciler.stores.cloudflare.access import find_zone_access
 from reconciler.stores.cloudflare.client import ApiCall, Client, Time, send_patiently
 from reconciler.stores.cloudflare.errors import NoAnswer, Operation, UnusableReply
@@ -46,12 +46,11 @@ def managed_ca(
 
 @dataclass(slots=True)
 class ManagedCa:
-    """The port `Issuer`. `connect` makes the client, which all calls share; StoreError if there is no token."""
+    """The port. `connect` makes the client, which all calls share; StoreError if there is no token."""
 
     zone: str
     connect: Callable[[], Client]
     random: Callable[[], float] = random.random
-    can_find: bool = True
     _client: Client | None = field(default=None, init=False, repr=False)
 
     def demand(self) -> None:
@@ -61,11 +60,10 @@ class ManagedCa:
         except StoreError as error:
             raise _failed(error) from error
 
-    def find(self, key: str) -> bytes | None:
-        """The certificate with this public key that was signed last.
+    def find(self, key: str) -> IssuedCertificate | None:
+        """The certificate with this public key that was signed last, a revoked one only if all are.
 
-        IssuerError if the list may be incomplete, has a certificate that can't be read, or if it was revoked: then a
-        new key is needed.
+        IssuerError if the list may be incomplete, or has a certificate that can't be read.
         """
         try:
             reading = read_list(self._page, self._pages)
@@ -74,14 +72,16 @@ class ManagedCa:
         if not reading.steady:
             hint = "run again; mtlsctl won't act on a list that may be incomplete"
             raise IssuerError("Cloudflare's list of client certificates changed while it was read", hint=hint)
-        found = [(begin, one) for one in reading.entries for own, begin in [_key_and_begin(one)] if own == key]
-        if found and all(one.status in _REVOKED for _, one in found):
-            raise IssuerError(
-                "Cloudflare signed a certificate for the key of this renewal, and it was revoked",
-                hint="run `mtlsctl renew --new-key`, which makes a new key",
-            )
-        usable = [(begin, one) for begin, one in found if one.status not in _REVOKED]
-        return max(usable, key=lambda pair: pair[0])[1].certificate.encode() if usable else None
+        found = [
+            (one.status not in _REVOKED, begin, one.certificate)
+            for one in reading.entries
+            for own, begin in [_key_and_begin(one)]
+            if own == key
+        ]
+        if not found:
+            return None
+        valid, _, text = max(found, key=lambda one: one[:2])
+        return IssuedCertificate(text.encode(), is_revoked=not valid)
 
     def issue(self, request: SigningRequest) -> bytes:
         """The signed certificate, alone. `is_open` of the IssuerError, if Cloudflare's answer was lost."""
