@@ -9,96 +9,28 @@ reverted, but then the issuer has a certificate for that key. Nothing is resumed
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from reconciler.apply.renewing import RenewWork, RenewWorld, demand_acceptable, read_answer
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
-from reconciler.model import Desired, Gate
+from reconciler.model import Desired
 from reconciler.model.key_places import CertificateSlots, Slot, sink_text
-from reconciler.model.ports import PrivateKey
-from reconciler.model.renewal import IssuedCertificate, Issuer, KeySink, Renewal, SearchableIssuer, SigningRequest
-from reconciler.plan.certificate_policy import judge_policy
-from reconciler.plan.gates import has_gate
-from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, find_age, find_dates, is_useful
-from reconciler.proof.ports import ClientIdentity, OriginProver
-from reconciler.proof.proofs import proof_problem, proof_warnings
+from reconciler.model.renewal import SearchableIssuer, SigningRequest
+from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, find_dates, is_useful
 from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of
-from reconciler.x509.files import parse_file
-from reconciler.x509.key_pairs import check_pair
-from reconciler.x509.preflight import check_for_upload
 from reconciler.x509.requests import (
     MADE_KINDS,
     SigningKey,
     Wanted,
     alternative_names,
-    check_answer,
     make_key,
     make_request,
     read_key,
     wanted_of,
 )
-
-
-class CertificateFiles(Protocol):
-    """The certificate files of the tree; as the `Files` of a project."""
-
-    def replace(self, path: str, *, old: bytes, new: bytes) -> None:
-        """Replace the content `old` by `new` in one step; FileChangedError if the file is no longer `old`."""
-
-    def create(self, path: str, data: bytes) -> None:
-        """Create a file in one step; FileError if something is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class RenewWorld:
-    """The ports of the renewal of one certificate.
-
-    `report`: shows a finding at once, before the effect that it is about, because the run may be killed after it.
-    `demand_lock`: raises LockedError once the lock is lost; asked before each effect.
-    """
-
-    sink: KeySink
-    issuer: Issuer
-    files: CertificateFiles
-    prover: OriginProver
-    now: Callable[[], datetime]
-    report: Callable[[Diagnostic], None]
-    demand_lock: Callable[[], None]
-
-
-@dataclass(slots=True)
-class _Work:
-    """One renewal. `findings` grows while it goes on."""
-
-    item: Renewable
-    renewal: Renewal
-    desired: Desired
-    world: RenewWorld
-    findings: list[Diagnostic] = field(default_factory=list)
-    asked: bool = False
-    _found: dict[str, IssuedCertificate | None] = field(default_factory=dict)
-
-    @property
-    def where(self) -> Pointer:
-        """The place of findings about it."""
-        return Pointer(self.desired.declaration.path, ("certificates", self.item.name, "renew"))
-
-    def finding(self, severity: Severity, code: Code, message: str, hint: str) -> Diagnostic:
-        return Diagnostic(severity, code, message, self.where, hint, self.item.name)
-
-    def report(self, found: Diagnostic) -> None:
-        self.findings.append(found)
-        self.world.report(found)
-
-    def find(self, issuer: SearchableIssuer, slot: Slot) -> IssuedCertificate | None:
-        """What was issued for the key of a slot, searched once."""
-        if slot.key not in self._found:
-            self._found[slot.key] = issuer.find(slot.key)
-        return self._found[slot.key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +53,7 @@ def renew_certificate(
     renewal = item.declared.renew
     if renewal is None:
         raise ValueError(item.name)
-    work = _Work(item, renewal, desired, world)
+    work = RenewWork(item, renewal, desired, world)
     try:
         return _renew(work, text, new_key=new_key)
     except LockedError:
@@ -133,7 +65,7 @@ def renew_certificate(
         return RenewStep(item, RenewStatus.FAILED, findings=tuple(work.findings), problems=problems, asked=work.asked)
 
 
-def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
+def _renew(work: RenewWork, text: bytes | None, *, new_key: bool) -> RenewStep:
     world, present = work.world, work.item.present
     wanted, kind = _wanted(work), _kind(work)
     world.issuer.demand()
@@ -149,7 +81,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
     if answer is None:
         world.demand_lock()
         answer = _ask(work, _request(work, wanted, pair.key), pair.slot if old is None else None)
-    after = _check(work, wanted, pair.key, answer)
+    after = demand_acceptable(work, wanted, pair.key, answer)
     world.demand_lock()
     data = answer.pem().encode()
     if text is None:
@@ -173,7 +105,7 @@ def _renew(work: _Work, text: bytes | None, *, new_key: bool) -> RenewStep:
 # --- what is asked for ----------------------------------------------------------------------------------------------
 
 
-def _wanted(work: _Work) -> Wanted:
+def _wanted(work: RenewWork) -> Wanted:
     try:
         return wanted_of(work.item.present, work.renewal.subject, work.renewal.names)
     except ValueError as error:
@@ -183,7 +115,7 @@ def _wanted(work: _Work) -> Wanted:
         ) from error
 
 
-def _kind(work: _Work) -> str:
+def _kind(work: RenewWork) -> str:
     """The type of the new key."""
     present = work.item.present
     kind = work.renewal.key or (MADE_KINDS[0] if present is None else key_kind(public_key_of(present.leaf)))
@@ -194,7 +126,7 @@ def _kind(work: _Work) -> str:
     return kind
 
 
-def _request(work: _Work, wanted: Wanted, key: SigningKey) -> SigningRequest:
+def _request(work: RenewWork, wanted: Wanted, key: SigningKey) -> SigningRequest:
     return SigningRequest(
         certificate=work.item.name,
         csr=make_request(wanted, key),
@@ -208,7 +140,7 @@ def _request(work: _Work, wanted: Wanted, key: SigningKey) -> SigningRequest:
     )
 
 
-def _ask(work: _Work, request: SigningRequest, new: Slot | None) -> Bundle:
+def _ask(work: RenewWork, request: SigningRequest, new: Slot | None) -> Bundle:
     """The issuer's answer. If it surely issued nothing, the slot of a key that this run made is removed again: else the
     next run would have to report that a certificate may exist."""
     work.asked = True
@@ -220,13 +152,13 @@ def _ask(work: _Work, request: SigningRequest, new: Slot | None) -> Bundle:
             with contextlib.suppress(ReconcilerError):
                 work.world.sink.remove(new)
         raise
-    return _read(work, answer)
+    return read_answer(work, answer)
 
 
 # --- what earlier runs left -----------------------------------------------------------------------------------------
 
 
-def _unfinished(work: _Work, slots: CertificateSlots, kind: str) -> _Pair | None:
+def _unfinished(work: RenewWork, slots: CertificateSlots, kind: str) -> _Pair | None:
     """The key of a renewal that was not finished, to go on with. None if a new one is to be made: there is none of the
     wanted type, or it was in use, as the issuer has a certificate for it that can't be the next one."""
     if not slots.pending:
@@ -242,12 +174,12 @@ def _unfinished(work: _Work, slots: CertificateSlots, kind: str) -> _Pair | None
     found = work.find(issuer, slot)
     if found is None:
         return _Pair(key, slot)
-    answer = None if found.is_revoked else _read(work, found.pem)
+    answer = None if found.is_revoked else read_answer(work, found.pem)
     is_next = answer is not None and is_useful(work.desired, work.item.name, answer, work.world.now())
     return _Pair(key, slot, answer) if is_next else None
 
 
-def _read_pending(work: _Work, slot: Slot) -> SigningKey:
+def _read_pending(work: RenewWork, slot: Slot) -> SigningKey:
     again = f"run `mtlsctl renew {work.item.name} --new-key`, which leaves that key unused"
     try:
         key = read_key(work.world.sink.read(slot))
@@ -260,7 +192,7 @@ def _read_pending(work: _Work, slot: Slot) -> SigningKey:
     return key
 
 
-def _new_pair(work: _Work, slots: CertificateSlots, kind: str) -> _Pair:
+def _new_pair(work: RenewWork, slots: CertificateSlots, kind: str) -> _Pair:
     key = make_key(kind)
     slot = slots.next(key.digest)
     work.world.demand_lock()
@@ -268,7 +200,7 @@ def _new_pair(work: _Work, slots: CertificateSlots, kind: str) -> _Pair:
     return _Pair(key, slot)
 
 
-def _report_unused(work: _Work, slot: Slot) -> None:
+def _report_unused(work: RenewWork, slot: Slot) -> None:
     """Report the certificate of a slot whose key this run does not use, unless the issuer says that there is none."""
     issuer = work.world.issuer
     found = work.find(issuer, slot) if isinstance(issuer, SearchableIssuer) else None
@@ -278,7 +210,7 @@ def _report_unused(work: _Work, slot: Slot) -> None:
         work.report(_issued_twice(work, slot, "may have been", "another key"))
 
 
-def _report_again(work: _Work, slots: CertificateSlots, slot: Slot) -> None:
+def _report_again(work: RenewWork, slots: CertificateSlots, slot: Slot) -> None:
     """Report that the issuer, which can't say what it issued, is asked again with the key of a slot."""
     path, name = work.item.declared.path, work.item.name
     reason = more = ""
@@ -289,7 +221,7 @@ def _report_again(work: _Work, slots: CertificateSlots, slot: Slot) -> None:
     work.report(_issued_twice(work, slot, "may have been", f"the same key{reason}", more))
 
 
-def _issued_twice(work: _Work, slot: Slot, was: str, key: str, more: str = "") -> Diagnostic:
+def _issued_twice(work: RenewWork, slot: Slot, was: str, key: str, more: str = "") -> Diagnostic:
     message = (
         f"a certificate of {work.item.name!r} {was} issued by an earlier run, and is not the one in"
         f" {work.item.declared.path}: the hash of its public key is {slot.key}, and this run uses {key}"
@@ -298,7 +230,7 @@ def _issued_twice(work: _Work, slot: Slot, was: str, key: str, more: str = "") -
     return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
 
 
-def _remove(work: _Work, slots: CertificateSlots, used: Slot) -> Iterator[str]:
+def _remove(work: RenewWork, slots: CertificateSlots, used: Slot) -> Iterator[str]:
     """Remove the slots that nothing needs. The previous one stays, for a branch or a revert that has the old file."""
     selected = slots.selected
     before = () if selected is None else (slot for slot in slots.known if slot.number < selected.number)
@@ -311,56 +243,3 @@ def _remove(work: _Work, slots: CertificateSlots, used: Slot) -> Iterator[str]:
             work.findings.append(work.finding(Severity.WARNING, Code.KEYS_LEFT, message, hint))
         else:
             yield slot.text
-
-
-# --- the answer -----------------------------------------------------------------------------------------------------
-
-
-def _read(work: _Work, answer: bytes) -> Bundle:
-    try:
-        return parse_file(answer, work.item.declared.path)
-    except InputError as error:
-        message = f"the answer of the issuer {work.renewal.issuer!r} is no certificate: {error.message}"
-        raise IssuerError(
-            message, hint="it must be PEM: the certificate first, then its chain", is_open=True
-        ) from error
-
-
-def _check(work: _Work, wanted: Wanted, key: SigningKey, answer: Bundle) -> Desired:
-    """The desired state with the new certificate. InputError if it must not take the place of the present one."""
-    item, desired, now = work.item, work.desired, work.world.now()
-    after = replace(desired, bundles={**desired.bundles, item.name: answer})
-    found = [
-        *check_pair(answer, key.pem, where=None),
-        *check_for_upload(answer, ca=False, path=item.declared.path, now=now),
-        *check_answer(wanted, answer, where=work.where),
-        *find_age(item, answer, work.where),
-        *judge_policy(after, None, now).get(item.name, ()),
-    ]
-    _demand_good(work, found)
-    if answer.not_before <= now:
-        _demand_good(work, _prove(work, after, PrivateKey(key.pem)))
-    return after
-
-
-def _demand_good(work: _Work, found: Iterable[Diagnostic]) -> None:
-    """Keep warnings; InputError for errors, which says that nothing is changed and how to go on."""
-    found = [replace(one, where=work.where, certificate=work.item.name) for one in found]
-    errors = [one for one in found if one.is_error]
-    work.findings.extend(one for one in found if not one.is_error)
-    if errors:
-        kept = f"{work.item.declared.path} is not changed, and the next `mtlsctl renew` goes on with the same key"
-        raise InputError([replace(one, hint=f"{one.hint}; {kept}" if one.hint else kept) for one in errors])
-
-
-def _prove(work: _Work, after: Desired, key: PrivateKey) -> Iterator[Diagnostic]:
-    """The proof at the origin that an upload of the new pair would need."""
-    name, origin = work.item.name, work.item.declared.verify
-    if origin is None or not has_gate(after.declaration, name, Gate.UPLOAD):
-        return
-    bundle = after.bundles[name]
-    proof = work.world.prover.prove(origin, ClientIdentity(bundle, key))
-    yield from proof_warnings(name, proof, bundle, work.where)
-    problem = proof_problem(name, proof, work.where)
-    if problem is not None:
-        yield problem

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 
 from reconciler import issuers, keys
-from reconciler.apply.renew import RenewWorld, renew_certificate
+from reconciler.apply.renew import renew_certificate
+from reconciler.apply.renewing import RenewWorld
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileChangedError, LockedError, ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode

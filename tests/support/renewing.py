@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from reconciler.apply.renew import RenewWorld, renew_certificate
+from reconciler.apply.renew import renew_certificate
+from reconciler.apply.renewing import RenewWorld
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import IssuerError, KeySourceError
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Policy
