@@ -32,6 +32,9 @@ from reconciler.x509.requests import (
     wanted_of,
 )
 
+_NEW = (".pem", ".crt", ".cer")
+"""The endings of certificate files that are created."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
@@ -68,6 +71,7 @@ def renew_certificate(
 def _renew(work: RenewWork, text: bytes | None, *, new_key: bool) -> RenewStep:
     world, present = work.world, work.item.present
     wanted, kind = _wanted(work), _kind(work)
+    _demand_place(work, is_new=text is None)
     world.issuer.demand()
     digest = None if present is None else key_digest(present.leaf)
     known = tuple(sorted(world.sink.slots()))
@@ -124,6 +128,17 @@ def _kind(work: RenewWork) -> str:
         hint = f'declare another one in its `renew`, such as key = "{MADE_KINDS[0]}"'
         raise InputError([work.finding(Severity.ERROR, Code.NOTHING_TO_ASK, message, hint)])
     return kind
+
+
+def _demand_place(work: RenewWork, *, is_new: bool) -> None:
+    """An error if the certificate file can't be written, or a new one would have the name of something else."""
+    path = work.item.declared.path
+    if is_new and not path.lower().endswith(_NEW):
+        endings = ", ".join(f"*{end}" for end in _NEW)
+        message = f"{path} does not exist, and mtlsctl creates certificate files only with one of the names {endings}"
+        hint = "name such a file in `certificate`; or create this one yourself, with the first certificate"
+        raise InputError([work.finding(Severity.ERROR, Code.BAD_PATH, message, hint)])
+    work.world.files.demand_writable(path, new=is_new)
 
 
 def _request(work: RenewWork, wanted: Wanted, key: SigningKey) -> SigningRequest:

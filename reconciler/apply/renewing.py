@@ -35,6 +35,9 @@ class CertificateFiles(Protocol):
     def create(self, path: str, data: bytes) -> None:
         """Create a file in one step; FileError if something is there."""
 
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        """FileError if `replace`, or `create` of a `new` file, is bound to fail, or git would ignore the new file."""
+
 
 @dataclass(frozen=True, slots=True)
 class RenewWorld:

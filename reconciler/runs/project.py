@@ -61,6 +61,9 @@ class ProjectTree(Files, KeyFiles, Protocol):
     def create(self, path: str, data: bytes) -> None:
         """Create a file, with its folders, in one step; FileError if something is there, or outside the tree."""
 
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        """FileError if `replace`, or `create` of a `new` file, is bound to fail, or git would ignore the new file."""
+
 
 class Stores(Protocol):
     """Opens the store that mtls.toml names."""

@@ -92,10 +92,15 @@ def create_atomic(
             _log.info(FileTouched(FileAction.WRITTEN, str(path), len(data)))
             sync_folder(path.parent if folder is None else ".", folder)
     except FileExistsError as error:
-        hint = "move it away, or choose another name"
-        raise FileError(f"{where.path!r} already exists", hint=hint, where=where, code=Code.FILE_EXISTS) from error
+        raise already_there(where) from error
     except (OSError, ValueError) as error:
         raise unwritten(error, where) from error
+
+
+def already_there(where: Place) -> FileError:
+    """The error for a new file where something is."""
+    hint = "move it away, or choose another name"
+    return FileError(f"{where.path!r} already exists", hint=hint, where=where, code=Code.FILE_EXISTS)
 
 
 def temporary_name(name: str) -> str:

@@ -21,7 +21,7 @@ from reconciler.findings.events import FileAction, FileTouched
 from reconciler.model import EntryId, Sweep
 from reconciler.model.keys import KeyFile
 from reconciler.model.progress import SILENT, Progress
-from reconciler.system.atomic import create_atomic, leftover_of, write_atomic
+from reconciler.system.atomic import already_there, create_atomic, leftover_of, unwritten, write_atomic
 from reconciler.system.confine import (
     ConfinedTree,
     opened_folder,
@@ -30,9 +30,10 @@ from reconciler.system.confine import (
     unopened,
 )
 from reconciler.system.discover import FILE_NAME, git_root
-from reconciler.system.git import ask_tracked
+from reconciler.system.git import ask_ignored, ask_tracked
 from reconciler.system.key_folders import KeyFolderFiles, key_place
 from reconciler.system.sweep import IsDocument, sweep_tree
+from reconciler.system.walk import SKIPPED
 
 _log = logging.getLogger(__name__)
 
@@ -205,12 +206,7 @@ class ProjectFiles:
             facts = self._expect(real, path, old, folder)
             name = real if folder is None else real.name
             if not facts.st_mode & 0o222 or not os.access(name, os.W_OK, dir_fd=folder):
-                raise FileError(
-                    f"{path!r} is read-only",
-                    hint=f"let this user write it (chmod u+w), then run again: {path}",
-                    where=Place(path),
-                    code=Code.FILE_UNWRITABLE,
-                )
+                raise _read_only(path)
             self._seen.add(str(real))
             write_atomic(real, new, stat.S_IMODE(facts.st_mode), where=Place(path), folder=folder)
 
@@ -219,6 +215,42 @@ class ProjectFiles:
         self._tree.resolve(path)
         folder, _, name = path.rpartition("/")
         create_atomic(self._tree.root, self._tree.resolve(folder) / name, data, where=Place(path))
+
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        """FileError if `replace`, or `create` of a `new` file, is bound to fail, as far as that shows without writing.
+
+        A new file is to be committed, so a folder of tools, or one that git ignores, is an error, too.
+        """
+        real = self._tree.resolve(path)
+        if new:
+            folder, _, name = path.rpartition("/")
+            real = self._tree.resolve(folder) / name
+            if os.path.lexists(real):
+                raise already_there(Place(path))
+            self._refuse_unseen(real, path)
+        elif not os.access(real, os.W_OK) or not real.stat().st_mode & 0o222:
+            raise _read_only(path)
+        nearest = next(place for place in real.parents if os.path.lexists(place))
+        if not nearest.is_dir():
+            raise unwritten(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), Place(path))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            number = errno.EROFS if os.statvfs(nearest).f_flag & os.ST_RDONLY else errno.EACCES
+            raise unwritten(OSError(number, os.strerror(number)), Place(path))
+
+    def _refuse_unseen(self, real: Path, path: str) -> None:
+        """FileError for a new file in a folder of tools, or that git ignores, or where git can't be asked."""
+        parts = real.relative_to(self._tree.root).parts
+        folder = next((part for part in parts[:-1] if part in SKIPPED), None)
+        if folder is not None:
+            hint = "name a file in another folder; this one is not committed"
+            raise FileError(f"{path!r} is inside {folder}", hint=hint, where=Place(path), code=Code.FILE_UNWRITABLE)
+        answer = ask_ignored({real})
+        if answer.problem is not None:
+            message = f"it is unknown whether git ignores {path!r}, which would be created: {answer.problem.message}"
+            raise FileError(message, hint=answer.problem.hint, where=Place(path), code=Code.FILE_UNWRITABLE)
+        if answer.yes:
+            hint = "change .gitignore, or name another file: it has to be committed"
+            raise FileError(f"git ignores {path!r}", hint=hint, where=Place(path), code=Code.FILE_UNWRITABLE)
 
     def tidy(self) -> None:
         """Remove the temporary files that a killed run left next to the files read or replaced so far.
@@ -256,6 +288,15 @@ class ProjectFiles:
         if data != old:
             raise _changed(path)
         return facts
+
+
+def _read_only(path: str) -> FileError:
+    return FileError(
+        f"{path!r} is read-only",
+        hint=f"let this user write it (chmod u+w), then run again: {path}",
+        where=Place(path),
+        code=Code.FILE_UNWRITABLE,
+    )
 
 
 def _changed(path: str) -> FileChangedError:

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from reconciler.findings.codes import Code
+from reconciler.findings.errors import FileError
 from reconciler.model import Gate as ProofGate
 from reconciler.model import Origin, Policy
 from reconciler.model.certificate_policy import CertificatePolicy
@@ -27,6 +28,7 @@ from tests.support.pki import DAY, NOW, Authority, Issued, make_ca
 from tests.support.renewing import PATH, Killed, RenewScene, SearchableCa
 
 CA = make_ca("Root").issue_ca("Renewing CA")
+DECLARED = Renewal("internal", FileSink("keys"), subject="CN=billing,O=Example", names=("DNS:billing.example",))
 NAMES = (x509.DNSName("billing.example"), x509.UniformResourceIdentifier("spiffe://example/billing"))
 
 
@@ -328,8 +330,7 @@ def test_the_request_repeats_the_present_certificate_with_a_new_key() -> None:
 
 def test_the_first_certificate_is_made_from_what_is_declared() -> None:
     """There is no file yet."""
-    renew = Renewal("internal", FileSink("keys"), subject="CN=billing,O=Example", names=("DNS:billing.example",))
-    one = RenewScene(CA, None, renew)
+    one = RenewScene(CA, None, DECLARED)
     done = one.run()
     assert done.status is RenewStatus.RENEWED
     assert one.bundle is not None
@@ -360,6 +361,25 @@ def test_an_issuer_that_cannot_be_used_is_reported_before_a_key_is_made() -> Non
     one.issuer.missing = "no token"
     assert codes(one.run().problems) == [Code.ISSUER]
     assert one.gate.seen == []
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "old"])
+def test_a_file_that_cannot_be_written_is_reported_before_the_issuer_is_asked(*, is_new: bool) -> None:
+    """Nothing is left behind."""
+    one = RenewScene(CA, None, DECLARED) if is_new else scene()
+    one.files.unwritable = FileError("certs/billing.pem is read-only", code=Code.FILE_UNWRITABLE)
+    assert codes(one.run().problems) == [Code.FILE_UNWRITABLE]
+    assert one.gate.seen == []
+
+
+@pytest.mark.parametrize("path", ["certs/billing.key", "certs/billing", ".github/workflows/billing.yml"])
+def test_a_first_certificate_is_not_created_under_the_name_of_something_else(path: str) -> None:
+    """One that is there already may have any name."""
+    one = RenewScene(CA, None, DECLARED, path=path)
+    assert codes(one.run().problems) == [Code.BAD_PATH]
+    assert one.gate.seen == []
+    one.files.tree[path] = old().chain_pem
+    assert one.run().status is RenewStatus.RENEWED
 
 
 # --- what is accepted -----------------------------------------------------------------------------------------------

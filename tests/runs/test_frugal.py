@@ -73,6 +73,9 @@ class CountedFiles:
         self.counted.writes += 1
         self.inner.create(path, data)
 
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        self.inner.demand_writable(path, new=new)
+
     def tidy(self) -> None:
         self.counted.writes += 1
         self.inner.tidy()

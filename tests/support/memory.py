@@ -108,6 +108,9 @@ class MemoryFiles:
         self.writes += 1
         self.tree[path] = data
 
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        assert new == (path not in self.tree)
+
     def tidy(self) -> None:
         pass
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from reconciler.apply.renew import renew_certificate
 from reconciler.apply.renewing import RenewWorld
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.errors import IssuerError, KeySourceError
+from reconciler.findings.errors import FileError, IssuerError, KeySourceError
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Policy
 from reconciler.model.key_places import FileSink, Slot
 from reconciler.model.renewal import IssuedCertificate, Renewal, SigningRequest
@@ -150,9 +150,15 @@ class SearchableCa(CaIssuer):
 
 @dataclass
 class GatedFiles(MemoryFiles):
-    """Files in memory, whose writes pass the gate."""
+    """Files in memory, whose writes pass the gate. `unwritable`: why none can be written."""
 
     gate: Gate = field(default_factory=Gate)
+    unwritable: FileError | None = None
+
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        super().demand_writable(path, new=new)
+        if self.unwritable is not None:
+            raise self.unwritable
 
     def replace(self, path: str, *, old: bytes, new: bytes) -> None:
         with self.gate.passing("replace"):
@@ -171,6 +177,7 @@ class RenewScene:
     present: Issued | None
     renew: Renewal = RENEW
     can_find: bool = False
+    path: str = PATH
     gate: Gate = field(default_factory=Gate)
     time: datetime = NOW
     reports: list[Diagnostic] = field(default_factory=list)
@@ -185,7 +192,7 @@ class RenewScene:
         self.sink = MemorySink(self.gate)
         kind = SearchableCa if self.can_find else CaIssuer
         self.issuer = kind(self.gate, self.ca, clock=lambda: self.time)
-        tree = {} if self.present is None else {PATH: self.present.chain_pem}
+        tree = {} if self.present is None else {self.path: self.present.chain_pem}
         self.files = GatedFiles(tree, gate=self.gate)
         self.world = RenewWorld(
             self.sink, self.issuer, self.files, NoProver(), lambda: self.time, self.reports.append, lambda: None
@@ -194,13 +201,13 @@ class RenewScene:
     @property
     def bundle(self) -> Bundle | None:
         """What its file has."""
-        return parse_file(self.files.tree[PATH], PATH) if PATH in self.files.tree else None
+        return parse_file(self.files.tree[self.path], self.path) if self.path in self.files.tree else None
 
     @property
     def desired(self) -> Desired:
         """The desired state that has it alone."""
         name = CertificateName("billing")
-        declared = DeclaredCertificate(name, PATH, renew=self.renew, **self.settings)  # type: ignore[arg-type]
+        declared = DeclaredCertificate(name, self.path, renew=self.renew, **self.settings)  # type: ignore[arg-type]
         made = desired({"billing": None}, declared=[declared], policy=self.policy)
         return replace(made, bundles={} if self.bundle is None else {name: self.bundle})
 
@@ -209,7 +216,7 @@ class RenewScene:
         self.gate.kill_at, self.gate.before, self.gate.seen = kill_at, before, []
         wanted = self.desired
         item = Renewable(wanted.declaration.certificates[CertificateName("billing")], RenewReason.DUE, self.bundle)
-        return renew_certificate(item, self.files.tree.get(PATH), wanted, self.world, new_key=new_key)
+        return renew_certificate(item, self.files.tree.get(self.path), wanted, self.world, new_key=new_key)
 
     def selected(self) -> list[Slot]:
         """The slots with the key of its file, whose keys are checked to be that key."""

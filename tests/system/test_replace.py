@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.system.atomic import create_atomic, write_atomic
 from reconciler.system.confine import ConfinedTree
 from reconciler.system.files import ProjectFiles, write_named
-from tests.support.trees import CONFIG, leftovers
+from tests.support.trees import CONFIG, git, leftovers, link, nothing
 
 LIMIT = 1000
 OLD, NEW = b"id = 1\r\n", b"id = 2\r\n\xff\n"
@@ -385,3 +385,60 @@ def test_a_replaced_file_keeps_its_group_where_the_owner_can_not_be_kept(
     before = path.stat()
     assert asked == [(before.st_uid, before.st_gid), (-1, before.st_gid)]
     assert path.read_text() == "new"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a certificate file, which ignores `build`."""
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("build/\n")
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs/old.pem").write_bytes(OLD)
+    return tmp_path
+
+
+def test_what_can_be_written_passes_and_nothing_is_made(repository: Path) -> None:
+    """A file that is there, a new one, and one with new folders."""
+    files = ProjectFiles(repository)
+    before = sorted(repository.rglob("*"))
+    files.demand_writable("certs/old.pem", new=False)
+    files.demand_writable("certs/new.pem", new=True)
+    files.demand_writable("a/b/new.pem", new=True)
+    assert sorted(repository.rglob("*")) == before
+
+
+def forbid_folder(folder: Path) -> None:
+    (folder / "certs").chmod(0o555)
+
+
+UNWRITABLE: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "read-only": ("certs/old.pem", lambda folder: (folder / "certs/old.pem").chmod(0o444), "is read-only"),
+    "read-only folder": ("certs/old.pem", forbid_folder, "could not be written: Permission denied"),
+    "read-only folder of a new one": ("certs/new.pem", forbid_folder, "could not be written: Permission denied"),
+    "below a file": ("certs/old.pem/new.pem", nothing, "could not be written: Not a directory"),
+    "a broken link": ("certs/link.pem", link("certs/link.pem", "nowhere"), "already exists"),
+    "outside": ("../new.pem", nothing, "outside"),
+    "in .git": (".git/new.pem", nothing, "inside .git"),
+    "in .mtlsctl": (".mtlsctl/new.pem", nothing, "inside .mtlsctl"),
+    "in node_modules": ("a/node_modules/new.pem", nothing, "inside node_modules"),
+    "ignored": ("build/new.pem", nothing, "git ignores"),
+    "not a repository": (
+        "certs/new.pem",
+        lambda folder: (folder / ".git/HEAD").unlink(),
+        "unknown whether git ignores",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_what_can_not_be_written_or_committed_is_known_before(repository: Path, case: str) -> None:
+    """So that no one is asked for what would be lost."""
+    path, prepare, message = UNWRITABLE[case]
+    if prepare is forbid_folder and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    prepare(repository)
+    with pytest.raises(FileError) as caught:
+        ProjectFiles(repository).demand_writable(path, new=path != "certs/old.pem")
+    assert message in caught.value.message
+    assert caught.value.hint
+    assert caught.value.where == Place(path)
