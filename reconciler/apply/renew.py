@@ -48,7 +48,7 @@ class _Pair:
 def renew_certificate(
     item: Renewable, text: bytes | None, desired: Desired, world: RenewWorld, *, new_key: bool = False
 ) -> RenewStep:
-    """How the renewal of one certificate ended; errors are part of it, except LockedError.
+    """How the renewal of one certificate ended; errors and an interrupt are part of it, except LockedError.
 
     `text`: its file; None: there is none yet. `new_key`: pending slots are not used, because their keys leaked or are
     damaged.
@@ -61,6 +61,9 @@ def renew_certificate(
         return _renew(work, text, new_key=new_key)
     except LockedError:
         raise
+    except KeyboardInterrupt:
+        ended = work.done or RenewStep(item, RenewStatus.INTERRUPTED, asked=work.asked)
+        return replace(ended, findings=tuple(work.findings), interrupted=True)
     except ReconcilerError as error:
         found = tuple(replace(one, certificate=item.name, where=one.where or work.where) for one in error.diagnostics())
         problems = tuple(one for one in found if one.is_error)
@@ -92,18 +95,17 @@ def _renew(work: RenewWork, text: bytes | None, *, new_key: bool) -> RenewStep:
         world.files.create(work.item.declared.path, data)
     else:
         world.files.replace(work.item.declared.path, old=text, new=data)
-    removed = tuple(_remove(work, slots, pair.slot))
-    work.findings.extend(find_dates(after, work.item.name, world.now()))
-    return RenewStep(
+    work.done = RenewStep(
         work.item,
         RenewStatus.RENEWED,
         after=answer,
         slot=pair.slot.text,
         continued=old is not None,
         asked=work.asked,
-        removed=removed,
-        findings=tuple(work.findings),
     )
+    removed = tuple(_remove(work, slots, pair.slot))
+    work.findings.extend(find_dates(after, work.item.name, world.now()))
+    return replace(work.done, removed=removed, findings=tuple(work.findings))
 
 
 # --- what is asked for ----------------------------------------------------------------------------------------------

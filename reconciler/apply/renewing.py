@@ -16,7 +16,7 @@ from reconciler.model.ports import PrivateKey
 from reconciler.model.renewal import IssuedCertificate, Issuer, KeySink, Renewal, SearchableIssuer
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.gates import has_gate
-from reconciler.plan.renewing import Renewable, find_age
+from reconciler.plan.renewing import Renewable, RenewStep, find_age
 from reconciler.proof.ports import ClientIdentity, OriginProver
 from reconciler.proof.proofs import proof_problem, proof_warnings
 from reconciler.x509.certificates import Bundle
@@ -58,7 +58,8 @@ class RenewWorld:
 
 @dataclass(slots=True)
 class RenewWork:
-    """One renewal. `findings` grows while it goes on."""
+    """One renewal. `findings` grows while it goes on. `asked`: the issuer was asked for a certificate. `done`: how it
+    ended, once its file has the new one."""
 
     item: Renewable
     renewal: Renewal
@@ -66,6 +67,7 @@ class RenewWork:
     world: RenewWorld
     findings: list[Diagnostic] = field(default_factory=list)
     asked: bool = False
+    done: RenewStep | None = None
     _found: dict[str, IssuedCertificate | None] = field(default_factory=dict)
 
     @property

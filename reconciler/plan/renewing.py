@@ -37,6 +37,7 @@ class RenewStatus(StrEnum):
 
     RENEWED = "renewed"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
     NOT_STARTED = "not-started"
     PLANNED = "planned"
 
@@ -59,8 +60,9 @@ class Renewable:
 @dataclass(frozen=True, slots=True)
 class RenewStep:
     """How the renewal of one certificate ended. `after`: the new certificate, if its file has it now. `slot`: of its
-    key. `continued`: with the key of a run that did not end. `asked`: the issuer was asked for
-    a certificate. `removed`: slots. `findings`: warnings about it; `problems`: why it failed.
+    key. `continued`: with the key of a run that did not end. `asked`: the issuer was asked for a certificate.
+    `removed`: slots. `findings`: warnings about it; `problems`: why it failed. `interrupted`: the run was, during this
+    renewal, which may be complete all the same.
     """
 
     item: Renewable
@@ -72,6 +74,7 @@ class RenewStep:
     problems: tuple[Diagnostic, ...] = ()
     asked: bool = False
     removed: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def issuer(self) -> str:

@@ -85,8 +85,11 @@ def renew(
     interrupted = False
     try:
         for item in choice.items:
-            steps.append(run.renew(item))  # noqa: PERF401 - those before an interrupt count
-    except KeyboardInterrupt:
+            steps.append(run.renew(item))
+            interrupted = steps[-1].interrupted
+            if interrupted:
+                break
+    except KeyboardInterrupt:  # before its first effect
         interrupted = True
     except LockedError as error:
         findings = error.diagnostics()
@@ -122,13 +125,18 @@ class _Run:
         self.tell(f"Renewing {item.name}")
         try:
             self.before(item)
-            step = self.after(self._renew(item))
+            step = self._renew(item)
+            try:
+                step = self.after(step)
+            except KeyboardInterrupt:
+                step = replace(step, interrupted=True)
         except LockedError:
             raise
         except ReconcilerError as error:  # before the first effect: a port that can't be opened
             found = tuple(replace(one, certificate=item.name) for one in error.diagnostics())
             step = RenewStep(item, RenewStatus.FAILED, problems=found)
-        self.journal.renewed(step)
+        if step.status is not RenewStatus.INTERRUPTED:
+            self.journal.renewed(step)
         return step
 
     def _renew(self, item: Renewable) -> RenewStep:

@@ -160,6 +160,28 @@ def test_a_second_issue_is_reported_before_the_issuer_is_asked() -> None:
     assert one.run().status is RenewStatus.RENEWED
 
 
+@pytest.mark.parametrize(
+    ("at", "before", "ended"),
+    [
+        (1, False, (RenewStatus.INTERRUPTED, False, True)),
+        (2, False, (RenewStatus.INTERRUPTED, True, True)),
+        (3, True, (RenewStatus.INTERRUPTED, True, True)),
+        (4, True, (RenewStatus.RENEWED, True, True)),
+    ],
+    ids=["key-in-its-slot", "issuer-asked", "not-replaced", "replaced"],
+)
+def test_an_interrupted_renewal_says_how_far_it_came(*, at: int, before: bool, ended: tuple[object, ...]) -> None:
+    """And the next run goes on."""
+    one = renewed_once(renewed_once(scene()))
+    one.gate.end = KeyboardInterrupt
+    step = one.run(at, before=before)
+    assert (step.status, step.asked, step.interrupted) == ended
+    assert (step.slot is not None) == (step.status is RenewStatus.RENEWED) == is_renewed(one)
+    if not is_renewed(one):
+        assert one.run().continued
+    assert_whole(one)
+
+
 # --- slots ----------------------------------------------------------------------------------------------------------
 
 

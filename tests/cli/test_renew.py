@@ -210,6 +210,24 @@ def test_what_fails_changes_no_file_and_the_rest_goes_on(project: Project, ports
     assert [one["code"] for one in done.json["diagnostics"] if one["code"] == "issued-twice"]
 
 
+def test_an_interrupt_says_that_the_issuer_was_asked(project: Project, ports: Ports) -> None:
+    """Exit 130; the history has no end of it, and the next run goes on with the same key."""
+
+    def interrupt(_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with mock.patch.object(ports.issuer, "alter_and_sign", interrupt):
+        done = project.run("renew", "--due")
+    assert done.code == 130
+    said = " ".join(done.out.split())
+    assert "INTERRUPTED: billing" in said
+    assert "after the issuer was asked" in said
+    assert "run the same command again to continue" in said
+    (step,) = project.run("history", "--format", "json").json["runs"][0]["steps"]
+    assert step["status"] == "unfinished"
+    assert project.run("renew", "--due", "--format", "json").json["certificates"][0]["continued"]
+
+
 def test_a_missing_file_is_made_and_plan_says_so_before(project: Project, ports: Ports) -> None:
     """With a declared subject."""
     project.write("mtls.toml", MTLS.replace("sink = {", 'subject = "CN=billing"\nsink = {'))

@@ -41,6 +41,7 @@ class Gate:
 
     kill_at: int | None = None
     before: bool = True
+    end: type[BaseException] = Killed
     seen: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -49,10 +50,10 @@ class Gate:
         index = len(self.seen)
         self.seen.append(what)
         if index == self.kill_at and self.before:
-            raise Killed
+            raise self.end
         yield
         if index == self.kill_at:
-            raise Killed
+            raise self.end
 
 
 @dataclass

@@ -27,6 +27,7 @@ def head_text(found: Renewals) -> str:
     verbs = {
         RenewStatus.RENEWED: "renewed",
         RenewStatus.FAILED: "failed",
+        RenewStatus.INTERRUPTED: "interrupted",
         RenewStatus.NOT_STARTED: "not started",
         RenewStatus.PLANNED: "would be renewed",
     }
@@ -56,6 +57,7 @@ def _step(step: RenewStep, display: Display) -> Iterator[str]:
     sign, paint = {
         RenewStatus.RENEWED: ("ok:", style.good),
         RenewStatus.FAILED: ("FAILED:", style.bad),
+        RenewStatus.INTERRUPTED: ("INTERRUPTED:", style.bad),
         RenewStatus.NOT_STARTED: ("not started:", style.change),
         RenewStatus.PLANNED: ("would renew:", style.change),
     }[step.status]
@@ -67,8 +69,11 @@ def _step(step: RenewStep, display: Display) -> Iterator[str]:
     yield from labelled("file    ", printable(declared.path), width, indent=_INDENT)
     for label, text in difference_texts(step.differences):
         yield from labelled(f"{label:<8}", text, width, indent=_INDENT)
+    if step.status is RenewStatus.INTERRUPTED:
+        when = "after the issuer was asked" if step.asked else "before the issuer was asked"
+        yield from wrapped(f"interrupted {when}; run the same command again to continue", width, first=_INDENT)
     if step.continued:
-        yield from wrapped("went on with the key of a run that did not end", width, first=_INDENT)
+        yield from wrapped("went on with the key of an earlier run", width, first=_INDENT)
 
 
 def _ending(found: Renewals, display: Display) -> Iterator[str]:
