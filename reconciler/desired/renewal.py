@@ -49,6 +49,7 @@ _NAME = rf"^(?:{'|'.join(_NAME_KINDS)}):[!-~]{{1,253}}$"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _PATH = rf"^{_PART}(?:/{_PART}){{0,15}}$"
 _ZONE = r"^[0-9a-f]{32}$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"
 _PROVISIONER = r"^[^\x00-\x1f\x7f\"\\]{1,200}$"
 
 
@@ -108,6 +109,9 @@ _NameText = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra=
 _Url = Annotated[str, AfterValidator(_check_https), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
 _Path = Annotated[
     str, _matching(_PATH, "a path of Vault, such as `mtls/billing`"), Field(json_schema_extra={"pattern": _PATH})
+]
+_Variable = Annotated[
+    str, _matching(_VARIABLE, "the name of a variable"), Field(json_schema_extra={"pattern": _VARIABLE})
 ]
 _Words = Annotated[
     list[Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]],
@@ -192,10 +196,16 @@ class CommandTable(_Table):
         " renew --allow-commands`. It reads the certificate request (PEM) and prints the certificate, then its chain.",
         examples=[["./sign.sh"]],
     )
+    env: Annotated[list[_Variable], Field(max_length=64)] = Field(
+        default_factory=list,
+        description="Variables with secrets that the program gets, in addition to the environment without the tokens"
+        " and keys that mtlsctl knows.",
+        examples=[["VAULT_TOKEN"]],
+    )
 
     def build(self) -> IssuerOptions:
         """The issuer of the model."""
-        return CommandIssuer(tuple(self.command))
+        return CommandIssuer(tuple(self.command), tuple(self.env))
 
 
 IssuerTables = StepTable | VaultPkiTable | CloudflareTable | CommandTable

@@ -34,6 +34,9 @@ SOURCES: tuple[Registration, ...] = (
 KINDS: tuple[KeySourceKind, ...] = tuple(source.kind for source in SOURCES)
 """The sources as the parser of mtls.toml and its schema know them."""
 
+SECRET_VARIABLES = frozenset(name for source in SOURCES for name in source.secrets)
+"""The variables with what the sources, and the sinks of the same kinds, log in or decrypt with."""
+
 
 def open_sources(context: KeyContext) -> Mapping[str, KeySource]:
     """Every source by its name, ready to open keys, and to decrypt them where mtls.toml has a passphrase."""

@@ -150,4 +150,4 @@ def _open(context: KeyContext) -> AgeKeySource:
     return AgeKeySource(context.files, AgeKeys(context.read_own, context.environment))
 
 
-SOURCE = Registration(KeySourceKind("age", AgeKey, is_path=True, is_local=False), _open)
+SOURCE = Registration(KeySourceKind("age", AgeKey, is_path=True, is_local=False), _open, secrets=(AGE_KEY,))

@@ -175,4 +175,8 @@ def _in_time(read: Callable[[], bytes], name: str) -> bytes:
     return result
 
 
-SOURCE = Registration(KeySourceKind("aws", AwsKey, is_local=False), lambda context: AwsKeySource(context.environment))
+SOURCE = Registration(
+    KeySourceKind("aws", AwsKey, is_local=False),
+    lambda context: AwsKeySource(context.environment),
+    secrets=("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+)

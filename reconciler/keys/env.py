@@ -36,7 +36,7 @@ _WELL_KNOWN_BEGINNINGS = (
     *("LC_", "LD_", "DYLD_", "XDG_", "GIT_", "MTLSCTL_", "WRANGLER_", "PYTHON", "NPM_CONFIG_", "VAULT_"),
     *("GITHUB_", "RUNNER_"),  # no secret of GitHub Actions may begin so
     *("GITLAB_", "CI_API_", "CI_COMMIT_", "CI_DEPLOY_", "CI_JOB_", "CI_MERGE_REQUEST_", "CI_PIPELINE_", "CI_PROJECT_"),
-    *("CI_REGISTRY_", "AWS_", "SOPS_"),
+    *("CI_REGISTRY_", "ACTIONS_", "AWS_", "SOPS_"),
 )
 
 

@@ -22,10 +22,12 @@ class SecretSource(KeySource, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One key source. `open` prepares it for a run, and reads no key yet."""
+    """One key source. `open` prepares it for a run, and reads no key yet. `secrets`: the variables with what it logs in
+    or decrypts with."""
 
     kind: KeySourceKind
     open: Callable[[KeyContext], SecretSource]
+    secrets: tuple[str, ...] = ()
 
 
 def missing_extra(extra: str, needed: str) -> KeySourceError:

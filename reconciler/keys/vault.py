@@ -125,4 +125,8 @@ def _of_keys() -> Iterator[None]:
         raise KeySourceError(error.message, hint=error.hint) from None
 
 
-SOURCE = Registration(KeySourceKind("vault", VaultKey, is_local=False), lambda context: VaultKeySource(context.vault))
+SOURCE = Registration(
+    KeySourceKind("vault", VaultKey, is_local=False),
+    lambda context: VaultKeySource(context.vault),
+    secrets=("VAULT_TOKEN", "VAULT_ID_TOKEN", "VAULT_SECRET_ID"),
+)

@@ -40,9 +40,13 @@ class CloudflareIssuer:
 
 @dataclass(frozen=True, slots=True)
 class CommandIssuer:
-    """A program that reads a certificate request (PEM) and prints the certificate, leaf first, and its chain."""
+    """A program that reads a certificate request (PEM) and prints the certificate, leaf first, and its chain.
+
+    `env`: the variables with secrets that it is given; it is given every other variable without.
+    """
 
     command: tuple[str, ...]
+    env: tuple[str, ...] = ()
 
 
 IssuerOptions = StepIssuer | VaultIssuer | CloudflareIssuer | CommandIssuer

@@ -20,7 +20,7 @@ from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.key_places import RENEWED
-from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, SecretServer
+from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, Programs, SecretServer
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.model.renewal import SearchableIssuer
@@ -185,6 +185,13 @@ class Project:
             unmerged=unmerged_event(self.environ),
         )
 
+    def signing_programs(self, passed: Iterable[str]) -> Programs:
+        """The port that runs signing programs: they get no token or key that mtlsctl knows, but those `passed`."""
+        from reconciler.runtime.programs import PIPELINE_TOKENS
+
+        withheld = self.secret_variables | keys.SECRET_VARIABLES | PIPELINE_TOKENS
+        return _Programs(self.folder, self.environ, withheld, frozenset(passed))
+
     @property
     def key_sources(self) -> Sources:
         """Every source of private keys by its name; opens no key."""
@@ -313,13 +320,20 @@ class _Programs:
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
     withheld: frozenset[str]
+    passed: frozenset[str] = frozenset()
 
     def output(self, command: Sequence[str], *, limit: int, stdin: bytes | None = None) -> bytes:
         from reconciler.runtime.programs import output
 
         hide_from_other_programs()
         return output(
-            command, folder=self.folder, environ=self.environ, withheld=self.withheld, limit=limit, stdin=stdin
+            command,
+            folder=self.folder,
+            environ=self.environ,
+            withheld=self.withheld,
+            limit=limit,
+            stdin=stdin,
+            passed=self.passed,
         )
 
     def has(self, program: str) -> bool:

@@ -15,7 +15,7 @@ from reconciler.findings.errors import FileChangedError, LockedError, Reconciler
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import nearest
 from reconciler.keys.sinks import open_sink
-from reconciler.model.renewal import Issuer, IssuerContext
+from reconciler.model.renewal import CommandIssuer, Issuer, IssuerContext
 from reconciler.plan.plan import match_names
 from reconciler.plan.renewals import find_due
 from reconciler.plan.renewing import Renewable, Renewals, RenewChoice, RenewStatus, RenewStep, choose
@@ -166,17 +166,17 @@ class _Run:
         return self._issuers[name]
 
     def _opened(self, name: str) -> Issuer:
-        project = self.project
-        context = project.key_context
+        project, declared = self.project, self.checkout.desired.declaration.issuers[name]
+        programs = project.signing_programs(declared.options.env if isinstance(declared.options, CommandIssuer) else ())
 
         def output(command: Sequence[str], stdin: bytes) -> bytes:
-            return context.programs.output(command, limit=MAX_CHAIN_BYTES, stdin=stdin)
+            return programs.output(command, limit=MAX_CHAIN_BYTES, stdin=stdin)
 
         return issuers.open_issuer(
-            self.checkout.desired.declaration.issuers[name],
+            declared,
             IssuerContext(
                 read=partial(project.files.read, limit=MAX_CHAIN_BYTES),
-                secret=partial(keys.open_secret, context=context),
+                secret=partial(keys.open_secret, context=project.key_context),
                 environment=project.environ,
                 output=output if project.allow_commands else None,
                 tell=self.tell,

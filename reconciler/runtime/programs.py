@@ -19,9 +19,17 @@ _NOT_STARTED = 127
 may have done much before."""
 
 _CREDENTIALS = (
-    *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY"),
+    *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY", "CLOUDFLARE_ACCESS_CLIENT_SECRET"),
     *("MTLSCTL_CI_GITHUB_TOKEN", "MTLSCTL_CI_GITLAB_TOKEN"),  # for mtlsctl alone, and may write to the repository
 )
+
+PIPELINE_TOKENS = frozenset(
+    (
+        *("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        *("GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD", "CI_DEPLOY_PASSWORD"),
+    )
+)
+"""The tokens of a job. A program may need them for its own login, but one that signs certificates hardly does."""
 
 
 def output(
@@ -33,17 +41,20 @@ def output(
     limit: int,
     longest_s: float = LONGEST_S,
     stdin: bytes | None = None,
+    passed: frozenset[str] = frozenset(),
 ) -> bytes:
     """What the program writes to its standard output, without its last line break. It runs in `folder`.
     `stdin`: what it can read; None: nothing.
 
     It gets this environment, which password managers need, but no credential of Cloudflare, no token for mtlsctl alone,
-    no variable in `withheld` and none with a private key. KeySourceError if it can't be started, fails, takes longer
-    than `longest_s`, or writes more than `limit` bytes; nothing of what it wrote is in the message, not even of its
-    standard error.
+    no variable in `withheld` and none with a private key; and those in `passed`, whatever they are. KeySourceError if
+    it can't be started, fails, takes longer than `longest_s`, or writes more than `limit` bytes; nothing of what it
+    wrote is in the message, not even of its standard error.
     """
     hidden = withheld.union(_CREDENTIALS)
-    variables = {name: value for name, value in environ.items() if name not in hidden and not has_key(value)}
+    variables = {
+        name: value for name, value in environ.items() if name in passed or not (name in hidden or has_key(value))
+    }
     lines: list[str] = []
     complaints: list[str] = []
     started: list[Child] = []

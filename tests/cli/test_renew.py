@@ -11,8 +11,11 @@ from unittest import mock
 import pytest
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.keys import age
 from reconciler.model.key_places import SinkOptions
 from reconciler.model.renewal import DeclaredIssuer, Issuer, IssuerContext
+from reconciler.runs.ci import github, gitlab
+from reconciler.web import vault
 from reconciler.x509.certificates import key_digest
 from reconciler.x509.files import parse_file
 from tests.support.cli import Project, make_project
@@ -194,6 +197,27 @@ def test_commands_need_their_option(project: Project, ports: Ports) -> None:
     project.run("renew", "billing")
     project.run("renew", "billing", "--allow-commands")
     assert [context.output is not None for context in ports.contexts] == [False, True]
+
+
+SECRETS = (
+    *(*vault.SECRETS, age.AGE_KEY, *github.TOKENS, *gitlab.TOKENS, "GH_TOKEN", "AWS_SECRET_ACCESS_KEY"),
+    *("CLOUDFLARE_API_TOKEN", "BILLING_KEY", "PARTNER_KEY", "CI_JOB_TOKEN"),
+)
+
+
+@pytest.mark.parametrize("passed", [(), ("VAULT_TOKEN", "GITHUB_TOKEN")], ids=["nothing-passed", "two-passed"])
+def test_a_signing_program_gets_no_token_and_no_key_but_those_that_are_passed(
+    project: Project, passed: tuple[str, ...]
+) -> None:
+    """It prints no certificate; what it was given is in a file."""
+    project.write("sign.sh", "#!/bin/sh\nenv > given.txt\n").chmod(0o700)
+    project.write("mtls.toml", MTLS.replace('sign.sh"]', f'sign.sh"]\nenv = {json.dumps(passed)}'))
+    project.environ |= {name: "secret" for name in SECRETS if name not in project.environ} | {"MY_CA": "internal"}
+    with mock.patch("reconciler.runs.renew.open_sink", return_value=MemorySink(Gate())):
+        done = project.run("renew", "billing", "--allow-commands")
+    assert "printed nothing" in done.out
+    given = {line.partition("=")[0] for line in project.read("given.txt").splitlines()}
+    assert given & {*SECRETS, "MY_CA"} == {*passed, "MY_CA"}
 
 
 def test_what_fails_changes_no_file_and_the_rest_goes_on(project: Project, ports: Ports) -> None:

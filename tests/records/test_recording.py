@@ -135,7 +135,7 @@ def everything() -> PlanInputs:
         DeclaredIssuer("step", StepIssuer("https://ca.example", "mtlsctl", key, "ca.pem")),
         DeclaredIssuer("pki", VaultIssuer("billing", "pki2")),
         DeclaredIssuer("zone", CloudflareIssuer("0" * 32)),
-        DeclaredIssuer("own", CommandIssuer(("sign",))),
+        DeclaredIssuer("own", CommandIssuer(("sign",), ("VAULT_TOKEN",))),
     ]
     drive = DeclaredHyperdrive("db", "h1", CertificateName("billing"), CertificateName("ca"), "verify-full")
     ca = certificate("ca", ca=True, key=None)

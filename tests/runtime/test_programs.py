@@ -16,7 +16,13 @@ KEY = make_ca("Root").issue("client").key_pem.decode()
 
 
 def run(
-    folder: Path, code: str, *, environ: dict[str, str] | None = None, limit: int = 13_000, longest_s: float = 60.0
+    folder: Path,
+    code: str,
+    *,
+    environ: dict[str, str] | None = None,
+    limit: int = 13_000,
+    longest_s: float = 60.0,
+    passed: frozenset[str] = frozenset(),
 ) -> bytes:
     """The output of a Python program."""
     return output(
@@ -26,6 +32,7 @@ def run(
         withheld=frozenset({"OTHER_KEY"}),
         limit=limit,
         longest_s=longest_s,
+        passed=passed,
     )
 
 
@@ -44,6 +51,15 @@ def test_it_gets_what_password_managers_need_and_no_key_or_token_of_cloudflare(t
     assert seen.items() >= {"OP_SESSION": "s", "HOME": "/h"}.items()
     assert not {"CLOUDFLARE_API_TOKEN", "OTHER_KEY", "SPARE"} & set(seen)
     assert not [name for name in seen if name.startswith("MTLSCTL_CI_")]
+
+
+def test_it_gets_what_is_passed_whatever_that_is(tmp_path: Path) -> None:
+    """Also what is withheld otherwise."""
+    environ = {"CLOUDFLARE_API_TOKEN": "t", "OTHER_KEY": "k", "SPARE": KEY}
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    seen = json.loads(run(tmp_path, code, environ=environ, passed=frozenset({"OTHER_KEY", "SPARE"})))
+    assert {"OTHER_KEY": "k", "SPARE": KEY}.items() <= seen.items()
+    assert "CLOUDFLARE_API_TOKEN" not in seen
 
 
 @pytest.mark.parametrize(
