@@ -6,6 +6,7 @@ from typing import assert_never
 
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers.command import ProgramIssuer
+from reconciler.issuers.context import IssuerContext
 from reconciler.issuers.step import StepCa
 from reconciler.issuers.vault_pki import VaultPki
 from reconciler.model.renewal import (
@@ -13,7 +14,6 @@ from reconciler.model.renewal import (
     CommandIssuer,
     DeclaredIssuer,
     Issuer,
-    IssuerContext,
     SearchableIssuer,
     StepIssuer,
     VaultIssuer,
@@ -28,7 +28,7 @@ def open_issuer(declared: DeclaredIssuer, context: IssuerContext) -> Issuer:
         case StepIssuer() as options:
             return StepCa(declared.name, options, context)
         case VaultIssuer() as options:
-            found: SearchableIssuer = VaultPki(options, context)
+            found: SearchableIssuer = VaultPki(options, context.vault, context.tell)
             return found
         case CloudflareIssuer(zone):
             if context.managed_ca is None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.findings.errors import IssuerError, KeySourceError, NotStartedError
-from reconciler.model.renewal import CommandIssuer, IssuerContext, SigningRequest
+from reconciler.issuers.context import IssuerContext
+from reconciler.model.renewal import CommandIssuer, SigningRequest
 
 
 @dataclass(frozen=True, slots=True)

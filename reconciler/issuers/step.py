@@ -28,7 +28,8 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import IssuerError, ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.findings.secrets import Secrets
-from reconciler.model.renewal import IssuerContext, SigningRequest, StepIssuer
+from reconciler.issuers.context import IssuerContext
+from reconciler.model.renewal import SigningRequest, StepIssuer
 from reconciler.model.web import Refusal, WebError
 from reconciler.web.http import Address, Answer, Http, check_base_url, check_roots
 

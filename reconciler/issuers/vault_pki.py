@@ -6,7 +6,7 @@ https://developer.hashicorp.com/vault/api-docs/secret/pki
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from functools import partial
 from reconciler.findings.errors import IssuerError, ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.model.concurrency import run_all
-from reconciler.model.renewal import IssuedCertificate, IssuerContext, SigningRequest, VaultIssuer
+from reconciler.model.renewal import IssuedCertificate, SigningRequest, VaultIssuer
 from reconciler.model.web import Refusal, WebError
 from reconciler.web.vault import Body, Vault, reasons
 from reconciler.x509.certificates import Bundle, key_digest, parse_stored
@@ -54,11 +54,10 @@ class _KeptBody(Body):
 
 
 class VaultPki:
-    """One role of one PKI secrets engine, at the address and with the login of the environment."""
+    """One role of one PKI secrets engine of a Vault."""
 
-    def __init__(self, options: VaultIssuer, context: IssuerContext) -> None:
-        self._options, self._tell = options, context.tell
-        self._vault = Vault(context.environment)
+    def __init__(self, options: VaultIssuer, vault: Vault, tell: Callable[[str], None]) -> None:
+        self._options, self._vault, self._tell = options, vault, tell
 
     def demand(self) -> None:
         """IssuerError if Vault can't be reached, or does not permit this token to have a request signed."""

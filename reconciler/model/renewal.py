@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
@@ -147,18 +146,3 @@ class SearchableIssuer(Issuer, Protocol):
     def find(self, key: str) -> IssuedCertificate | None:
         """The newest certificate that was issued for this public key (its hash), a revoked one only if all are; None if
         none was. An incomplete list is an IssuerError."""
-
-
-@dataclass(frozen=True, slots=True)
-class IssuerContext:
-    """The inputs of issuers. `read`: a file of the tree, such as the root of a CA. `secret`: opens a declared secret,
-    such as a password. `environment` may contain secrets, so it is never shown. `output`: what a program prints that is
-    given `stdin`; None: no command of mtls.toml may be started in this run. `tell`: shows what is waited for.
-    `managed_ca`: the CA that Cloudflare manages for the zone with this ID; None where Cloudflare can't be called."""
-
-    read: Callable[[str], bytes]
-    secret: Callable[[KeyReference], bytes]
-    environment: Mapping[str, str] = field(repr=False)
-    output: Callable[[Sequence[str], bytes], bytes] | None
-    tell: Callable[[str], None]
-    managed_ca: Callable[[str], SearchableIssuer] | None = None

@@ -20,7 +20,7 @@ from reconciler.findings.escape import printable, shell_word
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.key_places import RENEWED
-from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, Programs, SecretServer
+from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, Programs
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.model.renewal import SearchableIssuer
@@ -45,6 +45,7 @@ _MOST_OF_OWN = 100_000
 if TYPE_CHECKING:
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
+    from reconciler.web.vault import Vault
 
 
 class ProjectTree(Files, KeyFiles, Protocol):
@@ -132,7 +133,7 @@ class Project:
     ledger: Ledger | None = None
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     _places: dict[str, Places] = field(default_factory=dict, init=False, repr=False)
-    _opened_vault: SecretServer | None = field(default=None, init=False, repr=False)
+    _opened_vault: Vault | None = field(default=None, init=False, repr=False)
 
     def declaration(self) -> tuple[Declaration, tuple[Diagnostic, ...]]:
         """mtls.toml as it is now, with its warnings; InputError with all its errors.
@@ -160,7 +161,7 @@ class Project:
         return os.path.relpath(Path(os.path.realpath(self.folder), self.name), self.files.root)
 
     @property
-    def _vault(self) -> SecretServer:
+    def vault(self) -> Vault:
         """Vault for the whole run, which logs in once; imported only where a key may be opened."""
         if self._opened_vault is None:
             from reconciler.web.vault import Vault
@@ -181,7 +182,7 @@ class Project:
             self._read_own,
             read_piped,
             folders=self.files.key_folders,
-            vault=self._vault,
+            vault=self.vault,
             unmerged=unmerged_event(self.environ),
         )
 

@@ -14,8 +14,9 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileChangedError, LockedError, ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import nearest
+from reconciler.issuers.context import IssuerContext
 from reconciler.keys.sinks import open_sink
-from reconciler.model.renewal import CommandIssuer, Issuer, IssuerContext
+from reconciler.model.renewal import CommandIssuer, Issuer
 from reconciler.plan.plan import match_names
 from reconciler.plan.renewals import find_due
 from reconciler.plan.renewing import Renewable, Renewals, RenewChoice, RenewStatus, RenewStep, choose
@@ -177,7 +178,7 @@ class _Run:
             IssuerContext(
                 read=partial(project.files.read, limit=MAX_CHAIN_BYTES),
                 secret=partial(keys.open_secret, context=project.key_context),
-                environment=project.environ,
+                vault=project.vault,
                 output=output if project.allow_commands else None,
                 tell=self.tell,
                 managed_ca=partial(project.managed_ca, tell=self.tell),

@@ -11,9 +11,10 @@ from unittest import mock
 import pytest
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.issuers.context import IssuerContext
 from reconciler.keys import age
 from reconciler.model.key_places import SinkOptions
-from reconciler.model.renewal import DeclaredIssuer, Issuer, IssuerContext
+from reconciler.model.renewal import DeclaredIssuer, Issuer
 from reconciler.runs.ci import github, gitlab
 from reconciler.web import vault
 from reconciler.x509.certificates import key_digest

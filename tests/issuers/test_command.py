@@ -8,16 +8,17 @@ import pytest
 
 from reconciler.findings.errors import IssuerError, KeySourceError, NotStartedError
 from reconciler.issuers import open_issuer
+from reconciler.issuers.context import IssuerContext
 from reconciler.model import KeyReference
 from reconciler.model.renewal import (
     CommandIssuer,
     DeclaredIssuer,
     Issuer,
-    IssuerContext,
     SearchableIssuer,
     SigningRequest,
     StepIssuer,
 )
+from reconciler.web.vault import Vault
 
 REQUEST = SigningRequest("billing", b"the request", "5", "billing")
 
@@ -30,7 +31,7 @@ def refuse(reference: KeyReference) -> bytes:
 def issuer(output: Callable[[Sequence[str], bytes], bytes] | None) -> Issuer:
     """The issuer of `./sign.sh --days 90`, whose output is that of a function."""
     declared = DeclaredIssuer("own", CommandIssuer(("./sign.sh", "--days", "90")))
-    return open_issuer(declared, IssuerContext(lambda path: path.encode(), refuse, {}, output, lambda _: None))
+    return open_issuer(declared, IssuerContext(lambda path: path.encode(), refuse, Vault({}), output, lambda _: None))
 
 
 def test_it_is_given_the_request_alone() -> None:
@@ -48,7 +49,7 @@ def test_it_is_given_the_request_alone() -> None:
 def test_issuers_that_keep_no_list_are_not_searched() -> None:
     """A renewal asks them again instead, and reports that."""
     step = StepIssuer("https://ca.internal.example", "mtlsctl", KeyReference("env", {"env": "STEP_PASSWORD"}))
-    context = IssuerContext(lambda path: path.encode(), refuse, {}, None, lambda _: None)
+    context = IssuerContext(lambda path: path.encode(), refuse, Vault({}), None, lambda _: None)
     opened = (issuer(None), open_issuer(DeclaredIssuer("internal", step), context))
     assert [isinstance(one, SearchableIssuer) for one in opened] == [False, False]
 

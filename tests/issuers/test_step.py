@@ -23,9 +23,11 @@ from joserfc import jwt
 
 from reconciler.findings.errors import FileError, IssuerError, KeySourceError
 from reconciler.issuers import open_issuer
+from reconciler.issuers.context import IssuerContext
 from reconciler.issuers.step import StepCa
 from reconciler.model import KeyReference
-from reconciler.model.renewal import DeclaredIssuer, IssuerContext, SigningRequest, StepIssuer
+from reconciler.model.renewal import DeclaredIssuer, SigningRequest, StepIssuer
+from reconciler.web.vault import Vault
 from tests.support.cli import Project
 from tests.support.pki import make_ca
 from tests.support.step_ca import NAME, PASSWORD, FakeStepCa, Provisioner, lock, provisioner, request_for
@@ -50,7 +52,7 @@ class Asked:
     def issuer(self, name: str = NAME, url: str | None = None, root: str | None = "certs/root.pem") -> StepCa:
         """A new one, which remembers nothing."""
         options = StepIssuer(url or self.url, name, SECRET, root)
-        context = IssuerContext(self._read, self._secret, {}, None, lambda _: None)
+        context = IssuerContext(self._read, self._secret, Vault({}), None, lambda _: None)
         opened = open_issuer(DeclaredIssuer("internal", options), context)
         assert isinstance(opened, StepCa)
         opened.sleep = self.waits.append

@@ -13,10 +13,12 @@ from cryptography import x509
 
 from reconciler.desired.parse import parse_declaration
 from reconciler.findings.errors import IssuerError
+from reconciler.issuers.context import IssuerContext
 from reconciler.issuers.step import StepCa
 from reconciler.keys import KINDS
 from reconciler.model import CertificateName, KeyReference
-from reconciler.model.renewal import IssuerContext, SigningRequest, StepIssuer
+from reconciler.model.renewal import SigningRequest, StepIssuer
+from reconciler.web.vault import Vault
 from tests.support.pages import blocks
 from tests.support.paths import REPOSITORY
 from tests.support.pki import CLIENT_AUTH, make_ca
@@ -43,7 +45,9 @@ def issuer(url: str, password: bytes = PASSWORD) -> StepCa:
     """The issuer, as mtls.toml declares it."""
     options = StepIssuer(url, "mtlsctl", KeyReference("env", {"env": "X"}), "root.pem")
     root = authority()[0].certificate_pem
-    return StepCa("internal", options, IssuerContext(lambda _: root, lambda _: password, {}, None, lambda _: None))
+    return StepCa(
+        "internal", options, IssuerContext(lambda _: root, lambda _: password, Vault({}), None, lambda _: None)
+    )
 
 
 def test_it_signs_what_is_asked_for(url: str) -> None:

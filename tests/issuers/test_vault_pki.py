@@ -15,14 +15,15 @@ from cryptography.x509.oid import NameOID
 
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers import open_issuer
+from reconciler.issuers.context import IssuerContext
 from reconciler.model.renewal import (
     DeclaredIssuer,
     IssuedCertificate,
-    IssuerContext,
     SearchableIssuer,
     SigningRequest,
     VaultIssuer,
 )
+from reconciler.web.vault import Vault
 from reconciler.x509.certificates import Bundle, key_digest, parse_stored
 from tests.support.forges import Reply
 from tests.support.pki import make_ca, make_key
@@ -50,7 +51,7 @@ class Asked:
         return self.fake.pki["pki"]
 
     def issuer(self, role: str = "billing", mount: str = "pki") -> SearchableIssuer:
-        context = IssuerContext(lambda _: b"", lambda _: b"", self.environ, None, self.told.append)
+        context = IssuerContext(lambda _: b"", lambda _: b"", Vault(self.environ), None, self.told.append)
         opened = open_issuer(DeclaredIssuer("internal", VaultIssuer(role, mount)), context)
         assert isinstance(opened, SearchableIssuer)
         return opened

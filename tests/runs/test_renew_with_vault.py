@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.issuers import open_issuer
+from reconciler.issuers.context import IssuerContext
 from reconciler.keys.vault import VaultKeySink
 from reconciler.model.key_places import VaultSink
-from reconciler.model.renewal import DeclaredIssuer, IssuerContext, Renewal, VaultIssuer
+from reconciler.model.renewal import DeclaredIssuer, Renewal, VaultIssuer
 from reconciler.plan.renewing import RenewStatus
 from reconciler.web.http import Answer
 from reconciler.web.vault import Vault
@@ -70,6 +71,7 @@ def test_certificate_and_key_come_from_vault_and_go_to_cloudflare_alone(tmp_path
             keys |= {version.data["private_key"] for slot in fake.kv["secret"].values() for version in slot}
     written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(keys) == 3
+    assert len([path for path in fake.calls("POST") if path.endswith("/login")]) == 6  # one in each run
     reads = [path for path in fake.calls("GET") if path.startswith("/v1/secret/data/")]
     assert len(reads) == 3  # each key is opened twice, and read once
     assert len(fake.kv["secret"]) == 2  # the key of the previous certificate stays, for a revert
@@ -105,7 +107,7 @@ def open_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(Vault, "call", gated)
     with fake.running() as url:
         environ = {"VAULT_ADDR": url, "VAULT_TOKEN": TOKEN}
-        context = IssuerContext(lambda _: b"", lambda _: b"", environ, None, lambda _: None)
+        context = IssuerContext(lambda _: b"", lambda _: b"", Vault(environ), None, lambda _: None)
         issuer = open_issuer(DeclaredIssuer("internal", VaultIssuer("mtls-clients")), context)
         sink = VaultKeySink(options, "payments_billing", Vault(environ))
         scene.world = replace(scene.world, sink=sink, issuer=issuer)

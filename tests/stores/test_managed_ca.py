@@ -20,10 +20,12 @@ from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.findings.errors import IssuerError
 from reconciler.issuers import open_issuer
-from reconciler.model.renewal import CloudflareIssuer, DeclaredIssuer, IssuedCertificate, IssuerContext, SigningRequest
+from reconciler.issuers.context import IssuerContext
+from reconciler.model.renewal import CloudflareIssuer, DeclaredIssuer, IssuedCertificate, SigningRequest
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.managed_ca import ManagedCa, managed_ca
+from reconciler.web.vault import Vault
 from reconciler.x509.certificates import Bundle, key_digest, parse_stored
 from tests.support.emulated import TOKEN, DirectTransport, make_state
 from tests.support.pki import make_ca, make_key
@@ -249,7 +251,7 @@ def test_what_the_environment_lacks_is_said_before_anything_is_done(
     def connect(zone: str) -> ManagedCa:
         return managed_ca(zone, environ, root=tmp_path, clock=clock, tell=lambda _: None)
 
-    context = IssuerContext(lambda _: b"", lambda _: b"", environ, None, lambda _: None, connect)
+    context = IssuerContext(lambda _: b"", lambda _: b"", Vault(environ), None, lambda _: None, connect)
     issuer = open_issuer(DeclaredIssuer("cloudflare", CloudflareIssuer(ZONE)), context)
     with pytest.raises(IssuerError) as caught:
         issuer.demand()
