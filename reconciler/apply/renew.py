@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from reconciler.apply.renewing import RenewWork, RenewWorld, demand_acceptable, read_answer
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
 from reconciler.model import Desired
 from reconciler.model.key_places import CertificateSlots, Slot, sink_text
@@ -186,7 +185,7 @@ def _unfinished(work: RenewWork, slots: CertificateSlots, kind: str) -> _Pair | 
         return None
     issuer = work.world.issuer
     if not isinstance(issuer, SearchableIssuer):
-        _report_again(work, slots, slot)
+        _report_again(work, slot)
         return _Pair(key, slot)
     found = work.find(issuer, slot)
     if found is None:
@@ -220,31 +219,29 @@ def _new_pair(work: RenewWork, slots: CertificateSlots, kind: str) -> _Pair:
 def _report_unused(work: RenewWork, slot: Slot) -> None:
     """Report the certificate of a slot whose key this run does not use, unless the issuer says that there is none."""
     issuer = work.world.issuer
-    found = work.find(issuer, slot) if isinstance(issuer, SearchableIssuer) else None
-    if found is not None and not found.is_revoked:
-        work.report(_issued_twice(work, slot, "was", "another key"))
-    elif not isinstance(issuer, SearchableIssuer):
-        work.report(_issued_twice(work, slot, "may have been", "another key"))
+    if isinstance(issuer, SearchableIssuer):
+        found = work.find(issuer, slot)
+        if found is not None and not found.is_revoked:
+            _report(work, slot, "got", "this run uses another key")
+    else:
+        _report(work, slot, "may have got", "this run uses another key")
 
 
-def _report_again(work: RenewWork, slots: CertificateSlots, slot: Slot) -> None:
+def _report_again(work: RenewWork, slot: Slot) -> None:
     """Report that the issuer, which can't say what it issued, is asked again with the key of a slot."""
-    path, name = work.item.declared.path, work.item.name
-    reason = more = ""
-    if work.item.present is not None:
-        has = "has a key that is in no slot" if slots.selected is None else "has an older key"
-        reason = f". {path} {has}: a run did not end, or the file was replaced or reverted"
-        more = f"; if it was replaced or reverted, run `mtlsctl renew {name} --new-key`: that key was in use"
-    work.report(_issued_twice(work, slot, "may have been", f"the same key{reason}", more))
+    name, path = work.item.name, work.item.declared.path
+    more = f". If {path} was reverted or replaced, that key was in use: run `mtlsctl renew {name} --new-key`"
+    is_there = work.item.present is not None
+    _report(work, slot, "may have got", "this run uses the same key", more if is_there else "")
 
 
-def _issued_twice(work: RenewWork, slot: Slot, was: str, key: str, more: str = "") -> Diagnostic:
+def _report(work: RenewWork, slot: Slot, what: str, now: str, more: str = "") -> None:
     message = (
-        f"a certificate of {work.item.name!r} {was} issued by an earlier run, and is not the one in"
-        f" {work.item.declared.path}: the hash of its public key is {slot.key}, and this run uses {key}"
+        f"an earlier run {what} a certificate of {work.item.name!r} that is not in {work.item.declared.path}, and"
+        f" {now}; the hash of its public key is {slot.key}"
     )
     hint = f"if you don't want it, revoke it at the issuer {work.renewal.issuer!r}{more}"
-    return work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint)
+    work.report(work.finding(Severity.WARNING, Code.ISSUED_TWICE, message, hint))
 
 
 def _remove(work: RenewWork, slots: CertificateSlots, used: Slot) -> Iterator[str]:

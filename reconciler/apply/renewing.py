@@ -116,14 +116,24 @@ def demand_acceptable(work: RenewWork, wanted: Wanted, key: SigningKey, answer: 
     return after
 
 
+_HINTS = {
+    Code.KEY_MISMATCH: "the issuer has to sign the request that it is sent, whose key is new",
+    Code.CHAIN_HAS_ROOT: "let the issuer leave it out of its answer",
+}
+"""What to do about an issuer's answer, where that is something else than for a file."""
+
+
 def _demand_good(work: RenewWork, found: Iterable[Diagnostic]) -> None:
-    """Keep warnings; InputError for errors, which says that nothing is changed and how to go on."""
-    found = [replace(one, where=work.where, certificate=work.item.name) for one in found]
+    """Keep warnings; InputError for errors, whose last one says that nothing is changed and how to go on."""
+    found = [
+        replace(one, where=work.where, certificate=work.item.name, hint=_HINTS.get(one.code, one.hint)) for one in found
+    ]
     errors = [one for one in found if one.is_error]
     work.findings.extend(one for one in found if not one.is_error)
     if errors:
         kept = f"{work.item.declared.path} is not changed, and the next `mtlsctl renew` goes on with the same key"
-        raise InputError([replace(one, hint=f"{one.hint}; {kept}" if one.hint else kept) for one in errors])
+        last = errors[-1]
+        raise InputError([*errors[:-1], replace(last, hint=f"{last.hint}; {kept}" if last.hint else kept)])
 
 
 def _prove(work: RenewWork, after: Desired, key: PrivateKey) -> Iterator[Diagnostic]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -72,9 +73,14 @@ def renew(
         with project.lock(command="renew", timeout_s=timeout_s, waiting=session.tell) as held:
             keep(NO_RUN)
 
+            reported: list[Diagnostic] = []
+
             def report(found: Diagnostic) -> None:
                 say(show_findings((found,), session.display(sys.stderr)), err=True)
+                reported.append(found)
 
             done = carry_out(project, request, session.tell, report, demand_lock=held, keep=keep)
+            if sys.stderr.isatty():
+                done = replace(done, reported=tuple(reported))
     session.show(done, out)
     raise typer.Exit(done.exit_code)

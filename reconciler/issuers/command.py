@@ -24,7 +24,7 @@ class ProgramIssuer:
         if self.context.output is None:
             raise IssuerError(
                 f"the command {self.options.command[0]!r} of mtls.toml may not be run here",
-                hint="run `mtlsctl renew --allow-commands`, if you trust every command in mtls.toml",
+                hint="add `--allow-commands`, if you trust every command in mtls.toml",
             )
 
     def issue(self, request: SigningRequest) -> bytes:

@@ -114,7 +114,8 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """A run of `mtlsctl renew`. `manual`: the certificates that are due and declare no `renew`."""
+    """A run of `mtlsctl renew`. `manual`: the certificates that are due and declare no `renew`. `reported`: findings
+    that the terminal shows already."""
 
     stack: str
     made: datetime
@@ -124,6 +125,7 @@ class Renewals:
     dry_run: bool = False
     interrupted: bool = False
     proposals: tuple[Proposal, ...] = ()
+    reported: tuple[Diagnostic, ...] = ()
 
     def of(self, status: RenewStatus) -> tuple[RenewStep, ...]:
         """The steps that ended so, in order."""
@@ -228,11 +230,13 @@ def find_age(item: Renewable, answer: Bundle, where: Pointer) -> Iterator[Diagno
     present = item.present
     if present is None:
         return
-    if answer.fingerprint == present.fingerprint or answer.not_before < present.not_before:
-        message = (
-            f"the issuer's certificate is older than the present one: it is valid from {rfc3339(answer.not_before)},"
-            f" the present one from {rfc3339(present.not_before)}"
+    is_same = answer.fingerprint == present.fingerprint
+    if is_same or answer.not_before < present.not_before:
+        older = (
+            f"is older than the present one: it is valid from {rfc3339(answer.not_before)}, the present one from"
+            f" {rfc3339(present.not_before)}"
         )
+        message = f"the issuer's certificate {'is the present one' if is_same else older}"
         hint = "let the issuer answer with a new certificate"
         yield Diagnostic(Severity.ERROR, Code.RENEWAL_DIFFERS, message, where, hint, item.name)
     elif answer.not_after < present.not_after:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -16,9 +17,11 @@ from reconciler.keys import age
 from reconciler.model.key_places import SinkOptions
 from reconciler.model.renewal import DeclaredIssuer, Issuer
 from reconciler.runs.ci import github, gitlab
+from reconciler.views.table import Display, render
 from reconciler.web import vault
 from reconciler.x509.certificates import key_digest
 from reconciler.x509.files import parse_file
+from tests.support import reports
 from tests.support.cli import Project, make_project
 from tests.support.pki import make_ca
 from tests.support.renewing import CaIssuer, Gate, MemorySink
@@ -233,6 +236,16 @@ def test_what_fails_changes_no_file_and_the_rest_goes_on(project: Project, ports
     assert done.json["certificates"][0]["continued"]
     assert "issued-twice" in done.err
     assert [one["code"] for one in done.json["diagnostics"] if one["code"] == "issued-twice"]
+
+
+@pytest.mark.parametrize("width", [60, 80, None])
+def test_a_finding_that_is_shown_at_once_is_not_shown_again_on_the_same_terminal(width: int | None) -> None:
+    """A file or a pipe has all of them, and no line of a terminal is too long."""
+    (step, *_) = reports.RENEWALS.steps
+    done = replace(reports.RENEWALS, steps=(step,), reported=step.findings)
+    text = render(done, "text", Display(reports.place, width=width))
+    assert ("issued-twice" in text) == (width is None)
+    assert width is None or max(map(len, text.splitlines())) <= width
 
 
 def test_an_interrupt_says_that_the_issuer_was_asked(project: Project, ports: Ports) -> None:

@@ -18,7 +18,8 @@ _INDENT = "    "
 def show_renewals(found: Renewals, display: Display) -> str:
     """A block for each certificate with its old and its new facts, the findings, and what to do next."""
     blocks = ["\n".join(_step(step, display)) for step in found.steps]
-    findings = [show_findings(found.diagnostics, display)] if found.diagnostics else []
+    left = [one for one in found.diagnostics if display.width is None or one not in found.reported]
+    findings = [show_findings(left, display)] if left else []
     return "\n\n".join((*blocks, *findings, "\n".join(_ending(found, display)))) + "\n"
 
 
