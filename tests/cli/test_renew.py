@@ -285,6 +285,19 @@ def test_hints_name_renew_where_it_is_the_fix(project: Project, words: tuple[str
     assert "mtlsctl renew partner" not in said
 
 
+def test_status_ends_with_the_command_that_renews_what_is_due(project: Project, ports: Ports) -> None:
+    """By name if it is one; not of what you renew yourself, nor once the file has the next certificate."""
+    said = project.run("status").out.splitlines()
+    assert "1 certificate to renew. Next: mtlsctl renew billing" in said
+    own = MTLS[MTLS.index("[certificates.billing]") : MTLS.index("[certificates.partner]")]
+    put(project, "second", timedelta(days=-1))
+    project.write("mtls.toml", MTLS + own.replace("billing", "second").replace("BILLING", "SECOND"))
+    assert "2 certificates to renew. Next: mtlsctl renew --due" in project.run("status").out.splitlines()
+    project.write("mtls.toml", MTLS)
+    project.run("renew", "--due")
+    assert "to renew" not in project.run("status").out
+
+
 def test_the_history_has_who_issued_what(project: Project, ports: Ports) -> None:
     """Both serial numbers, the issuer, and never a key."""
     (step,) = project.run("renew", "--due", "--format", "json", "--record", "record.json").json["certificates"]

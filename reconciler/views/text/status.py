@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import Condition, Retire, SiteAddress, UserKind, Waiting
 from reconciler.plan.assessment import ByIdRow
 from reconciler.plan.guards import frozen_text
@@ -583,11 +583,20 @@ def failed_text(status: Status) -> str:
     return f"Failed on: {', '.join(map(printable, status.failed_on))}." if status.failed_on else ""
 
 
+def _is_due(item: CertificateStatus) -> bool:
+    """Whether its declared file has no successor yet."""
+    return item.due is not None and not item.due.renewed and item.urgency in {Urgency.DUE, Urgency.EXPIRED}
+
+
 def pending_texts(status: Status) -> list[str]:
     """What is to be done, with the command for it."""
     counts = counts_text(status.changes.items())
     to_deploy = {row.at.site for row in status.live or () if row.state is LiveState.NEEDS_DEPLOY}
     texts = []
+    renewable = [one.certificate for one in status.certificates if one.renews and _is_due(one)]
+    if renewable:
+        command = shell_command(("mtlsctl", "renew", renewable[0] if len(renewable) == 1 else "--due"))
+        texts.append(f"{counted(len(renewable), 'certificate')} to renew. Next: {command}")
     if to_deploy:
         workers = counted(len(to_deploy), "Worker")
         held = None if status.freeze is None else frozen_text(status.freeze)
