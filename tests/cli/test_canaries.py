@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from collections.abc import Iterable
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.cli import MTLS, Project, Result
 from tests.support.origins import origin, server_ca
-from tests.support.pki import Issued
+from tests.support.pki import Issued, make_ca
 from tests.support.worlds import issued
 
 WINDOW = 20
@@ -30,9 +32,15 @@ def windows_of(pem: bytes) -> set[str]:
     return {secret[start : start + WINDOW] for start in range(len(secret) - WINDOW + 1)}
 
 
-def search(project: Project, results: list[Result], numbers: tuple[int, ...], allowed: tuple[str, ...]) -> None:
-    """Fail where any window of a key is in an output, or in a file that is not the key's own."""
-    canaries = set().union(*(windows(issued(number)) for number in numbers))
+def search(
+    project: Project,
+    results: list[Result],
+    numbers: tuple[int, ...],
+    allowed: tuple[str, ...],
+    more: Iterable[str] = (),
+) -> None:
+    """Fail where any window of a key, or of `more`, is in an output, or in a file that is not the key's own."""
+    canaries = set(more).union(*(windows(issued(number)) for number in numbers))
     texts = {f"output {index}": result.out + result.err for index, result in enumerate(results)}
     for path in project.folder.rglob("*"):
         if path.is_file() and path.relative_to(project.folder).as_posix() not in allowed:
@@ -233,3 +241,66 @@ def test_no_child_sees_a_key_in_its_environment_or_arguments(project: Project) -
     assert "ls-files" in seen.read_text()
     assert "BILLING_KEY" not in seen.read_text()
     search(project, results, (1, 2), ("certs/second.key",))
+
+
+RENEW = """
+[issuers.internal]
+kind = "command"
+command = ["./sign.sh"]
+
+[issuers.other]
+kind = "step"
+url = "https://ca.internal.example"
+provisioner = "mtlsctl"
+password = { env = "STEP_PASSWORD" }
+
+[certificates.billing.renew]
+issuer = "internal"
+sink = { file = "keys" }
+"""
+SIGN = """\
+#!/bin/sh
+env >> given.txt
+test -e refuse && exit 1
+openssl x509 -req -in /dev/stdin -CA ca/ca.pem -CAkey ca/ca.key -days 30 -copy_extensions copyall
+"""
+TOKENS = ("VAULT_TOKEN", "VAULT_ID_TOKEN", "SOPS_AGE_KEY", "GITHUB_TOKEN", "CLOUDFLARE_API_TOKEN", "STEP_PASSWORD")
+
+
+def slots(project: Project) -> dict[str, bytes]:
+    """The files of the sink."""
+    files = project.folder.glob("keys/*/*")
+    return {path.relative_to(project.folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("log", LOGS, ids=["text", "json"])
+def test_a_renewal_leaves_keys_in_the_sink_alone_and_tokens_nowhere(project: Project, log: tuple[str, ...]) -> None:
+    """New keys, and what the run has for issuers and sinks: not in what the issuer's program is given, either."""
+    ca = make_ca("Internal CA")
+    project.write("ca/ca.pem", ca.certificate.public_bytes(Encoding.PEM))
+    project.write("ca/ca.key", ca.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    project.write("sign.sh", SIGN).chmod(0o700)
+    project.write("mtls.toml", MTLS + RENEW)
+    project.environ |= dict.fromkeys(TOKENS, CANARY)
+    renew = ["renew", "billing", "--allow-commands"]
+    results = [project.run(*command, *log) for command in ([*renew, "--dry-run"], renew, ["apply", "--yes"])]
+    canaries = set().union(*map(windows_of, slots(project).values()))
+    project.write("refuse", "")
+    results += [project.run(*renew, "--format", form, *log) for form in ("text", "markdown")]
+    (project.folder / "refuse").unlink()
+    results += [
+        project.run(*command, *log)
+        for command in (
+            [*renew, "--format", "json", "--out", "renewed.json", "--record", "record.json"],
+            [*renew, "--new-key"],
+            ["history", "--format", "json"],
+            ["explain", "billing"],
+        )
+    ]
+    assert [result.code for result in results] == [0, 0, 0, 1, 1, 0, 0, 0, 0]
+    kept = slots(project)
+    assert len(kept) == 2
+    search(project, results, (1,), tuple(kept), more=canaries.union(*map(windows_of, kept.values())))
+    assert project.read("given.txt").count("PATH=") == 5
+    texts = [path.read_bytes().decode("latin-1") for path in project.folder.rglob("*") if path.is_file()]
+    assert [text for text in (*texts, *(one.out + one.err for one in results)) if CANARY in text] == []
