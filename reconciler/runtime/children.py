@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import fcntl
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,9 +28,6 @@ OnLine = Callable[[str], None]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _LONGEST_LINE = 64 * 1024
-_PATIENCE_S = 5.0
-"""Seconds to wait for the last lines of a program that has ended: a process outside its group may keep the pipe
-open."""
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
     *("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -66,8 +66,10 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[bytes], on_out: OnLine, on_err: OnLine) -> None:
         self._process = process
+        over, ended = os.pipe()
+        self._over, self._ended = os.fdopen(over, "rb"), os.fdopen(ended, "wb")
         self._readers = [
-            threading.Thread(target=_read_lines, args=(pipe, on_line), daemon=True)
+            threading.Thread(target=_read_lines, args=(pipe, over, on_line), daemon=True)
             for pipe, on_line in ((process.stdout, on_out), (process.stderr, on_err))
         ]
         for reader in self._readers:
@@ -84,8 +86,10 @@ class Child:
             raise TimeoutError from error
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # in case the keeper was killed
+        self._ended.close()  # the signal for the readers: a process outside the group may keep their pipes open
         for reader in self._readers:
-            reader.join(_PATIENCE_S)
+            reader.join()
+        self._over.close()
         return code
 
     def ask_to_end(self) -> None:
@@ -171,9 +175,36 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _read_lines(pipe: IO[bytes] | None, on_line: OnLine) -> None:
+def _read_lines(pipe: IO[bytes] | None, over: int, on_line: OnLine) -> None:
+    """Hand over each line of a pipe; one that is too long in pieces."""
     if pipe is None:
         return
+    left = bytearray()
+
+    def hand_over(size: int) -> None:
+        on_line(left[:size].decode("utf-8", "replace").rstrip("\r\n"))
+        del left[:size]
+
     with pipe:
-        while line := pipe.readline(_LONGEST_LINE):
-            on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+        for part in _parts(pipe.fileno(), over):
+            left += part
+            while (end := left.find(b"\n", 0, _LONGEST_LINE)) >= 0 or len(left) >= _LONGEST_LINE:
+                hand_over(end + 1 if end >= 0 else _LONGEST_LINE)
+    if left:
+        hand_over(len(left))
+
+
+def _parts(pipe: int, over: int) -> Iterator[bytes]:
+    """What comes out of a pipe until it ends, or `over` does: then what is in the pipe at that moment is the rest."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    poll.register(over, select.POLLIN)
+    while over not in {descriptor for descriptor, _ in poll.poll()}:
+        part = os.read(pipe, _LONGEST_LINE)
+        if not part:
+            return
+        yield part
+    rest = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+    while rest > 0 and (part := os.read(pipe, rest)):
+        yield part
+        rest -= len(part)

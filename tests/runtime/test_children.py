@@ -21,15 +21,22 @@ from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
 GRANDCHILD = (
-    "import subprocess, sys, signal, time\n"
+    "import subprocess, sys, signal\n"
     "{before}\n"
-    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], close_fds=False)\n"
+    "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], close_fds=False)\n"
     "print('ready', flush=True)\n"
-    "time.sleep({seconds})"
+    "{after}"
 )
-ENDLESS = GRANDCHILD.format(before="", seconds=600)
-SHORT = GRANDCHILD.format(before="", seconds=0)
-STUBBORN = GRANDCHILD.format(before="signal.signal(signal.SIGTERM, signal.SIG_IGN)", seconds=600)
+ENDLESS = GRANDCHILD.format(before="", after="signal.pause()")
+SHORT = GRANDCHILD.format(before="", after="")
+STUBBORN = GRANDCHILD.format(before="signal.signal(signal.SIGTERM, signal.SIG_IGN)", after="signal.pause()")
+DETACHED = (
+    "import subprocess, sys\n"
+    "wait = [sys.executable, '-c', 'import sys; sys.stdin.read()']\n"
+    "subprocess.Popen(wait, stdin=int(sys.argv[1]), start_new_session=True)\n"
+    "print('x' * 200_000)\n"
+    "print('ready', end='')"
+)
 
 
 class Pipe:
@@ -92,6 +99,20 @@ def test_what_a_child_leaves_running_ends_with_it(pipe: Pipe) -> None:
         assert wait() == 0
     assert lines == ["ready"]
     assert pipe.ended()
+
+
+def test_a_process_that_a_child_detached_is_not_waited_for() -> None:
+    """It still has the pipes of the child, whose own lines are all there; no thread is left that reads them."""
+    reading, writing = os.pipe()
+    lines: list[str] = []
+    before = set(threading.enumerate())
+    command = [sys.executable, "-c", DETACHED, str(reading)]
+    with running(command, environ={}, on_out=lines.append, on_err=lines.append, passed=[reading]) as child:
+        os.close(reading)
+        assert child.wait() == 0
+        assert set(threading.enumerate()) <= before
+        assert ("".join(lines[:-1]), lines[-1]) == ("x" * 200_000, "ready")
+        os.close(writing)  # ends it
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
