@@ -289,10 +289,11 @@ def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
         return ()
     except MALFORMED:
         return (_UNREADABLE,)
-    return tuple(_general_name(name) for name in names)
+    return tuple(map(general_name_text, names))
 
 
-def _general_name(name: x509.GeneralName) -> str:
+def general_name_text(name: x509.GeneralName) -> str:
+    """`DNS:billing.example`: an alternative name with its kind; of an otherName, its type alone."""
     match name:
         case x509.DNSName():
             return f"DNS:{name.value}"

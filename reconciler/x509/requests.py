@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.x509.certificates import MALFORMED, Bundle, key_kind, oid_text, quiet, subject_text
+from reconciler.x509.certificates import MALFORMED, Bundle, general_name_text, key_kind, oid_text, quiet, subject_text
 from reconciler.x509.key_pairs import load_key
 
 _PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -200,17 +200,7 @@ def _name_texts(wanted: Wanted) -> tuple[str, ...]:
 
 
 def _name_text(name: x509.GeneralName) -> str:
-    match name:
-        case x509.DNSName():
-            return f"DNS:{name.value}"
-        case x509.UniformResourceIdentifier():
-            return f"URI:{name.value}"
-        case x509.IPAddress():
-            return f"IP:{name.value}"
-        case x509.RFC822Name():
-            return f"email:{name.value}"
-        case _:
-            return repr(name)
+    return repr(name) if isinstance(name, x509.OtherName) else general_name_text(name)
 
 
 def _listed(texts: Sequence[str]) -> str:
