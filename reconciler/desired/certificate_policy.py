@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
 
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, parse_duration
+from reconciler.desired.forms import Table
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, quoted_value
 from reconciler.findings.codes import Code
@@ -114,10 +115,8 @@ _Rule = Annotated[str, AfterValidator(_check_rule), Field(json_schema_extra={"en
 _Duration = Annotated[str, AfterValidator(_check_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 
 
-class CertificatePolicyTable(BaseModel):
+class CertificatePolicyTable(Table):
     """Which certificates may be uploaded. Each key is a rule, and an error unless `warn_only` lists it."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     max_lifetime: _Duration | None = Field(
         default=None,

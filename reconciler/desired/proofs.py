@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_plain_validator_function
+from pydantic import AfterValidator, Field
 
 from reconciler.desired import rules
+from reconciler.desired.forms import CertificatePath, OneOf, Table, alone
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import listed, quoted, type_of
 from reconciler.findings.codes import Code
@@ -24,28 +23,21 @@ if TYPE_CHECKING:
 GATES = [gate.value for gate in Gate]
 
 _Url = Annotated[str, AfterValidator(rules.check_url), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
-_CaPath = Annotated[
-    str,
-    AfterValidator(rules.check_certificate_path),
-    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
-]
 
 
-class OriginTable(BaseModel):
+class OriginTable(Table):
     """An origin that enforces mutual TLS."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     url: _Url = Field(
         description="The URL to request; a GET request to it must be harmless.",
         examples=["https://billing.example:8443/health"],
     )
-    ca: _CaPath | None = Field(
+    ca: CertificatePath | None = Field(
         default=None,
         description="PEM file with the roots to verify the origin's own certificate (default: those of this machine).",
         examples=["certs/origin-root.pem"],
     )
-    client_ca: _CaPath | None = Field(
+    client_ca: CertificatePath | None = Field(
         default=None,
         description="PEM file with the CAs that the origin trusts for clients: the chain must lead to one of them.",
         examples=["certs/client-root.pem"],
@@ -87,31 +79,10 @@ def _word(word: object) -> str:
     return rules.check_known(word, GATES)
 
 
-class _OriginForm:
-    """Pydantic's hooks for `read_origin` and its schema."""
+_URL: JsonSchemaValue = {"type": "string", "pattern": rules.URL_PATTERN, "description": "The URL to request."}
+_GATE: JsonSchemaValue = {"type": "string", "enum": GATES}
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(read_origin)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        url = {"type": "string", "pattern": rules.URL_PATTERN, "description": "The URL to request."}
-        return {"anyOf": [url, handler(OriginTable.__pydantic_core_schema__)]}
-
-
-class _GatesForm:
-    """Pydantic's hooks for `read_gates` and its schema."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(read_gates)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        word = {"type": "string", "enum": GATES}
-        return {"anyOf": [word, {"type": "array", "items": word, "uniqueItems": True}]}
-
-
-OriginValue = Annotated[Origin, _OriginForm]
-GatesValue = Annotated[frozenset[Gate], _GatesForm]
+OriginValue = Annotated[Origin, OneOf(alone(read_origin), (_URL, OriginTable))]
+GatesValue = Annotated[
+    frozenset[Gate], OneOf(alone(read_gates), (_GATE, {"type": "array", "items": _GATE, "uniqueItems": True}))
+]

@@ -9,37 +9,22 @@ import json
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cryptography import x509
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    JsonValue,
-)
+from pydantic import AfterValidator, Field, JsonValue
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import (
-    ValidationInfo,
-    no_info_plain_validator_function,
-    with_info_plain_validator_function,
-)
+from pydantic_core.core_schema import ValidationInfo
 
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, parse_duration
+from reconciler.desired.forms import CertificatePath, OneOf, Table, alone
 from reconciler.desired.rules import Refused
 from reconciler.desired.unions import KeyValue
 from reconciler.desired.wording import Suggestions, listed, type_of
 from reconciler.findings.codes import Code
 from reconciler.model.key_places import CommandSink, FileSink, SinkOptions, SopsSink, VaultSink
 from reconciler.model.renewal import CloudflareIssuer, CommandIssuer, IssuerOptions, Renewal, StepIssuer, VaultIssuer
-
-if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
 
 KEY_TYPES = ("EC P-256", "EC P-384", "RSA 2048", "RSA 3072", "RSA 4096")
 """Of new keys: what every origin and workerd can use, see `x509/key_types.py`."""
@@ -50,16 +35,18 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _PATH = rf"^{_PART}(?:/{_PART}){{0,15}}$"
 _ZONE = r"^[0-9a-f]{32}$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"
-_PROVISIONER = r"^[^\x00-\x1f\x7f\"\\]{1,200}$"
+_PROVISIONER = r'^[^\x00-\x1f\x7f"\\]{1,200}$'
 
 
-def _matching(pattern: str, what: str) -> AfterValidator:
+def _matching(pattern: str, what: str) -> tuple[AfterValidator, FieldInfo]:
+    """The rule for a text of this pattern, and the pattern for the schema."""
+
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
             raise Refused(Code.BAD_VALUE, f"must be {what}")
         return text
 
-    return AfterValidator(check)
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
 
 
 def _check_https(text: str) -> str:
@@ -106,13 +93,11 @@ def _check_lifetime(text: str) -> str:
 
 
 _NameText = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": _NAME})]
+_KeyType = Annotated[str, AfterValidator(_check_key_type), Field(json_schema_extra={"enum": list(KEY_TYPES)})]
+_Lifetime = Annotated[str, AfterValidator(_check_lifetime), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 _Url = Annotated[str, AfterValidator(_check_https), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
-_Path = Annotated[
-    str, _matching(_PATH, "a path of Vault, such as `mtls/billing`"), Field(json_schema_extra={"pattern": _PATH})
-]
-_Variable = Annotated[
-    str, _matching(_VARIABLE, "the name of a variable"), Field(json_schema_extra={"pattern": _VARIABLE})
-]
+_Path = Annotated[str, *_matching(_PATH, "a path of Vault, such as `mtls/billing`")]
+_Variable = Annotated[str, *_matching(_VARIABLE, "the name of a variable")]
 _Words = Annotated[
     list[Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]],
     Field(min_length=1, max_length=64),
@@ -123,33 +108,24 @@ _TreeFolder = Annotated[
     AfterValidator(rules.check_tree_folder),
     Field(min_length=1, max_length=4096, json_schema_extra={"pattern": "^[^/~]"}),
 ]
-_CaPath = Annotated[
-    str,
-    AfterValidator(rules.check_certificate_path),
-    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
-]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 _KIND = Field(description="The kind of the issuer.")
 
 
-class StepTable(_Table):
+class StepTable(Table):
     """A step-ca."""
 
     kind: Literal["step"] = _KIND
     url: _Url = Field(description="The address of step-ca.", examples=["https://ca.internal.example:9000"])
-    provisioner: Annotated[str, _matching(_PROVISIONER, "the name of a provisioner")] = Field(
+    provisioner: Annotated[str, *_matching(_PROVISIONER, "the name of a provisioner")] = Field(
         description="The name of its JWK provisioner.", examples=["mtlsctl"]
     )
     password: KeyValue = Field(
         description="Where the password of the provisioner's key is, never the password itself.",
         examples=[{"env": "STEP_PASSWORD"}],
     )
-    root: _CaPath | None = Field(
+    root: CertificatePath | None = Field(
         default=None,
         description="PEM file with the root of step-ca's own certificate (default: those of this machine).",
         examples=["certs/step-root.pem"],
@@ -160,11 +136,11 @@ class StepTable(_Table):
         return StepIssuer(self.url, self.provisioner, self.password, self.root)
 
 
-class VaultPkiTable(_Table):
+class VaultPkiTable(Table):
     """A PKI secrets engine of Vault or OpenBao; its address and login are those of the key source `vault`."""
 
     kind: Literal["vault-pki"] = _KIND
-    role: Annotated[str, _matching(f"^{_PART}$", "the name of a role")] = Field(
+    role: Annotated[str, *_matching(f"^{_PART}$", "the name of a role")] = Field(
         description="The role that signs.", examples=["billing"]
     )
     mount: _Path = Field(default="pki", description="Where the engine is mounted.", examples=["pki"])
@@ -174,20 +150,20 @@ class VaultPkiTable(_Table):
         return VaultIssuer(self.role, self.mount)
 
 
-class CloudflareTable(_Table):
+class CloudflareTable(Table):
     """The CA that Cloudflare manages for a zone; the token is read from CLOUDFLARE_API_TOKEN."""
 
     kind: Literal["cloudflare"] = _KIND
-    zone: Annotated[
-        str, _matching(_ZONE, "the ID of a zone: 32 hex digits"), Field(json_schema_extra={"pattern": _ZONE})
-    ] = Field(description="The ID of the zone.", examples=["023e105f4ecef8ad9ca31a8372d0c353"])
+    zone: Annotated[str, *_matching(_ZONE, "the ID of a zone: 32 hex digits")] = Field(
+        description="The ID of the zone.", examples=["023e105f4ecef8ad9ca31a8372d0c353"]
+    )
 
     def build(self) -> IssuerOptions:
         """The issuer of the model."""
         return CloudflareIssuer(self.zone)
 
 
-class CommandTable(_Table):
+class CommandTable(Table):
     """A program that reads a certificate request and prints the certificate."""
 
     kind: Literal["command"] = _KIND
@@ -233,7 +209,7 @@ def read_issuer(value: object, info: ValidationInfo) -> IssuerOptions:
     return table.model_validate(value, context=info.context).build()
 
 
-class FileSinkTable(_Table):
+class FileSinkTable(Table):
     """Key files that only this user can read."""
 
     file: _Folder = Field(
@@ -247,7 +223,7 @@ class FileSinkTable(_Table):
         return FileSink(self.file)
 
 
-class SopsSinkTable(_Table):
+class SopsSinkTable(Table):
     """Files that SOPS encrypts."""
 
     sops: _TreeFolder = Field(
@@ -261,7 +237,7 @@ class SopsSinkTable(_Table):
         return SopsSink(self.sops)
 
 
-class VaultSinkTable(_Table):
+class VaultSinkTable(Table):
     """Secrets of Vault's or OpenBao's key/value engine, version 2."""
 
     vault: _Path = Field(description="The path below which the keys are.", examples=["mtls"])
@@ -282,9 +258,7 @@ def _naming(*names: str) -> tuple[AfterValidator, FieldInfo]:
             raise Refused(Code.BAD_VALUE, f"must have {listed(missing)} in its arguments", hint=hint)
         return words
 
-    contains: list[JsonValue] = [
-        {"contains": {"pattern": name.replace("{", r"\{").replace("}", r"\}")}} for name in names
-    ]
+    contains: list[JsonValue] = [{"contains": {"pattern": re.escape(name)}} for name in names]
     return AfterValidator(check), Field(json_schema_extra={"allOf": contains})
 
 
@@ -292,7 +266,7 @@ _OfCertificate = Annotated[_Words, *_naming("{certificate}")]
 _OfSlot = Annotated[_Words, *_naming("{certificate}", "{slot}")]
 
 
-class SinkCommands(_Table):
+class SinkCommands(Table):
     """Programs that keep keys; `{certificate}` in their arguments becomes STACK_NAME, `{slot}` the name of the slot."""
 
     write: _OfSlot = Field(description="Reads the key (PEM) from its standard input.")
@@ -301,7 +275,7 @@ class SinkCommands(_Table):
     remove: _OfSlot = Field(description="Removes a slot.")
 
 
-class CommandSinkTable(_Table):
+class CommandSinkTable(Table):
     """Programs that keep keys, run without a shell in the folder of mtls.toml, only with --allow-commands."""
 
     command: SinkCommands = Field(description="One program for each verb.")
@@ -334,47 +308,21 @@ def read_sink(value: object) -> SinkOptions:
     return SINKS[chosen[0]].model_validate(value).build()
 
 
-class _IssuerForm:
-    """Pydantic's hooks for `read_issuer` and its schema."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return with_info_plain_validator_function(read_issuer)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [handler(table.__pydantic_core_schema__) for table in ISSUERS.values()]}
+IssuerValue = Annotated[IssuerOptions, OneOf(read_issuer, tuple(ISSUERS.values()))]
+_SinkValue = Annotated[SinkOptions, OneOf(alone(read_sink), tuple(SINKS.values()))]
 
 
-class _SinkForm:
-    """Pydantic's hooks for `read_sink` and its schema."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(read_sink)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [handler(table.__pydantic_core_schema__) for table in SINKS.values()]}
-
-
-IssuerValue = Annotated[IssuerOptions, _IssuerForm]
-_SinkValue = Annotated[SinkOptions, _SinkForm]
-
-
-class RenewTable(_Table):
+class RenewTable(Table):
     """How `mtlsctl renew` makes the next certificate."""
 
     issuer: str = Field(description="The name of one of `[issuers]`.", examples=["internal"])
     sink: _SinkValue = Field(
         description="Where new private keys are put, and where `apply` finds them.", examples=[{"sops": "secrets/mtls"}]
     )
-    key: Annotated[str, AfterValidator(_check_key_type), Field(json_schema_extra={"enum": list(KEY_TYPES)})] | None = (
-        Field(
-            default=None,
-            description="The type of new keys (default: that of the present certificate).",
-            examples=["EC P-256"],
-        )
+    key: _KeyType | None = Field(
+        default=None,
+        description="The type of new keys (default: that of the present certificate).",
+        examples=["EC P-256"],
     )
     subject: Annotated[str, AfterValidator(_check_subject)] | None = Field(
         default=None,
@@ -386,9 +334,9 @@ class RenewTable(_Table):
         description="The alternative names to ask for (default: those of the present certificate).",
         examples=[["DNS:billing.example"]],
     )
-    lifetime: (
-        Annotated[str, AfterValidator(_check_lifetime), Field(json_schema_extra={"pattern": DURATION_PATTERN})] | None
-    ) = Field(default=None, description="How long it should be valid (default: the issuer decides).", examples=["90d"])
+    lifetime: _Lifetime | None = Field(
+        default=None, description="How long it should be valid (default: the issuer decides).", examples=["90d"]
+    )
 
     def build(self) -> Renewal:
         """The renewal of the model."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.desired import freezes, rules
 from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
+from reconciler.desired.forms import CertificatePath, Table
 from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.renewal import IssuerValue, RenewTable
 from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
@@ -69,11 +70,6 @@ Text = Annotated[str, AfterValidator(rules.check_text), Field(json_schema_extra=
 StoreKindText = Annotated[
     str, AfterValidator(rules.check_store_kind), Field(json_schema_extra={"enum": [kind.value for kind in StoreKind]})
 ]
-CertificatePath = Annotated[
-    str,
-    AfterValidator(rules.check_certificate_path),
-    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
-]
 ConfigPath = Annotated[
     str, AfterValidator(rules.check_config_path), Field(json_schema_extra={"pattern": rules.CONFIG_PATH_PATTERN})
 ]
@@ -87,12 +83,6 @@ RequiredVersion = Annotated[
     AfterValidator(rules.check_required_version),
     Field(json_schema_extra={"pattern": rules.REQUIRED_VERSION_PATTERN, "maxLength": 100}),
 ]
-
-
-class Table(BaseModel):
-    """Base of all tables: no unknown keys, no conversion of types."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class StoreTable(Table):

@@ -10,24 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-)
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import (
-    ValidationInfo,
-    no_info_plain_validator_function,
-    with_info_plain_validator_function,
-)
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core.core_schema import ValidationInfo
 
 from reconciler.desired import rules
 from reconciler.desired.durations import SHARE_PATTERN, parse_share
+from reconciler.desired.forms import OneOf, Table, alone
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted, type_of
 from reconciler.findings.codes import Code
@@ -65,10 +53,8 @@ class BoundTo:
     remote: bool | None = None
 
 
-class CertificateReference(BaseModel):
+class CertificateReference(Table):
     """A certificate in this file, by its name, with settings of the binding."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     certificate: Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})] = Field(
         description="The name of a certificate in this file.", examples=["billing"]
@@ -76,10 +62,8 @@ class CertificateReference(BaseModel):
     remote: bool | None = _REMOTE
 
 
-class EntryReference(BaseModel):
+class EntryReference(Table):
     """An uploaded certificate that is managed elsewhere, by its ID."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     id: Annotated[
         str, AfterValidator(rules.check_entry_id), Field(json_schema_extra={"pattern": rules.ENTRY_ID_PATTERN})
@@ -195,10 +179,8 @@ class MostDeletes:
     share: int | None = None
 
 
-class DeletesTable(BaseModel):
+class DeletesTable(Table):
     """Both limits; the smaller counts."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     count: int = Field(ge=0, description="How many, whatever the stack has.", examples=[10])
     share: Annotated[str, AfterValidator(_share), Field(json_schema_extra={"pattern": SHARE_PATTERN})] = Field(
@@ -221,54 +203,18 @@ def read_deletes(value: object) -> MostDeletes:
     return MostDeletes(count=value)
 
 
-class _TargetForm:
-    """Pydantic's hooks for `read_target` and its schema."""
+_NAME: JsonSchemaValue = {
+    "type": "string",
+    "pattern": rules.NAME_PATTERN,
+    "description": "The name of a certificate in this file.",
+}
+_SHARE: JsonSchemaValue = {
+    "type": "string",
+    "pattern": SHARE_PATTERN,
+    "description": "The share of what this stack has uploaded, rounded up.",
+}
+_NUMBER: JsonSchemaValue = {"type": "integer", "minimum": 0, "description": "How many, whatever the stack has."}
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(read_target)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        name = {
-            "type": "string",
-            "pattern": rules.NAME_PATTERN,
-            "description": "The name of a certificate in this file.",
-        }
-        tables = (CertificateReference, EntryReference)
-        return {"anyOf": [name, *(handler(table.__pydantic_core_schema__) for table in tables)]}
-
-
-class _DeletesForm:
-    """Pydantic's hooks for `read_deletes` and its schema."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(read_deletes)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        share = {
-            "type": "string",
-            "pattern": SHARE_PATTERN,
-            "description": "The share of what this stack has uploaded, rounded up.",
-        }
-        number = {"type": "integer", "minimum": 0, "description": "How many, whatever the stack has."}
-        return {"anyOf": [number, share, handler(DeletesTable.__pydantic_core_schema__)]}
-
-
-class _KeyForm:
-    """Pydantic's hook for `read_key`. The schema depends on the registered sources, so `schema` adds it."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return with_info_plain_validator_function(read_key)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {}
-
-
-TargetValue = Annotated[BoundTo, _TargetForm]
-DeletesValue = Annotated[MostDeletes, _DeletesForm]
-KeyValue = Annotated[KeyReference, _KeyForm]
+TargetValue = Annotated[BoundTo, OneOf(alone(read_target), (_NAME, CertificateReference, EntryReference))]
+DeletesValue = Annotated[MostDeletes, OneOf(alone(read_deletes), (_NUMBER, _SHARE, DeletesTable))]
+KeyValue = Annotated[KeyReference, OneOf(read_key)]
