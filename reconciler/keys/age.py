@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import printable, shell_word
-from reconciler.keys.registration import Registration, missing_extra
+from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, ReadOwn
 from reconciler.model.ports import PrivateKey
@@ -114,7 +114,7 @@ def _parse(place: str, text: str) -> list[Identity]:
 
 
 @dataclass(frozen=True, slots=True)
-class AgeKeySource:
+class AgeKeySource(SecretSource):
     """Decrypts files of the tree with the operator's age keys."""
 
     files: KeyFiles
@@ -123,10 +123,6 @@ class AgeKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key in the encrypted file. KeySourceError if the file can't be read or decrypted."""
         return PrivateKey(self._decrypted(reference))
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """What is in the encrypted file."""
-        return self._decrypted(reference).rstrip(b"\r\n")
 
     def _decrypted(self, reference: KeyReference) -> bytes:
         path = reference.options["age"]

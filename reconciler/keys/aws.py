@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.escape import printable
-from reconciler.keys.registration import Registration, missing_extra
+from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import PrivateKey
@@ -71,7 +71,7 @@ class AwsKey(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class AwsKeySource:
+class AwsKeySource(SecretSource):
     """Reads secrets with the credentials of this run."""
 
     environment: Mapping[str, str] = field(repr=False)
@@ -79,10 +79,6 @@ class AwsKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key in the secret. KeySourceError if the secret can't be read, or has no key there."""
         return PrivateKey(self._value(reference))
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """What is there in the secret."""
-        return self._value(reference).rstrip(b"\r\n")
 
     def _value(self, reference: KeyReference) -> bytes:
         name = reference.options["aws"]

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.errors import KeySourceError
-from reconciler.keys.registration import Registration
+from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind, Programs
 from reconciler.model.ports import PrivateKey
@@ -36,7 +36,7 @@ class CommandKey(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class CommandKeySource:
+class CommandKeySource(SecretSource):
     """Runs programs through this port; None: not in this run."""
 
     programs: Programs | None
@@ -44,10 +44,6 @@ class CommandKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key that the program prints. KeySourceError if it may not be run, fails, or prints nothing."""
         return PrivateKey(self._output(reference))
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """What the program prints."""
-        return self._output(reference).rstrip(b"\r\n")
 
     def _output(self, reference: KeyReference) -> bytes:
         if self.programs is None:

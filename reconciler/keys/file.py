@@ -14,7 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
-from reconciler.keys.registration import Registration
+from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFiles, KeySourceKind
 from reconciler.model.ports import PrivateKey
@@ -53,7 +53,7 @@ _NEVER_KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class FileKeySource:
+class FileKeySource(SecretSource):
     """Reads keys through this port. `limit`: the largest file, in bytes."""
 
     files: KeyFiles
@@ -72,10 +72,6 @@ class FileKeySource:
             code = _NEVER_KEYS.get(error.code)
             raise KeySourceError(error.message, hint=hint, where=error.where or Place(path), code=code) from error
         return PrivateKey(found.data, (_readable(path),) if found.readable_by_others else ())
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """The content of the file."""
-        return self.open(reference).pem.rstrip(b"\r\n")
 
 
 def _readable(path: str) -> Diagnostic:

@@ -18,6 +18,7 @@ class SecretSource(KeySource, Protocol):
 
     def passphrase(self, reference: KeyReference) -> bytes:
         """What is there, without a line break at its end. KeySourceError as for `open`."""
+        return self.open(reference).pem.rstrip(b"\r\n")
 
 
 @dataclass(frozen=True, slots=True)

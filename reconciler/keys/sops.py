@@ -18,7 +18,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
 from reconciler.keys.age import AgeKeys
-from reconciler.keys.registration import Registration, missing_extra
+from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.keys.sops_files import Damaged, NotEncrypted, UnknownForm, decrypt, read_file
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, Programs
@@ -55,7 +55,7 @@ class SopsKey(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class SopsKeySource:
+class SopsKeySource(SecretSource):
     """Decrypts files of the tree with the user's `sops`, or without it, files for age."""
 
     files: KeyFiles
@@ -65,10 +65,6 @@ class SopsKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key in the decrypted file. KeySourceError if the file can't be read or decrypted."""
         return PrivateKey(self._decrypted(reference))
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """What is there in the decrypted file."""
-        return self._decrypted(reference).rstrip(b"\r\n")
 
     def _decrypted(self, reference: KeyReference) -> bytes:
         path = reference.options["sops"]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError, ReconcilerError
-from reconciler.keys.registration import Registration
+from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.key_places import Slot, VaultSink
 from reconciler.model.keys import KeySourceKind, SecretServer
@@ -51,7 +51,7 @@ class VaultKey(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class VaultKeySource:
+class VaultKeySource(SecretSource):
     """Reads secrets through this port."""
 
     vault: SecretServer
@@ -59,10 +59,6 @@ class VaultKeySource:
     def open(self, reference: KeyReference) -> PrivateKey:
         """The key in the secret. KeySourceError if the secret can't be read, or has no such field."""
         return PrivateKey(self._field(reference))
-
-    def passphrase(self, reference: KeyReference) -> bytes:
-        """The value of the field."""
-        return self._field(reference).rstrip(b"\r\n")
 
     def _field(self, reference: KeyReference) -> bytes:
         path, field, mount = (reference.options[name] for name in ("vault", "field", "mount"))
