@@ -729,9 +729,10 @@ class Code(StrEnum):
         "An issuer refused a certificate request, could not be asked, or is not set up for this run.",
         "Do what the message says; then run `mtlsctl renew` again, which goes on with the same key.")
     ISSUED_TWICE = ("issued-twice", _W,
-        ("`mtlsctl renew` goes on after a run whose answer is unknown, so the issuer may have issued a certificate that"
-         " no one uses."),
-        "Look it up at the issuer by its public key, and revoke it if you don't want it.")
+        ("The issuer issued a certificate for an earlier renewal, or may have, and the certificate file does not have"
+         " it: a run did not end, or the file was reverted or replaced."),
+        ("Look it up at the issuer by its public key, and revoke it if you don't want it. After a revert, run `mtlsctl"
+         " renew NAME --new-key`, so that no key is used again."))
     RENEWAL_DIFFERS = ("renewal-differs", _E,
         "An issuer answered with another subject, other names or an older certificate than was asked for.",
         "Correct the issuer's template or role; or declare what it makes in `renew`, if that is right.")

@@ -213,6 +213,19 @@ def test_a_job_that_dies_while_it_asks_is_reported_by_the_next(job: Job, *, befo
     assert len(job.github.pulls) == 2
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["while-it-asks", "while-it-proposes"])
+def test_a_job_that_is_interrupted_says_what_became_of_its_renewals(job: Job, *, before: bool) -> None:
+    """Its branch stays, and no other certificate is next."""
+    opens = mock.patch("reconciler.forges.github.GitHub.open_pull", side_effect=KeyboardInterrupt)
+    asks = mock.patch.object(job.issuer, "alter_and_sign", side_effect=KeyboardInterrupt)
+    with asks if before else opens:
+        done = job.renew()
+    assert done.code == 130
+    assert ("INTERRUPTED: billing" if before else "ok: billing") in done.out
+    assert "not started: ledger" in done.out
+    assert list(job.github.branches) == [BRANCH]
+
+
 @pytest.mark.parametrize("merged_at", ["2026-11-23T12:00:00Z", None], ids=["merged", "closed"])
 def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(
     job: Job, merged_at: str | None
