@@ -60,10 +60,9 @@ def find_node() -> str:
     """The pinned Node, which runs where the machine has an older one or none; the test ends here without it."""
     if not (MODULES / ".installed.json").is_file():
         _give_up("wrangler and its readers are not installed: run tests/node/setup")
-    found = next(MODULES.glob("node-*/bin/node"), None)
-    if found is None:
+    if not any(MODULES.glob("node-*/bin/node")):
         _give_up("there is no Node 22 for this machine")
-    return str(found)
+    return str(NODE_FOLDER / "bin/node")
 
 
 def _give_up(reason: str) -> NoReturn:
