@@ -38,7 +38,7 @@ class Worker:
     versions: list[Json] = field(default_factory=list)
     deployments: list[Json] = field(default_factory=list)
     script_settings: Json = field(default_factory=dict)
-    subdomain: bool = True
+    subdomain: bool = False
     schedules: list[Json] = field(default_factory=list)
 
     def version(self, version_id: str) -> Json | None:

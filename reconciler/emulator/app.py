@@ -19,6 +19,8 @@ from reconciler.emulator.wire import ApiError, Reply, Request, failure, malforme
 from reconciler.model.errors import StoreError
 
 PREFIX = "/client/v4"
+WORKERS_DEV = "/workers.dev/"
+"""In place of the domain: a Worker on workers.dev is called here, followed by its name."""
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 
 Handler = Callable[[Ask], Reply]
@@ -145,8 +147,17 @@ def answer(state: EmulatorState, request: Request) -> Reply:
     with state.lock:
         if request.path.startswith(CONTROL):
             return control(state, request)
+        if request.path.startswith(WORKERS_DEV):
+            return _call_worker(state, request)
         reply = _answer(state, request)
         return replace(reply, delay_s=reply.delay_s + state.settings.latency_s)
+
+
+def _call_worker(state: EmulatorState, request: Request) -> Reply:
+    name = request.path.removeprefix(WORKERS_DEV).strip("/")
+    called = (account.holders.workers.get(name) for account in state.accounts.values())
+    is_there = any(worker is not None and worker.subdomain for worker in called)
+    return state.run_worker(name, request) if is_there else Reply(404, b"There is nothing here yet\n")
 
 
 def _answer(state: EmulatorState, request: Request) -> Reply:

@@ -33,10 +33,10 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @contextlib.contextmanager
-def running(state: EmulatorState) -> Iterator[str]:
+def running(state: EmulatorState, on_reply: OnReply | None = None) -> Iterator[str]:
     """The base URL of a server over this state, on a free loopback port, for the duration of the `with`."""
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
-        server = _Stoppable(_config(state, listening))
+        server = _Stoppable(_config(state, listening, on_reply=on_reply))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:

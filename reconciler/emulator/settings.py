@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Literal
@@ -22,6 +23,7 @@ class Settings:
     `already_deleted`, a second delete is answered with that text instead of 1472. `most_per_page` limits what a client
     may request. `signed_limit` is how many client certificates the managed CA signs for a zone; Cloudflare's limit is
     not published. `held_by` says whether versions that are not deployed count as a use, too, which is not documented.
+    `subdomain` is the account's on workers.dev, "" for none.
     """
 
     latency_s: float = 0.0
@@ -35,6 +37,7 @@ class Settings:
     most_per_page: int = 1000
     name_filter: Literal["exact", "substring"] = "exact"
     held_by: Literal["deployed", "every-version"] = "deployed"
+    subdomain: str = "emulator"
 
     def change(self, values: object) -> None:
         """Set fields by name, from JSON. ValueError if one is invalid; then nothing is set."""
@@ -61,6 +64,9 @@ def _problem(name: str, value: object) -> str | None:
         return f"unknown setting {name!r}; known settings are {', '.join(_NAMES)}"
     if name in _WORDS:
         return None if value in _WORDS[name] else f"{name} must be one of {', '.join(_WORDS[name])}"
+    if name == "subdomain":
+        fits = isinstance(value, str) and re.fullmatch("[a-z0-9-]*", value)
+        return None if fits else f"{name} must have only a-z, 0-9 and -, or be empty for none"
     if name == "already_deleted":
         return None if isinstance(value, bool) else f"{name} must be true or false"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:

@@ -16,7 +16,7 @@ from reconciler.emulator.account import Account
 from reconciler.emulator.faults import Fault, Faults
 from reconciler.emulator.settings import Limiter, Settings
 from reconciler.emulator.tokens import KnownTokens, Token
-from reconciler.emulator.wire import Json, Request, invalid, other_account
+from reconciler.emulator.wire import Json, Reply, Request, invalid, json_reply, other_account
 from reconciler.findings.errors import FileError
 from reconciler.model import Entry
 from reconciler.model.ports import Clock
@@ -43,12 +43,17 @@ class RecordedCall:
     fault: str | None = None
 
 
+def runs_no_worker(name: str, request: Request) -> Reply:  # noqa: ARG001 - as `run_worker`
+    """The answer of every Worker: it is not run, because that needs the private keys, which are not kept."""
+    return json_reply(200, {"error": "the emulator runs no Workers", "name": "Emulated"})
+
+
 @dataclass
 class EmulatorState:
     """Accounts and tokens, settings, limits and faults, kept in `folder` or, without one, in memory.
 
     `limiter` counts by token, `burst` by address. Cloudflare's burst limit is 200 a second, which a single client on
-    the loopback exceeds, so by default there is none.
+    the loopback exceeds, so by default there is none. `run_worker` answers a call of a Worker on workers.dev.
     """
 
     clock: Clock
@@ -62,6 +67,7 @@ class EmulatorState:
     accounts: dict[str, Account] = field(default_factory=dict)
     calls: list[RecordedCall] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    run_worker: Callable[[str, Request], Reply] = runs_no_worker
 
     def add_account(self, account_id: str = ACCOUNT_ID) -> Account:
         """The account with this id, created if it does not exist; read from the folder if it was kept there."""

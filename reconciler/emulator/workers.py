@@ -21,7 +21,6 @@ _HIDDEN = ("text", "key_base64", "key_jwk")
 """The fields of a secret binding that are accepted and never shown."""
 
 AUTHOR = "dev@example.com"
-SUBDOMAIN = "emulator"
 
 
 def find_worker(ask: Ask) -> Worker:
@@ -318,9 +317,11 @@ def set_script_subdomain(ask: Ask) -> Reply:
     return get_script_subdomain(ask)
 
 
-def get_account_subdomain(ask: Ask) -> Reply:  # noqa: ARG001 - a handler like all others
-    """The account's subdomain of workers.dev."""
-    return success({"subdomain": SUBDOMAIN})
+def get_account_subdomain(ask: Ask) -> Reply:
+    """The account's subdomain of workers.dev; 10007 without one, as wrangler expects."""
+    if not ask.state.settings.subdomain:
+        raise no_worker()
+    return success({"subdomain": ask.state.settings.subdomain})
 
 
 def get_service(ask: Ask) -> Reply:
