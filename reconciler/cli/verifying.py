@@ -23,6 +23,7 @@ class LevelName(StrEnum):
     WRANGLER = "wrangler"
     ORIGIN = "origin"
     RUNTIME = "runtime"
+    EDGE = "edge"
 
 
 @command(example="mtlsctl verify billing --level origin", shows=(Verification,), asks=True)
@@ -34,7 +35,9 @@ def verify(
     level: Annotated[
         list[LevelName] | None,
         typer.Option(
-            "--level", metavar="LEVEL", help="Run only files, wrangler, origin or runtime; require it (repeatable)."
+            "--level",
+            metavar="LEVEL",
+            help="Run only files, wrangler, origin, runtime or edge; require it (repeatable).",
         ),
     ] = None,
     offline: Annotated[
@@ -52,6 +55,9 @@ def verify(
     would deploy the right IDs. origin: calls the URL of `verify` with the certificate, with none and with a throw-away
     one, to prove that the origin accepts this certificate and no other. runtime: a real Worker on this machine calls
     the URL.
+
+    A fifth level runs only with --level edge: a throw-away Worker at Cloudflare calls the URL with the uploaded
+    certificate. The token needs `Workers Scripts Write` for it. The Worker is deleted again.
 
     wrangler and runtime run programs of this checkout. So they run only if you name them with --level, use
     --run-project, set MTLSCTL_RUN_PROJECT=1, or say yes at the terminal. Do that only in a checkout that you trust.

@@ -524,6 +524,9 @@ class Code(StrEnum):
     ISSUER_NOT_NAMED = ("issuer-not-named", _W,
         "The origin does not name an issuer of the chain among the CAs that it trusts.",
         "No action needed if the proof passed, but some clients then send no certificate.")
+    EDGE_WORKER_LEFT = ("edge-worker-left", _W,
+        "A throw-away Worker of `verify --level edge` could not be deleted. No one can use it without its secret.",
+        "Delete it with `wrangler delete --name NAME`; a run after an hour deletes it, too.")
 
     # --- wrangler files ---------------------------------------------------------------------------------------------
 

@@ -22,7 +22,11 @@ class Level(StrEnum):
     WRANGLER = "wrangler"
     ORIGIN = "origin"
     RUNTIME = "runtime"
+    EDGE = "edge"
 
+
+UNASKED = frozenset(Level) - {Level.EDGE}
+"""Levels that run if none is requested by name. A run that deploys something must be asked to."""
 
 OFFLINE = frozenset({Level.FILES, Level.WRANGLER})
 """Levels that send nothing over the network."""
@@ -42,6 +46,7 @@ class Skip(StrEnum):
     NO_CERTIFICATE = "no-certificate"
     NOT_STORED = "not-stored"
     NO_ORIGIN_CA = "no-origin-ca"
+    NO_EDGE = "no-edge"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.proof.levels import Level, LevelResult, Skip, skip
 from reconciler.proof.reach import Reach, Reached
 from reconciler.proof.reactions import FAULTS, REFUSALS
@@ -18,6 +20,44 @@ _STANDINGS = {
     Reached.FORBIDDEN: ProofStatus.INCONCLUSIVE,
     Reached.INCONCLUSIVE: ProofStatus.INCONCLUSIVE,
 }
+
+
+_EDGE = {
+    520: (
+        Reached.INCONCLUSIVE,
+        "Cloudflare got no usable answer from the origin (520)",
+        HINTS["edge-520"],
+    ),
+    525: (
+        Reached.REJECTED,
+        "the TLS handshake of Cloudflare with the origin failed (525), so no Worker can call it with this certificate",
+        HINTS["log"],
+    ),
+    526: (
+        Reached.SERVER_UNTRUSTED,
+        "Cloudflare does not trust the origin's own certificate (526)",
+        HINTS["edge-ca"],
+    ),
+}
+_UNREACHED = {521: "refuses the connection", 522: "does not accept a connection in time", 523: "can't be reached"}
+_UNREACHED |= {524: "does not answer in time", 530: "has a name that Cloudflare can't resolve"}
+
+
+def judge_edge(reach: Reach, expect: int | None) -> LevelResult:
+    """The result of the level `edge`. Cloudflare answers with a status of its own where it got none of the origin.
+
+    `proxied` means nothing there: calls of the edge may always have that header.
+    """
+    hint, status = HINTS["log"] if reach.reached in {Reached.REJECTED, Reached.NOT_SENT} else None, reach.status
+    if reach.reached is Reached.ANSWERED and status is not None and status != expect:
+        if status in _UNREACHED:
+            why = f"from Cloudflare, the origin {_UNREACHED[status]} ({status})"
+            reach, hint = Reach(Reached.UNREACHABLE, why, status), HINTS["edge-reach"]
+        elif status in _EDGE:
+            reached, why, hint = _EDGE[status]
+            reach = Reach(reached, why, status)
+    result = judge_reach(replace(reach, proxied=False), expect)
+    return replace(result, level=Level.EDGE, hint=result.hint or hint)
 
 
 def judge_reach(reach: Reach, expect: int | None) -> LevelResult:

@@ -43,6 +43,7 @@ _MOST_OF_OWN = 100_000
 """Bytes of a file with the operator's own keys."""
 
 if TYPE_CHECKING:
+    from reconciler.model.edge import EdgeAccount
     from reconciler.proof.ports import Prober
     from reconciler.proof.reach import Runtime
     from reconciler.web.vault import Vault
@@ -91,6 +92,9 @@ class Provers(Protocol):
 
     def runtime(self, near: Iterable[str]) -> Runtime:
         """The port that runs a Worker on this machine; its runtime is searched next to these paths, then mtls.toml."""
+
+    def edge(self, settings: StoreSettings) -> EdgeAccount | None:
+        """The port that deploys throw-away Workers to the account; None for a store without one. Makes no call."""
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         """The port that runs the project's own wrangler without uploading; None if wrangler was not found."""
@@ -282,6 +286,7 @@ class _Provers:
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
     clock: Clock
+    connections: Connections
 
     @property
     def _deny(self) -> tuple[str, ...]:
@@ -301,6 +306,9 @@ class _Provers:
         hide_from_other_programs()
         places = [self.folder / path for path in near]
         return LocalRuntime((*places, self.folder), self.files.root, self.environ, deny=self._deny)
+
+    def edge(self, settings: StoreSettings) -> EdgeAccount | None:
+        return self.connections.open(settings, self.folder).edge()
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> bytes | None:
         from reconciler.runtime.bundling import bundle
@@ -397,7 +405,7 @@ def project_at(
         lock=partial(checkout_lock, files.root, clock=clock, seen_from=folder),
         clock=clock,
         deployers=_Deployers(files, folder, environ),
-        provers=_Provers(files, folder, environ, clock),
+        provers=_Provers(files, folder, environ, clock, connections),
         progress=context.progress,
         ledger=ledger,
     )

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreKind, StoreSettings
+from reconciler.model.edge import EdgeAccount
 from reconciler.model.ports import Clock, Store, StoreReader
 from reconciler.model.progress import SILENT, Progress
 
@@ -47,6 +48,9 @@ class Connection(Protocol):
 
     def store(self) -> Store:
         """The whole store."""
+
+    def edge(self) -> EdgeAccount | None:
+        """The throw-away Workers of the account; None if the store has no account that runs Workers."""
 
     def examine(self, *, cas: bool, pages: bool, updates: bool) -> Iterable[Diagnostic]:
         """Which permission each command needs, and whether it is granted, as far as a check without changes can show.

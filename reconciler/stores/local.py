@@ -75,6 +75,9 @@ class LocalConnection:
         """The whole store; the file and its folder are created at the first write."""
         return LocalStore(FileDatabase(self.root), clock=self.clock, limit=self.limit)
 
+    def edge(self) -> None:
+        """None: no Worker runs with its certificates, and no key is kept."""
+
     def examine(self, *, cas: bool, pages: bool, updates: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
         """Empty: every user who can write the file may do everything."""
         return ()

@@ -1,4 +1,7 @@
-"""The Worker that makes one call through its binding, and the result of its answer together with workerd's output."""
+"""The Workers that make one call through their binding, here or at the edge, and the result of their answer.
+
+On this machine workerd's output says more than the answer.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,37 @@ from reconciler.workerd.door import DATE, hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.output import find_failure
 
-_WORKER = b"""\
+_CALL = b"""\
+const call = async (env) => {
+  try {
+    const signal = AbortSignal.timeout(Number(env.TIMEOUT_MS));
+    const reply = await env.MY_CERT.fetch(env.URL, { redirect: "manual", signal });
+    const { value } = reply.body ? await reply.body.getReader().read() : {};
+    const body = new TextDecoder().decode((value ?? new Uint8Array()).subarray(0, 4096));
+    return Response.json({ status: reply.status, body, proxied: reply.headers.has("cf-ray") });
+  } catch (error) {
+    return Response.json({ error: String(error), name: error.name });
+  }
+};
+"""
+_WORKER = _CALL + b"export default { fetch: (request, env) => call(env) };\n"
+
+EDGE_WORKER = (
+    _CALL
+    + b"""\
+const digest = (text) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+
 export default {
   async fetch(request, env) {
-    try {
-      const signal = AbortSignal.timeout(env.TIMEOUT_MS);
-      const reply = await env.MY_CERT.fetch(env.URL, { redirect: "manual", signal });
-      const { value } = reply.body ? await reply.body.getReader().read() : {};
-      const body = new TextDecoder().decode((value ?? new Uint8Array()).subarray(0, 4096));
-      return Response.json({ status: reply.status, body, proxied: reply.headers.has("cf-ray") });
-    } catch (error) {
-      return Response.json({ error: String(error), name: error.name });
-    }
+    const given = await digest(request.headers.get("authorization") ?? "");
+    const wanted = await digest(`Bearer ${env.SECRET}`);
+    return crypto.subtle.timingSafeEqual(given, wanted) ? call(env) : new Response(null, { status: 404 });
   }
-}
+};
 """
+)
+"""Makes the same call, but only for who has the secret, which is compared in constant time; to all others it looks like
+a Worker that does not exist."""
 
 
 def reaching_config(call: OriginCall, *, port: int, timeout_s: float, deny: tuple[str, ...]) -> Config:
@@ -54,14 +73,12 @@ def refused(lines: Sequence[str]) -> Reach:
 
 def judge(answer: bytes, lines: Sequence[str]) -> Reach:
     """The result of a call, from the Worker's answer and workerd's output."""
-    try:
-        reply = json.loads(answer)
-    except (ValueError, RecursionError):
-        reply = None
-    if not isinstance(reply, dict):
+    reply = _read(answer)
+    if reply is None:
         return Reach(Reached.INCONCLUSIVE, f"workerd's answer can't be read: {_first(lines)}")
-    if isinstance(reply.get("status"), int):
-        reach = _judge_reply(reply["status"], str(reply.get("body", "")))
+    status = reply.get("status")
+    if isinstance(status, int):
+        reach = _judge_reply(status, str(reply.get("body", "")))
         return replace(reach, proxied=reply.get("proxied") is True)
     failure = find_failure(lines)
     if failure is not None:
@@ -72,6 +89,19 @@ def judge(answer: bytes, lines: Sequence[str]) -> Reach:
         # A closed port looks like this, and an origin that refuses a certificate without an alert, as Node does.
         return Reach(Reached.INCONCLUSIVE, "the connection was refused, or closed without a reason")
     return Reach(Reached.INCONCLUSIVE, f"the call failed: {str(reply.get('error'))[:200]}")
+
+
+def judge_edge(answer: bytes) -> Reach | None:
+    """The result of a call from the edge, from its Worker's answer; None if another program answered."""
+    return judge(answer, ()) if (_read(answer) or {}).keys() & {"status", "error"} else None
+
+
+def _read(answer: bytes) -> dict[str, object] | None:
+    try:
+        reply = json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+    return reply if isinstance(reply, dict) else None
 
 
 _NGINX = (

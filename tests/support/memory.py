@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileChangedError, FileError
-from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, Sweep
+from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, StoreSettings, Sweep
 from reconciler.model.ports import PrivateKey
 from reconciler.proof.ports import ClientIdentity
 from tests.support.pki import NOW
@@ -49,6 +49,9 @@ class NoProvers:
 
     def runtime(self, near: Iterable[str]) -> NoReturn:
         raise AssertionError("nothing is to be run here")
+
+    def edge(self, settings: StoreSettings) -> NoReturn:
+        raise AssertionError("nothing is to be deployed here")
 
     def dry_run(self, config: str, environment: EnvironmentName, on_line: Callable[[str], None]) -> NoReturn:
         raise AssertionError("nothing is to be made here")

@@ -1,9 +1,10 @@
-"""Verifies declared certificates level by level: the files, wrangler's dry run, the origin, and a real Worker."""
+"""Verifies declared certificates level by level: the files, wrangler's dry run, the origin, and real Workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from reconciler.findings.diagnostics import Pointer
@@ -26,6 +27,7 @@ from reconciler.plan.plan import match_names
 from reconciler.proof.levels import (
     OFFLINE,
     RUNS_PROJECT,
+    UNASKED,
     CertificateProof,
     Level,
     LevelResult,
@@ -44,6 +46,7 @@ from reconciler.runs.handshake import OpenedKey, Proving, load_roots, open_key
 from reconciler.runs.look import Checkout, look, observe
 from reconciler.runs.operator import is_on
 from reconciler.runs.project import Project
+from reconciler.runs.verify.edge import Edge, open_edge
 from reconciler.runs.verify.offline import check_files, check_wrangler, places_of
 from reconciler.runtime.find import MissingProgram
 from reconciler.workerd.form import read_certificate_ids
@@ -59,7 +62,7 @@ SIDE_BY_SIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest:
-    """The options of the command. Without `levels`, all of them; with `offline`, only those that send nothing.
+    """The options of the command. Without `levels`, all of `UNASKED`; with `offline`, only those that send nothing.
 
     With `offline`, the store is not read, either. Levels of `RUNS_PROJECT` are run if they are in `levels`, with
     `run_project`, or if `may_run` says yes, which is asked at most once, and only if it makes a difference.
@@ -81,8 +84,11 @@ def verify(project: Project, request: VerifyRequest, log: Callable[[str], None])
     checkout = look(project)
     chosen = _choose(checkout.desired, request.names)
     run = _VerifyRun(project, checkout, request, log)
+    edge = open_edge(project, checkout.desired.declaration, log) if run.has(Level.EDGE) else None
     run.prepare(chosen)
     proofs = tuple(run.count("Verifying", run.prove, chosen))
+    if edge is not None:  # in this thread, where Ctrl-C lets it delete its Worker
+        proofs = tuple(run.count("Calling from the edge", partial(run.with_edge, edge), proofs, at_once=1))
     return Verification(
         stack=checkout.desired.declaration.stack,
         made=project.clock.now(),
@@ -127,7 +133,7 @@ class _VerifyRun:
 
     def has(self, level: Level) -> bool:
         """True if a level was requested."""
-        return level in (self.request.levels or (OFFLINE if self.request.offline else Level))
+        return level in (self.request.levels or (OFFLINE if self.request.offline else UNASKED))
 
     def runs(self, level: Level) -> bool:
         """True if a level was requested, and may run programs of the checkout if it needs them."""
@@ -136,10 +142,11 @@ class _VerifyRun:
     def prepare(self, chosen: Sequence[CertificateName]) -> None:
         """Build what wrangler would deploy from every file that binds one of these, each once."""
         self.allowed = bool(self.request.levels) or self._may_run(chosen)
-        if not self.has(Level.WRANGLER):
+        if not self.has(Level.WRANGLER) and not self.has(Level.EDGE):
             return
         names = frozenset(chosen)
-        if any(names & self.desired.declaration.workers[label].certificates for label in self.checkout.broken):
+        broken = (self.desired.declaration.workers[label] for label in self.checkout.broken)
+        if self.has(Level.WRANGLER) and any(names & worker.certificates for worker in broken):
             self.checkout.demand_configs()
         if not self.request.offline:
             self.entries = self._stored()
@@ -163,10 +170,12 @@ class _VerifyRun:
         bound = (places_of(one.name, declaration, self.checkout.configs) for one in certificates)
         return (to_call or any(any(places) for places in bound)) and request.may_run()
 
-    def count(self, what: str, effect: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        """The results of `effect` for each item, several at once."""
+    def count(
+        self, what: str, effect: Callable[[_T], _R], items: Sequence[_T], at_once: int = SIDE_BY_SIDE
+    ) -> list[_R]:
+        """The results of `effect` for each item, several at once; with 1, in this thread."""
         with self.project.progress.counting(what, len(items)) as done:
-            return run_all(counted(effect, done), items, SIDE_BY_SIDE)
+            return run_all(counted(effect, done), items, at_once)
 
     def _dry_run(self, place: tuple[str, EnvironmentName]) -> dict[str, str] | ReconcilerError | None:
         try:
@@ -193,9 +202,27 @@ class _VerifyRun:
         if bundle is None:
             return CertificateProof(name, None, None, declared.verify, tuple(self._without_certificate(name)))
         one = _One(self, declared, bundle)
-        levels = tuple(one.level(level) for level in Level if self.has(level))
+        levels = tuple(one.level(level) for level in Level if self.has(level) and level is not Level.EDGE)
         ends = window_of(bundle, now=self.project.clock.now(), ca=declared.ca).ends
         return CertificateProof(name, bundle.fingerprint, ends, declared.verify, levels)
+
+    def with_edge(self, edge: Edge, proof: CertificateProof) -> CertificateProof:
+        """The same proof with the level `edge`."""
+        if proof.fingerprint is None:
+            return proof
+        return replace(proof, levels=(*proof.levels, self._at_edge(edge, proof)))
+
+    def _at_edge(self, edge: Edge, proof: CertificateProof) -> LevelResult:
+        if proof.origin is None:
+            return skip(Level.EDGE, Skip.NOT_DECLARED, "mtls.toml has no `verify` for it")
+        if self.entries is None:
+            why, cure = "the uploaded certificates could not be read", "run `mtlsctl plan` to see why"
+            return LevelResult(Level.EDGE, ProofStatus.INCONCLUSIVE, str(Reached.INCONCLUSIVE), why, cure)
+        entry = self.entries.get(proof.certificate)
+        if entry is None:
+            hint = "run `mtlsctl apply --phase upload` first"
+            return skip(Level.EDGE, Skip.NOT_STORED, "it is not uploaded yet, so Cloudflare can't use it", hint)
+        return edge.prove(proof.certificate, proof.origin, entry)
 
     def _without_certificate(self, name: CertificateName) -> Iterable[LevelResult]:
         findings = tuple(problem for problem in self.checkout.blocked if problem.certificate == name)
@@ -228,7 +255,7 @@ class _One:
         return self._opened
 
     def level(self, level: Level) -> LevelResult:
-        """The result of one level."""
+        """The result of one level, but not of `edge`, which needs no key."""
         files = self.run.project.files
         match level:
             case Level.FILES:
@@ -238,7 +265,7 @@ class _One:
                 return check_wrangler(
                     name, self.run.desired.declaration, self.run.checkout.configs, self.run.built, self.run.entries
                 )
-            case Level.ORIGIN | Level.RUNTIME:
+            case _:
                 return self._with_key(level)
 
     def _with_key(self, level: Level) -> LevelResult:

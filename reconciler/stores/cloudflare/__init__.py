@@ -16,6 +16,7 @@ from reconciler.model.ports import Clock
 from reconciler.stores import Connection, StoreContext
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
+from reconciler.stores.cloudflare.edge import CloudflareEdge
 from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 
@@ -56,6 +57,10 @@ class CloudflareConnection:
         """The whole store. Restarts the time limit of the run, because a person may have spent time on the plan."""
         self._client.begin_anew()
         return CloudflareStore(self._client, self._access.certificates_path, random.random, lists=self._reader.lists)
+
+    def edge(self) -> CloudflareEdge:
+        """Throw-away Workers of the account, with the same client."""
+        return CloudflareEdge(self._client, self._access, random.random)
 
     def examine(self, *, cas: bool, pages: bool, updates: bool) -> Iterator[Diagnostic]:
         """As `Connection`."""

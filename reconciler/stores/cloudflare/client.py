@@ -45,6 +45,7 @@ from reconciler.web.network import Network, trusted
 _log = logging.getLogger(__name__)
 
 CONNECTIONS = 10
+JSON = "application/json"
 ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.5
 AGAIN = "run the same command again; it checks what exists and continues"
@@ -104,12 +105,14 @@ class Http:
         self._idle = deque(self._all)
 
     @contextmanager
-    def exchange(self, method: str, url: httpx.URL, body: bytes | None) -> Iterator[httpx.Response]:
+    def exchange(
+        self, method: str, url: httpx.URL, body: bytes | None, content_type: str = JSON
+    ) -> Iterator[httpx.Response]:
         """The response, its body not read yet. Raises what httpx raises."""
         headers = self._headers
         if body is not None:
             headers = headers.copy()
-            headers["content-type"] = "application/json"
+            headers["content-type"] = content_type
         request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         try:
             transport = self._idle.pop()  # the one that was used last is the least likely to have timed out
@@ -133,7 +136,7 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
     """A client that calls the API through the proxy of `access`, and trusts its CAs; StoreError if one is unusable."""
     through = access.network.proxy
     headers = {
-        "accept": "application/json",
+        "accept": JSON,
         "accept-encoding": ENCODING,
         "authorization": f"Bearer {access.token}",
         "user-agent": f"mtlsctl/{__version__}",
@@ -214,7 +217,8 @@ def no_json(reply: HttpReply, access: Access) -> StoreError:
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call. `path` follows the base URL; `body` is JSON. If it contains a private key, `secret` is its text."""
+    """One call. `path` follows the base URL. If `body` contains a private key or another secret, `secret` is its
+    text."""
 
     operation: Operation
     method: str
@@ -222,6 +226,7 @@ class ApiCall:
     query: Mapping[str, str | int] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
+    content_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +299,10 @@ class Client:
     def monotonic(self) -> float:
         """Seconds of the client's clock, to measure a call by."""
         return self._time.monotonic()
+
+    def server_now(self) -> datetime | None:
+        """The time by the server's clock; None if no reply has told it."""
+        return None if self.ahead is None else self._time.now() - self.ahead
 
     def sleep(self, seconds: float) -> None:
         """Wait. StoreClosed if the client gave up meanwhile, Exhausted if the wait would exceed the run's limit."""
@@ -430,7 +439,7 @@ class Client:
         query = f"?{urlencode(call.query)}" if call.query else ""
         url = _parse_url(f"{self._access.base_url}{call.path}{query}")
         try:
-            with self._http.exchange(call.method, url, call.body) as response:
+            with self._http.exchange(call.method, url, call.body, call.content_type) as response:
                 return HttpReply(response.status_code, response.headers, self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise unreachable(error, self._bounds, self._secrets, self._access.network) from error

@@ -13,6 +13,7 @@ from enum import Enum
 from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
 from reconciler.model import CA_LIMIT
+from reconciler.model.edge import EntryUnseen
 from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
@@ -40,13 +41,14 @@ class Operation(Enum):
     UPLOAD = "upload a certificate"
     DELETE = "delete a certificate"
     UPDATE = "update a Hyperdrive configuration"
+    PROBE = "deploy a throw-away Worker"
     SIGN = "sign a certificate request"
     SIGNED = "list the client certificates of the zone"
 
     @property
     def is_change(self) -> bool:
         """True if it changes the store."""
-        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE, Operation.SIGN}
+        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE, Operation.PROBE, Operation.SIGN}
 
     @property
     def is_once(self) -> bool:
@@ -121,6 +123,7 @@ _PERMISSIONS = {
     Operation.UPLOAD: WRITE_PERMISSION,
     Operation.DELETE: WRITE_PERMISSION,
     Operation.WORKERS: "Workers Scripts Read",
+    Operation.PROBE: "Workers Scripts Write",
     Operation.PAGES: "Pages Read",
     Operation.HYPERDRIVE: "Hyperdrive Read",
     Operation.UPDATE: "Hyperdrive Write",
@@ -133,6 +136,7 @@ _DASHBOARD = {
     READ_PERMISSION: "Account > Account: SSL and Certificates > Read",
     WRITE_PERMISSION: "Account > Account: SSL and Certificates > Edit",
     "Workers Scripts Read": "Account > Workers Scripts > Read",
+    "Workers Scripts Write": "Account > Workers Scripts > Edit",
     "Pages Read": "Account > Cloudflare Pages > Read",
     "Hyperdrive Read": "Account > Hyperdrive > Read",
     "Hyperdrive Write": "Account > Hyperdrive > Edit",
@@ -147,7 +151,8 @@ _ANY = frozenset(Operation)
 _BY_ID = frozenset({Operation.GET, Operation.DELETE})
 _UPLOAD = frozenset({Operation.UPLOAD})
 _DELETE = frozenset({Operation.DELETE})
-_LIVE = frozenset({Operation.WORKERS, Operation.PAGES})
+_LIVE = frozenset({Operation.WORKERS, Operation.PAGES, Operation.PROBE})
+_PROBE = frozenset({Operation.PROBE})
 _CONFIG = frozenset({Operation.HYPERDRIVE, Operation.UPDATE})
 _ZONE = frozenset({Operation.SIGN, Operation.SIGNED})
 
@@ -223,6 +228,13 @@ _RULES = (
         "check that it was deployed under the name in the wrangler file, and to this account",
         numbers=_numbers(10007, 10090, 10092, 8000007),
         operations=_LIVE,
+    ),
+    _Rule(
+        EntryUnseen,
+        "Workers don't know this certificate yet",
+        "run again in a minute; if it persists, check that the certificate was not deleted",
+        numbers=_numbers(100143),
+        operations=_PROBE,
     ),
     _Rule(
         HyperdriveNotFound,

@@ -229,6 +229,18 @@ class NamedBody(_Body):
     name: Annotated[str, BeforeValidator(_null_as_text)] = ""
 
 
+class ScriptBody(NamedBody):
+    """One Worker in the list of all."""
+
+    created_on: Moment = None
+
+
+class SubdomainBody(_Body):
+    """The account's subdomain of workers.dev, which becomes a part of a host name."""
+
+    subdomain: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")]
+
+
 def _null_as_object(value: object) -> object:
     return {} if value is None else value
 
