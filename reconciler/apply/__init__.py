@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from reconciler.apply.bindings import bind_all
 from reconciler.apply.deploys import deploy_all
 from reconciler.apply.hyperdrives import update_all
-from reconciler.apply.proofs import prove_before_retires, prove_before_uploads
+from reconciler.apply.proofs import prove_before_bindings, prove_before_retires, prove_before_uploads
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
 from reconciler.apply.uploads import check_keys, upload_all
@@ -27,6 +27,7 @@ _WALK = (
     ({Phase.UPLOAD}, check_keys),
     ({Phase.UPLOAD, Phase.VERIFY}, prove_before_uploads),
     ({Phase.UPLOAD}, upload_all),
+    ({Phase.BIND, Phase.VERIFY}, prove_before_bindings),
     ({Phase.BIND}, bind_all),
     ({Phase.DEPLOY}, deploy_all),
     ({Phase.UPDATE}, update_all),

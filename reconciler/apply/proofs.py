@@ -1,6 +1,6 @@
-"""Proofs at origins before uploads and retires. A step without its proof is not made; the others continue.
+"""Proofs at origins before uploads, bindings and retires. A step without its proof is not made; the others continue.
 
-Before an upload, an inconclusive proof stops it: nothing has changed yet, and the old certificate is in use. Before a
+Before an upload or a binding, an inconclusive proof stops it: the old certificate is still in use. Before a
 retire, it keeps the old entry and is not a failure; only an origin that refuses the current certificate is one.
 """
 
@@ -12,15 +12,26 @@ from dataclasses import replace
 from reconciler.apply.keys import open_key
 from reconciler.apply.run import Run
 from reconciler.findings.codes import Severity
-from reconciler.findings.diagnostics import Pointer
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import CertificateName, Change, Condition, Gate, Phase, Retire, Upload, Verify
+from reconciler.model import (
+    BindingChange,
+    CertificateName,
+    Change,
+    Condition,
+    EntryId,
+    Gate,
+    Phase,
+    Retire,
+    Upload,
+    Verify,
+)
 from reconciler.model.concurrency import run_all
 from reconciler.plan.gates import guards, needs_proof
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.retire import keep
-from reconciler.proof.ports import ClientIdentity
-from reconciler.proof.proofs import Proof, proof_problem, proof_warnings
+from reconciler.proof.ports import ClientIdentity, EdgeProver
+from reconciler.proof.proofs import Proof, edge_problem, proof_problem, proof_warnings
 from reconciler.proof.verdicts import ProofStatus
 
 SIDE_BY_SIDE = 8
@@ -35,6 +46,49 @@ def prove_before_uploads(run: Run) -> None:
         why = _not_proved(run, upload)
         if why is not None:
             run.steps[index] = Step(upload, StepStatus.NOT_STARTED, note=f"no proof: {why}")
+
+
+def prove_before_bindings(run: Run) -> None:
+    """Make the proofs of uploaded certificates from Cloudflare's edge, one at a time in this thread, where Ctrl-C lets
+    each delete its Worker. Bind nothing without its proof."""
+    edge: EdgeProver | None = None
+    for index, verify in run.of(Phase.VERIFY):
+        if not isinstance(verify, Verify) or verify.before is not Gate.BIND:
+            continue
+        entry = _uploaded(run, verify)
+        if entry is None:
+            run.steps[index] = Step(verify, StepStatus.NOT_STARTED, note="it is not uploaded")
+        elif run.start(index):
+            try:
+                edge = edge or run.world.edge()
+                run.end(index, _prove_at_edge(run, edge, verify, entry))
+            except ReconcilerError as error:
+                run.end(index, run.failure(index, error))
+    changes = [(index, change) for index, change in run.of(Phase.BIND) if isinstance(change, BindingChange)]
+    for index, change in changes if Phase.BIND in run.phases else ():
+        why = _not_proved(run, change)
+        if why is not None:
+            run.steps[index] = Step(change, StepStatus.NOT_STARTED, note=f"no proof: {why}")
+
+
+def _uploaded(run: Run, verify: Verify) -> EntryId | None:
+    """What its bindings would get. Returns once it is valid, if that is in this run."""
+    bindings = [one for one in run.plan.changes if isinstance(one, BindingChange) and guards(verify, one)]
+    entry = next((one.after for one in bindings if one.after is not None), run.uploaded.get(verify.digest))
+    begins = max((one.not_before for one in bindings if one.not_before is not None), default=None)
+    if entry is not None and begins is not None:
+        run.world.wait_until(begins)
+    return entry
+
+
+def _prove_at_edge(run: Run, edge: EdgeProver, verify: Verify, entry: EntryId) -> Step:
+    origin = run.desired.declaration.certificates[verify.certificate].verify
+    if origin is None:
+        return _open(verify, "mtls.toml has no `verify` for it")
+    result = edge.prove(verify.certificate, origin, entry)
+    run.findings.extend(result.findings)
+    problem = edge_problem(verify.certificate, origin.url, result, _where(run, verify))
+    return _ended(verify, result.standing, problem, f"{result.verdict} (from Cloudflare)")
 
 
 def prove_before_retires(run: Run) -> None:
@@ -133,17 +187,24 @@ def _sharing(run: Run, verify: Verify) -> list[CertificateName]:
 
 
 def _open(verify: Verify, note: str) -> Step:
-    return Step(verify, StepStatus.UNPROVED, note=note, blocked=verify.before is Gate.UPLOAD)
+    return Step(verify, StepStatus.UNPROVED, note=note, blocked=verify.before is not Gate.RETIRE)
 
 
 def _step(run: Run, verify: Verify, proof: Proof) -> Step:
-    where = Pointer(run.desired.declaration.path, ("certificates", verify.certificate, "verify"))
+    where = _where(run, verify)
     run.findings.extend(proof_warnings(verify.certificate, proof, run.desired.bundles[verify.certificate], where))
-    problem = proof_problem(verify.certificate, proof, where)
+    return _ended(verify, proof.standing, proof_problem(verify.certificate, proof, where), proof.note)
+
+
+def _where(run: Run, verify: Verify) -> Pointer:
+    return Pointer(run.desired.declaration.path, ("certificates", verify.certificate, "verify"))
+
+
+def _ended(verify: Verify, standing: ProofStatus, problem: Diagnostic | None, note: str) -> Step:
     if problem is None:
-        return Step(verify, StepStatus.DONE, note=proof.note)
-    if proof.standing is ProofStatus.REFUTED:
-        return Step(verify, StepStatus.FAILED, problem=problem, note=proof.note)
-    stops = verify.before is Gate.UPLOAD
+        return Step(verify, StepStatus.DONE, note=note)
+    if standing is ProofStatus.REFUTED:
+        return Step(verify, StepStatus.FAILED, problem=problem, note=note)
+    stops = verify.before is not Gate.RETIRE
     told = problem if stops else replace(problem, severity=Severity.WARNING)
-    return Step(verify, StepStatus.UNPROVED, problem=told, note=proof.note, blocked=stops)
+    return Step(verify, StepStatus.UNPROVED, problem=told, note=note, blocked=stops)

@@ -24,7 +24,7 @@ from reconciler.model.errors import StoreClosed, StoreStopped
 from reconciler.model.ports import Files, Sources, Store, WorkerDeployer
 from reconciler.plan.outcome import Step, StepBegan, StepEnded, StepStatus
 from reconciler.plan.plan import Plan
-from reconciler.proof.ports import OriginProver
+from reconciler.proof.ports import EdgeProver, OriginProver
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,10 @@ def _silent(changes: Sequence[Change], patience_s: float) -> None:
     """Tell no one."""
 
 
+def _no_edge() -> EdgeProver:
+    raise AssertionError("nothing here is proved at the edge")
+
+
 def _never(time: datetime) -> None:
     raise AssertionError(f"nothing here waits until {time}")
 
@@ -75,6 +79,8 @@ class World:
     prover: OriginProver
     now: Callable[[], datetime]
     """The time, read just before a change that is right only up to some time; also called from other threads."""
+    edge: Callable[[], EdgeProver] = _no_edge
+    """The proofs from Cloudflare's edge. ReconcilerError if this run may make none."""
     waves: Sequence[int | None] = (None,)
     """The number of Workers to deploy in each wave; None means all that remain."""
     wait_until: Callable[[datetime], None] = _never

@@ -181,8 +181,9 @@ class PolicyTable(Table):
     )
     verify_before: GatesValue | None = Field(
         default=None,
-        description="When each certificate must be proved at the origin of its `verify`: before its upload, before the "
-        "old one is retired, or both. Without it, nothing is proved automatically.",
+        description="When each certificate must be proved at the origin of its `verify`: before its upload, before it "
+        "is bound (from Cloudflare's edge, by a throw-away Worker), before the old one is retired. Without it, nothing "
+        "is proved automatically.",
         examples=["upload", ["upload", "retire"]],
     )
     check_live: bool = Field(

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     REMOVED = "removed"
     LIVE_DIFFERS = "live-differs"
     BEFORE_UPLOAD = "before-upload"
+    BEFORE_BIND = "before-bind"
     BEFORE_RETIRE = "before-retire"
     SUPERSEDED = "superseded"
     ORPHANED = "orphaned"
@@ -197,12 +198,20 @@ class Update:
     phase = Phase.UPDATE
 
 
+GATE_REASONS = {
+    Gate.UPLOAD: Reason.BEFORE_UPLOAD,
+    Gate.BIND: Reason.BEFORE_BIND,
+    Gate.RETIRE: Reason.BEFORE_RETIRE,
+}
+"""Why a proof is planned."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verify:
     """Prove a certificate at its origin; the change after it is made only if that succeeds.
 
-    `digest`: the content that is proved. `before` an upload, that is the new certificate; before a retire, it is the
-    current one, not the one that is deleted.
+    `digest`: the content that is proved. `before` an upload or a bind, that is the new certificate; before a retire, it
+    is the current one, not the one that is deleted.
     """
 
     certificate: CertificateName
@@ -216,7 +225,7 @@ class Verify:
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """Why it is planned."""
-        return (Reason.BEFORE_UPLOAD if self.before is Gate.UPLOAD else Reason.BEFORE_RETIRE,)
+        return (GATE_REASONS[self.before],)
 
 
 @dataclass(frozen=True, slots=True)

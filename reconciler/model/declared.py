@@ -25,9 +25,11 @@ class Deployer(StrEnum):
 
 
 class Gate(StrEnum):
-    """The steps before which a certificate must be proved at its origin."""
+    """The steps before which a certificate must be proved at its origin. Before `bind`, that is from Cloudflare's edge
+    with what was uploaded; else from this machine."""
 
     UPLOAD = "upload"
+    BIND = "bind"
     RETIRE = "retire"
 
 

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.model import Action, CertificateName, Change, Condition, Desired, KeyReference, Sweep, Upload, Verify
+from reconciler.model import (
+    Action,
+    CertificateName,
+    Change,
+    Condition,
+    Desired,
+    Gate,
+    KeyReference,
+    Sweep,
+    Upload,
+    Verify,
+)
 from reconciler.plan.assessment import Assessment, Waits
 from reconciler.plan.live import declared_environments, is_elsewhere, target_of
 from reconciler.plan.retire_live import can_be_live
@@ -158,13 +169,14 @@ def _needs_tree(assessment: Assessment) -> bool:
 
 
 def find_keys(desired: Desired, changes: Iterable[Change]) -> tuple[KeyNeeded, ...]:
-    """The keys that these changes need, in their order; for certificates with the same content, the first key."""
+    """The keys that these changes need, in their order; for certificates with the same content, the first key. Before a
+    bind, what is uploaded is proved."""
     found: dict[CertificateName, KeyNeeded] = {}
     for change in changes:
         match change:
             case Upload():
                 names = (change.certificate, *change.shared_with)
-            case Verify():
+            case Verify() if change.before is not Gate.BIND:
                 names = (change.certificate,)
             case _:
                 continue

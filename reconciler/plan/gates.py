@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.model import CertificateName, Change, Declaration, Desired, Gate, Retire, Upload, Verify
+from reconciler.model import (
+    Action,
+    BindingChange,
+    CertificateName,
+    Change,
+    Declaration,
+    Desired,
+    Gate,
+    Retire,
+    Upload,
+    Verify,
+)
 
 
 def has_gate(declaration: Declaration, name: CertificateName, gate: Gate) -> bool:
@@ -16,27 +27,33 @@ def has_gate(declaration: Declaration, name: CertificateName, gate: Gate) -> boo
     return gate in gates
 
 
-def needs_proof(desired: Desired, change: Change) -> frozenset[CertificateName]:
-    """The certificates that must be proved before a change; for an upload, all that share it, each at its origin."""
+def gate_of(change: Change) -> Gate | None:
+    """The gate before a change; None if it has none: it brings no other certificate into use, and deletes none."""
     match change:
         case Upload():
-            names, gate = (change.certificate, *change.shared_with), Gate.UPLOAD
+            return Gate.UPLOAD
+        case BindingChange() if change.action is not Action.UNBIND:
+            is_same = change.after is not None and change.after == change.before
+            return None if is_same else Gate.BIND
         case Retire():
-            names, gate = (change.certificate,), Gate.RETIRE
+            return Gate.RETIRE
         case _:
-            return frozenset()
+            return None
+
+
+def needs_proof(desired: Desired, change: Change) -> frozenset[CertificateName]:
+    """The certificates that must be proved before a change; for an upload, all that share it, each at its origin."""
+    gate = gate_of(change)
+    if gate is None or change.certificate is None:
+        return frozenset()
+    names = (change.certificate, *(change.shared_with if isinstance(change, Upload) else ()))
     return frozenset(name for name in names if has_gate(desired.declaration, name, gate))
 
 
 def guards(proof: Verify, change: Change) -> bool:
     """Whether a change is made only if this proof succeeds."""
-    match change:
-        case Upload():
-            return proof.before is Gate.UPLOAD and proof.digest == change.digest
-        case Retire():
-            return proof.before is Gate.RETIRE and proof.certificate == change.certificate
-        case _:
-            return False
+    same = proof.digest == change.digest if isinstance(change, Upload) else proof.certificate == change.certificate
+    return same and proof.before is gate_of(change)
 
 
 def proofs_for(desired: Desired, changes: Iterable[Change], gate: Gate) -> Iterator[Verify]:

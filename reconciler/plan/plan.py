@@ -43,7 +43,7 @@ from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, 
 from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.facts import PublicFacts, facts_of
-from reconciler.plan.gates import proofs_for
+from reconciler.plan.gates import gate_of, proofs_for
 from reconciler.plan.later import deletion_time, deploys_text
 from reconciler.plan.live import LiveBinding, LiveState, target_of, unread_findings
 from reconciler.plan.policy import deletes_ceiling, most_deletes, most_unbinds
@@ -328,6 +328,7 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     """The plan of an assessment to which every limit was applied."""
     desired, listing, now = assessment.desired, assessment.actual.listing, assessment.now
     uploads = sorted(_selected(assessment, selection, Upload), key=lambda upload: upload.certificate)
+    bindings = sorted(_selected(assessment, selection, BindingChange), key=_binding_order)
     retires = sorted(_selected(assessment, selection, Retire), key=_oldest_first)
     deploys, left_out = _selected(assessment, selection, Deploy), _left_out(assessment, selection)
     due = sorted(
@@ -337,7 +338,8 @@ def draw_plan(assessment: Assessment, selection: Selection, *, at: bool = False,
     changes: tuple[Change, ...] = (
         *proofs_for(desired, uploads, Gate.UPLOAD),
         *uploads,
-        *sorted(_selected(assessment, selection, BindingChange), key=_binding_order),
+        *proofs_for(desired, bindings, Gate.BIND),
+        *bindings,
         *_deployable((one for one in deploys if one.at not in left_out), uploads),
         *_known_after(_selected(assessment, selection, Update), uploads),
         *proofs_for(desired, retires, Gate.RETIRE),
@@ -470,8 +472,7 @@ def _waiting(assessment: Assessment, selection: Selection) -> tuple[Waiting, ...
 
 def _proofs(desired: Desired, change: Change) -> tuple[Verify, ...]:
     """The proofs that must succeed before a waiting change."""
-    gates = {Action.UPLOAD: Gate.UPLOAD, Action.RETIRE: Gate.RETIRE}
-    gate = gates.get(change.action)
+    gate = gate_of(change)
     return () if gate is None else tuple(proofs_for(desired, (change,), gate))
 
 

@@ -399,7 +399,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     _guard(
         "verify_before",
-        "certificates are uploaded, or deleted, without this proof",
+        "certificates are uploaded, bound or deleted without this proof",
         _gates,
         _has_less,
         lambda gates: _listed(sorted(gates)),

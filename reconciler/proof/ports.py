@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from reconciler.model import Origin
+from reconciler.model import CertificateName, EntryId, Origin
 from reconciler.model.ports import PrivateKey
+from reconciler.proof.levels import LevelResult
 from reconciler.proof.observations import Seen
 from reconciler.proof.proofs import Proof
 from reconciler.x509.certificates import Bundle
@@ -40,6 +41,13 @@ class Prober(Protocol):
 
         Raises nothing for what an origin or the network does: every outcome is an observation.
         """
+
+
+class EdgeProver(Protocol):
+    """Makes a proof from Cloudflare's edge, with what is uploaded."""
+
+    def prove(self, certificate: CertificateName, origin: Origin, entry: EntryId) -> LevelResult:
+        """The result; never an error. A throw-away Worker is deployed for it, and deleted."""
 
 
 class OriginProver(Protocol):

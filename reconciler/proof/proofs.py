@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import CertificateName
+from reconciler.proof.levels import LevelResult
 from reconciler.proof.observations import Seen
 from reconciler.proof.requests import names_issuer
 from reconciler.proof.verdicts import Judgement, ProofStatus, Verdict
@@ -54,6 +55,18 @@ def proxied_warning(name: CertificateName, url: str, where: Pointer) -> Diagnost
     """The warning that Cloudflare's proxy is in front of the origin: a deployed Worker may not get the same answer."""
     message = f"{url} answers through Cloudflare's proxy, which refuses Workers that send {name!r} there (520)"
     return Diagnostic(Severity.WARNING, Code.ORIGIN_PROXIED, message, where, HINTS["proxied"], name)
+
+
+def edge_problem(name: CertificateName, url: str, result: LevelResult, where: Pointer) -> Diagnostic | None:
+    """As `proof_problem`, of a proof from Cloudflare's edge."""
+    if result.standing is ProofStatus.PROVED:
+        return None
+    why = f"{result.verdict}: {result.why}"
+    if result.standing is ProofStatus.REFUTED:
+        message = f"from Cloudflare, {url} does not accept the uploaded {name!r}: {why}"
+        return Diagnostic(Severity.ERROR, Code.VERIFY_REFUTED, message, where, result.hint, name)
+    message = f"the uploaded {name!r} could not be verified from Cloudflare at {url}: {why}"
+    return Diagnostic(Severity.ERROR, Code.VERIFY_INCONCLUSIVE, message, where, result.hint, name)
 
 
 def proof_problem(name: CertificateName, proof: Proof, where: Pointer) -> Diagnostic | None:

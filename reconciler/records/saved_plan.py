@@ -27,7 +27,6 @@ from reconciler.model import (
     HyperdriveField,
     Identity,
     KeyReference,
-    Reason,
     Retire,
     SiteAddress,
     StoreSettings,
@@ -39,7 +38,9 @@ from reconciler.model import (
     Waiting,
     WorkerLabel,
 )
+from reconciler.model.changes import GATE_REASONS
 from reconciler.plan.coverage import KeyNeeded, NotChecked
+from reconciler.plan.gates import gate_of
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.plan.weakened import Weakened
@@ -177,7 +178,7 @@ def _change(part: ChangePart) -> Change:
             differences=part.differences or (),
         )
     if part.action is Action.VERIFY:
-        gate = Gate.UPLOAD if part.reasons == (Reason.BEFORE_UPLOAD,) else Gate.RETIRE
+        gate = next((gate for gate, reason in GATE_REASONS.items() if part.reasons == (reason,)), Gate.RETIRE)
         return Verify(certificate, part.content_digest or "", part.origin or "", gate)
     if part.action is Action.RETIRE:
         entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
@@ -203,7 +204,7 @@ def _waiting(part: WaitingPart) -> Waiting:
     change = _change(part)
     if isinstance(change, Verify):
         raise ValueError("a proof does not wait")  # noqa: TRY004 - a value of the file, not a type of ours
-    gate = Gate.UPLOAD if isinstance(change, Upload) else Gate.RETIRE
+    gate = gate_of(change) or Gate.RETIRE
     proofs = (
         Verify(CertificateName(one.certificate), one.content_digest, one.origin, gate) for one in part.verify or ()
     )

@@ -68,7 +68,8 @@ def tell_certificate(name: CertificateName, plan: Plan) -> CertificateStory:
     assessment = plan.assessment
     row = assessment.by_name[name]
     upload = row.verdict.change if isinstance(row.verdict, Pending) else None
-    proof = next((one for one in plan.changes if isinstance(one, Verify) and one.certificate == name), None)
+    proofs = (one for one in plan.changes if isinstance(one, Verify) and one.certificate == name)
+    proof = next((one for one in proofs if one.before is not Gate.BIND), None)
     chosen = preference_of(assessment.desired, assessment.actual, name, row.entry) if row.entry and row.bundle else None
     what, why = _clauses(row, chosen)
     lacks_key = isinstance(row.verdict, Held) and any(one.code is Code.KEY_MISSING for one in row.verdict.by)

@@ -28,6 +28,7 @@ from reconciler.runs.journal import Journal, Keep, Nowhere
 from reconciler.runs.ledger import account_of
 from reconciler.runs.plan import Planned, plan
 from reconciler.runs.project import Project
+from reconciler.runs.verify.edge import open_edge
 from reconciler.system.person import host_name, user_name
 
 LookBack = Callable[[], Iterable[Diagnostic]]
@@ -78,6 +79,7 @@ def apply(
         still_safe=partial(_retirable, project, planned),
         deployer=partial(project.deployers.open, planned.desired.declaration),
         prover=Proving(project.files, project.provers.prober),
+        edge=partial(open_edge, project, planned.desired.declaration, tell),
         now=project.clock.now,
         waves=waves,
         wait_until=partial(_wait_until, project.clock, tell),

@@ -78,7 +78,7 @@ class LocalConnection:
     def edge(self) -> None:
         """None: no Worker runs with its certificates, and no key is kept."""
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
+    def examine(self, *, cas: bool, pages: bool, updates: bool, probes: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
         """Empty: every user who can write the file may do everything."""
         return ()
 

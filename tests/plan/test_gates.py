@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply import ALL_PHASES, World, apply_plan
-from reconciler.findings.codes import Severity
-from reconciler.findings.errors import FileError, KeySourceError, StalePlanError
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import FileError, GuardError, KeySourceError, StalePlanError
 from reconciler.findings.exits import ExitCode
 from reconciler.model import (
+    BindingChange,
     CertificateName,
     Change,
     Condition,
     DeclaredCertificate,
     Desired,
+    EntryId,
     Gate,
     KeyReference,
     Origin,
@@ -36,6 +39,7 @@ from reconciler.plan.approval import approve
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.retire import keep
+from reconciler.proof.levels import Level, LevelResult
 from reconciler.proof.observations import End, Observation, Seen, Shown
 from reconciler.proof.ports import ClientIdentity
 from reconciler.proof.proofs import Proof
@@ -53,8 +57,8 @@ from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer
 from tests.support.pki import NOW
 from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, issued, plan_of, uid, worker
 
-BOTH = frozenset(Gate)
-UPLOAD, RETIRE = frozenset({Gate.UPLOAD}), frozenset({Gate.RETIRE})
+UPLOAD, BIND, RETIRE = (frozenset({gate}) for gate in Gate)
+BOTH = UPLOAD | RETIRE
 URL = "https://billing.example/health"
 
 
@@ -160,6 +164,32 @@ def test_each_certificate_that_shares_an_upload_is_proved_at_its_own_origin() ->
     assert (first.origin, second.origin) == (URL, "https://other.example/")
 
 
+def test_a_proof_at_the_edge_stands_between_the_upload_and_its_binding() -> None:
+    """It proves what is uploaded, so it needs no key."""
+    plan = fresh(wanted(gated("billing", BIND), certificate("ledger")))
+    assert shape(plan) == ["upload billing", "upload ledger", "verify billing", "bind billing"]
+    assert plan.changes[2].reasons == ("before-bind",)
+    text = render_plan(plan, PLAIN)
+    assert f"\n    * prove   at {URL}, from Cloudflare's edge, before it is bound\n" in text
+    assert text.index("+ upload") < text.index("* prove") < text.index("+ checkout")
+    stored = plan_of(wanted(gated("billing", BIND)), actual([entry(1, 1, "@billing")], {"checkout": file({None: {}})}))
+    assert shape(stored) == ["verify billing", "bind billing"]
+    assert stored.keys == ()
+
+
+@pytest.mark.parametrize(("bound", "remote"), [({"BILLING": uid(1), "OLD": uid(2)}, None), ({"BILLING": uid(1)}, True)])
+def test_a_binding_that_gets_no_other_certificate_needs_no_proof(bound: dict[str, str], remote: bool | None) -> None:
+    """One is removed, or only `remote` changes: nothing new comes into use."""
+    declared = worker(tables={None: {"BILLING": "billing"}})
+    (binding,) = declared.environments[None]
+    declared = replace(declared, environments={**declared.environments, None: (replace(binding, remote=remote),)})
+    want = desired({"billing": 1}, [declared], declared=[gated("billing", BIND)])
+    stored = [entry(1, 1, "@billing"), entry(2, 9, "@billing", age=60)]
+    plan = plan_of(want, actual(stored, {"checkout": file({None: bound})}))
+    assert "verify billing" not in shape(plan)
+    assert [change for change in plan.changes if isinstance(change, BindingChange)]
+
+
 # --- digests and saved plans ----------------------------------------------------------------------------------------
 
 
@@ -169,6 +199,7 @@ def test_a_proof_is_part_of_what_is_approved() -> None:
         fresh(wanted(gated("billing"))),
         fresh(wanted(gated("billing", UPLOAD))),
         fresh(wanted(gated("billing", UPLOAD, "https://other.example/"))),
+        fresh(wanted(gated("billing", BIND))),
         rotated(wanted(gated("billing"))),
         rotated(wanted(gated("billing", RETIRE))),
     ]
@@ -178,7 +209,7 @@ def test_a_proof_is_part_of_what_is_approved() -> None:
 @pytest.mark.parametrize("make", [fresh, rotated])
 def test_a_saved_plan_keeps_its_proofs(make: Callable[[Desired], Plan]) -> None:
     """Written and read back it is the same."""
-    plan = make(wanted(gated("billing", BOTH)))
+    plan = make(wanted(gated("billing", frozenset(Gate))))
     saved = read_plan(to_json(plan_document(plan, lambda _: None)).encode(), "plan.json")
     assert [change for change in saved.changes if isinstance(change, Verify)] == [
         change for change in plan.changes if isinstance(change, Verify)
@@ -193,8 +224,10 @@ def test_a_saved_plan_keeps_its_proofs(make: Callable[[Desired], Plan]) -> None:
         (gated("billing"), gated("billing", UPLOAD)),
         (gated("billing", UPLOAD, "https://other.example/"), gated("billing", UPLOAD)),
         (gated("billing", UPLOAD), gated("billing")),
+        (gated("billing"), gated("billing", BIND)),
+        (gated("billing", BIND), gated("billing", UPLOAD)),
     ],
-    ids=["gate gone", "other origin", "gate new"],
+    ids=["gate gone", "other origin", "gate new", "edge gone", "other gate"],
 )
 def test_a_gate_that_changed_after_the_approval_makes_the_plan_stale(
     now: DeclaredCertificate, saved: DeclaredCertificate
@@ -269,6 +302,20 @@ class Watch:
 
 
 @dataclass
+class EdgeOf:
+    """Has the same verdict for every uploaded certificate, and remembers which it was asked for."""
+
+    standing: ProofStatus
+    asked: list[EntryId] = field(default_factory=list)
+
+    def prove(self, certificate: CertificateName, origin: Origin, entry: EntryId) -> LevelResult:
+        assert (certificate, origin.url) == ("billing", URL)
+        self.asked.append(entry)
+        left = Diagnostic(Severity.WARNING, Code.EDGE_WORKER_LEFT, "it is left")
+        return LevelResult(Level.EDGE, self.standing, "verdict", "why", "hint", (left,))
+
+
+@dataclass
 class Bench:
     """A store in memory, one wrangler file, and runs over them."""
 
@@ -276,6 +323,8 @@ class Bench:
     keys: Keys = field(default_factory=Keys)
     clock: MemoryClock = field(default_factory=MemoryClock)
     watch: Watch = field(default_factory=Watch)
+    edge: EdgeOf | None = None
+    waits: list[datetime] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = open_in_memory(StoreSettings(), clock=self.clock)
@@ -305,9 +354,16 @@ class Bench:
             still_safe=lambda _: safe,
             deployer=NoDeployer,
             prover=self.prover,
+            edge=self._edge,
+            wait_until=self.waits.append,
             now=lambda: NOW,
         )
         return apply_plan(made, want, world, phases)
+
+    def _edge(self) -> EdgeOf:
+        if self.edge is None:
+            raise GuardError("nothing is deployed for a pull request")
+        return self.edge
 
     def stored(self) -> set[str]:
         """The contents that the store has."""
@@ -362,6 +418,75 @@ def test_what_is_not_proved_is_not_uploaded_and_the_rest_goes_on(
     assert bench.stored() == ({"1", "2"} if upload == "done" else {"2"})
     assert (b"certificate_id" in bench.files.tree[CONFIG]) is (upload == "done")
     assert bench.watch.started_changes[0] == "verify billing"
+
+
+AT_EDGE = wanted(keyed("billing", 1, before=BIND), keyed("ledger", 2, before=frozenset(), url=LEDGER_URL))
+
+
+@pytest.mark.parametrize(
+    ("standing", "proof", "bound", "code"),
+    [
+        (ProofStatus.PROVED, "done", "done", ExitCode.OK),
+        (ProofStatus.REFUTED, "failed", "not-started", ExitCode.PARTIAL),
+        (ProofStatus.INCONCLUSIVE, "unproved", "not-started", ExitCode.BLOCKED),
+        (ProofStatus.SKIPPED, "unproved", "not-started", ExitCode.BLOCKED),
+        (None, "failed", "not-started", ExitCode.PARTIAL),
+    ],
+)
+def test_what_is_not_proved_at_the_edge_is_uploaded_and_not_bound(
+    standing: ProofStatus | None, proof: str, bound: str, code: ExitCode
+) -> None:
+    """The uploaded certificate is tried, not its file: the origin is not called from here."""
+    edge = None if standing is None else EdgeOf(standing)
+    bench = Bench(Prover({}), edge=edge)
+    outcome = bench.apply(AT_EDGE)
+    assert ended(outcome) == {
+        "upload billing": "done",
+        "upload ledger": "done",
+        "verify billing": proof,
+        "bind billing": bound,
+    }
+    assert outcome.exit_code == code
+    assert (b"certificate_id" in bench.files.tree[CONFIG]) is (bound == "done")
+    if edge is not None:
+        assert edge.asked == [one.id for one in bench.store.list_entries().entries if one.name.startswith("payments.b")]
+        assert "edge-worker-left" in [one.code for one in outcome.findings]
+    if bound != "done":
+        assert "no proof: " in str(outcome.steps[-1].note)
+
+
+def test_nothing_is_proved_at_the_edge_that_was_not_uploaded() -> None:
+    """Its key is missing, so its upload fails."""
+    bench = Bench(Prover({}), Keys("BILLING_1"), edge=EdgeOf(ProofStatus.PROVED))
+    assert ended(bench.apply(AT_EDGE)) == {
+        "upload billing": "failed",
+        "upload ledger": "done",
+        "verify billing": "not-started",
+        "bind billing": "not-started",
+    }
+    assert bench.edge is not None
+    assert bench.edge.asked == []
+
+
+@pytest.mark.parametrize("phase", [Phase.BIND, Phase.VERIFY])
+def test_the_phase_of_the_bindings_makes_their_proofs(phase: Phase) -> None:
+    """Or that of all proofs, which binds nothing."""
+    bench = Bench(Prover({}), edge=EdgeOf(ProofStatus.PROVED))
+    bench.put(1, "billing")
+    outcome = bench.apply(AT_EDGE, [phase])
+    bound = "done" if phase is Phase.BIND else "not-started"
+    assert (ended(outcome)["verify billing"], ended(outcome)["bind billing"]) == ("done", bound)
+
+
+def test_a_certificate_that_begins_in_this_run_is_proved_once_it_is_valid() -> None:
+    """Before that, every origin would refuse it."""
+    bench = Bench(Prover({}), edge=EdgeOf(ProofStatus.PROVED))
+    bench.put(1, "billing")
+    plan = bench.plan(AT_EDGE)
+    begins = NOW + timedelta(minutes=1)
+    changes = tuple(replace(one, not_before=begins) if isinstance(one, BindingChange) else one for one in plan.changes)
+    assert ended(bench.apply(AT_EDGE, plan=replace(plan, changes=changes)))["bind billing"] == "done"
+    assert bench.waits == [begins, begins]
 
 
 def test_alone_it_is_a_failure_and_not_done_in_part() -> None:

@@ -164,6 +164,65 @@ def test_a_worker_is_called_on_workers_dev(monkeypatch: pytest.MonkeyPatch) -> N
     assert called == [(f"https://{LEFT}.emulator.workers.dev", {"authorization": "Bearer hidden"})]
 
 
+WORKER = """
+[policy]
+verify_before = "bind"
+
+[workers.checkout]
+config = "wrangler.toml"
+
+[workers.checkout.bindings]
+BILLING = "billing"
+"""
+
+
+def with_gate(project: Project) -> Project:
+    """The same, with a Worker that may use the certificate only if that is proved at the edge."""
+    project.write("wrangler.toml", 'name = "checkout"\n')
+    project.write("mtls.toml", project.read("mtls.toml") + WORKER)
+    return project
+
+
+def test_apply_binds_what_the_origin_accepts_from_the_edge(cloudflare: WorkersDev, tmp_path: Path) -> None:
+    """Upload, prove, bind: in one run. After it, nothing is planned."""
+    with cloudflare.running() as url, origin() as there:
+        project = with_gate(project_at(tmp_path, url, there.port))
+        told = project.run("plan", "--format", "json").json["calls"]
+        cloudflare.state.calls.clear()
+        result = project.run("apply", "--yes")
+        assert len(cloudflare.state.calls) == told["apply"]
+        assert project.run("plan", "--detailed-exitcode").code == 0
+    assert (result.code, there.seen) == (0, [client("right").certificate.serial_number])
+    (entry,) = cloudflare.state.account().entries()
+    assert entry.id in project.read("wrangler.toml")
+    assert cloudflare.state.account().holders.workers == {}
+    assert not any(secret in result.out + result.err for secret in cloudflare.secrets)
+
+
+@pytest.mark.parametrize("event", [{}, {"GITHUB_EVENT_NAME": "pull_request"}], ids=["by hand", "pull request"])
+def test_apply_binds_nothing_that_was_not_proved_at_the_edge(tmp_path: Path, event: dict[str, str]) -> None:
+    """The emulator alone runs no Workers; for a pull request nothing is deployed at all."""
+    state = new_state(SystemClock())
+    with running(state) as url:
+        project = with_gate(uploaded(project_at(tmp_path, url)))
+        state.calls.clear()
+        project.environ.update(event)
+        result = project.run("apply", "--yes")
+    assert result.code == (1 if event else 3)
+    assert project.read("wrangler.toml") == 'name = "checkout"\n'
+    deployed = [call for call in state.calls if call.method == "PUT"]
+    assert bool(deployed) is not bool(event)
+    assert ("does not run for" if event else "could not be verified from Cloudflare") in result.out + result.err
+
+
+def test_doctor_names_the_permission_that_the_proofs_of_apply_need(tmp_path: Path) -> None:
+    """Only where they are declared; whether the token has it is unknown until something is deployed."""
+    with emulated(tmp_path) as (_, project):
+        assert "Workers Scripts Write" not in project.run("doctor", "--format", "json").out
+        told = with_gate(project).run("doctor", "--format", "json").out
+    assert "Workers Scripts Write: unknown; needed for `apply`, to prove certificates at the edge" in told
+
+
 # --- where nothing can be proved --------------------------------------------------------------------------------------
 
 
@@ -222,6 +281,7 @@ def test_the_local_store_has_no_edge(tmp_path: Path) -> None:
     assert (result.code, levels(result)) == (3, {"edge": "skipped no-edge"})
     assert "the local store has no edge: it runs no Workers and keeps no keys" in text.out
     assert "use `--level runtime`" in text.out
+    assert text.out.endswith("mtlsctl verify billing --level edge\n")
 
 
 def test_the_edge_is_not_called_unless_asked_for(tmp_path: Path) -> None:
@@ -431,6 +491,19 @@ def test_what_a_killed_run_leaves_is_deleted_by_the_next_run_after_an_hour(*, nt
     prove(account)
     assert account.workers_there == mine
     assert not {*mine} & {*account.deleted}
+
+
+def test_ctrl_c_deletes_the_worker() -> None:
+    """While its answer is waited for."""
+
+    class Interrupted(Account):
+        def wait_until(self, time: datetime) -> None:
+            raise KeyboardInterrupt
+
+    account = Interrupted(answers=[b"<html>"])
+    with pytest.raises(KeyboardInterrupt):
+        prove(account)
+    assert (len(account.deployed), account.workers_there) == (1, {})
 
 
 @pytest.mark.parametrize("nth", range(1, 4))

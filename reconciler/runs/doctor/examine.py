@@ -15,8 +15,9 @@ from reconciler import stores
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Declaration
+from reconciler.model import Declaration, Gate
 from reconciler.model.errors import StoreError
+from reconciler.plan.gates import has_gate
 from reconciler.runs.configs import load_configs
 from reconciler.runs.doctor.checkout import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.checkout import cure, well
@@ -139,7 +140,8 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())
     updates = bool(declaration.hyperdrives)
-    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration), updates=updates)
+    probes = any(has_gate(declaration, name, Gate.BIND) for name in declaration.certificates)
+    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration), updates=updates, probes=probes)
 
 
 def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:

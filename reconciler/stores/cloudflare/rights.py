@@ -36,23 +36,25 @@ class _Need:
     hint: str = ""
 
 
-def examine(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool) -> Iterator[Diagnostic]:
+def examine(
+    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, probes: bool
+) -> Iterator[Diagnostic]:
     """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
 
-    `cas`, `pages` and `updates` are true if CAs, bindings of Pages projects, or Hyperdrive configurations are declared;
-    they need more permissions. Each call is made once. A failure is a finding, never an exception.
+    `cas`, `pages`, `updates` and `probes`: as in `Connection`; what is declared may need more permissions. Each call is
+    made once. A failure is a finding, never an exception.
     """
     try:
         verified = _verify(client, access)
         yield verified
         if verified.severity is Severity.INFO:
-            for need in _needs(client, access, cas=cas, pages=pages, updates=updates):
+            for need in _needs(client, access, cas=cas, pages=pages, updates=updates, probes=probes):
                 yield _ask(client, need)
     except StoreError as error:
         yield _warning(error.code, f"the account could not be checked: {error.message}", error.hint)
 
 
-def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool) -> Iterator[_Need]:
+def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, probes: bool) -> Iterator[_Need]:
     account = f"/accounts/{access.account_id}"
     write = "a check would have to write; the first upload of a run is made alone, and stops the run if it is refused"
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
@@ -61,6 +63,8 @@ def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: b
     yield _Need(Operation.HYPERDRIVE, _USERS, f"{account}/hyperdrive/configs")
     if updates:
         yield _Need(Operation.UPDATE, "for `--deploy`, to update Hyperdrive", hint=write.partition(";")[0])
+    if probes:
+        yield _Need(Operation.PROBE, "for `apply`, to prove certificates at the edge", hint=write.partition(";")[0])
     if pages:
         yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
     if cas:

@@ -282,6 +282,13 @@ def _step_lines(change: Upload | Verify, keys: Iterable[KeyNeeded], width: int |
     yield from labelled(label, step_text(change, keys), width, paint=paint, indent=_INDENT)
 
 
+_BEFORE = {
+    Gate.UPLOAD: "before the upload",
+    Gate.BIND: "from Cloudflare's edge, before it is bound",
+    Gate.RETIRE: "before the deletion of old certificates",
+}
+
+
 def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
     """What else an upload or a proof is for or at, and the key that it needs."""
     match change:
@@ -290,9 +297,8 @@ def step_text(change: Upload | Verify, keys: Iterable[KeyNeeded]) -> str:
             shared = ", ".join(map(printable, change.shared_with))
             words = [f"for {shared} too (same content)"] if shared else []
         case Verify():
-            names = (change.certificate,)
-            before = "upload" if change.before is Gate.UPLOAD else "deletion of old certificates"
-            words = [f"at {printable(change.origin)}, before the {before}"]
+            names = (change.certificate,) if change.before is not Gate.BIND else ()
+            words = [f"at {printable(change.origin)}, {_BEFORE[change.before]}"]
         case _:
             assert_never(change)
     key = next((one.source for name in names for one in keys if one.certificate == name), None)

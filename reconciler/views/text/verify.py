@@ -209,7 +209,9 @@ def _summary(verification: Verification, style: Style, width: int | None) -> Ite
     failed = [proof.certificate for proof in verification.certificates if not _is_fine(proof, verification)]
     if failed:
         names = failed if len(failed) <= _MAX_NAMES else []
-        yield from next_lines(("mtlsctl", "verify", *names), width, before="fix what is listed, then run: ")
+        demanded = [level for level in Level if Level.EDGE in verification.demanded and level in verification.demanded]
+        levels = [word for level in demanded for word in ("--level", level)]  # `edge` runs only if it is named
+        yield from next_lines(("mtlsctl", "verify", *names, *levels), width, before="fix what is listed, then run: ")
 
 
 _COUNTED = {
