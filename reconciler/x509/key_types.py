@@ -13,7 +13,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signature
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.x509.certificates import key_kind, oid_text, public_key_of
+from reconciler.x509.certificates import Bundle, key_kind, oid_text, public_key_of
 from reconciler.x509.chains import Chain, weak_hash
 from reconciler.x509.paths import is_self_signed
 
@@ -61,6 +61,15 @@ _COMMON_SIGNATURES = frozenset(
         Signature.ED25519,
     }
 )
+
+_EC_KEY = bytes.fromhex("06072a8648ce3d0201")
+"""The identifier of an EC key."""
+
+_USUAL_EC_KEYS = (
+    bytes.fromhex(f"30593013{_EC_KEY.hex()}06082a8648ce3d03010703420004"),
+    bytes.fromhex(f"30763010{_EC_KEY.hex()}06052b8104002203620004"),
+)
+"""How a key of P-256 and of P-384 begins in a certificate, if its curve is named and its point is not compressed."""
 
 _PSS_PARAMETERS = tuple(
     bytes.fromhex(
@@ -119,8 +128,12 @@ def known_signature(chain: Chain) -> Iterator[Diagnostic]:
             yield chain.finding(Severity.WARNING, Code.SIGNATURE_RARE, message, index, hint)
 
 
-def oddly_written_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey | None:
+def oddly_written_key(bundle: Bundle, index: int) -> ec.EllipticCurvePublicKey | None:
     """The EC key of a certificate that does not name its curve, or has its point compressed; else None."""
+    certificate, der = bundle.certificates[index], bundle.ders[index]
+    # Most keys need not be loaded, which takes long: if the identifier is there once, it is that of the key.
+    if der.count(_EC_KEY) == 1 and any(start in der for start in _USUAL_EC_KEYS):
+        return None
     if certificate.public_key_algorithm_oid != PublicKeyAlgorithmOID.EC_PUBLIC_KEY:
         return None
     key = public_key_of(certificate)
@@ -178,8 +191,7 @@ def _keys(chain: Chain, indexes: Iterable[int], *, leaf: int | None) -> Iterator
 
 def _encodings(chain: Chain, indexes: Iterable[int], severity: Severity) -> Iterator[Diagnostic]:
     for index in indexes:
-        certificate = chain.bundle.certificates[index]
-        key = oddly_written_key(certificate)
+        certificate, key = chain.bundle.certificates[index], oddly_written_key(chain.bundle, index)
         if key is None:
             continue
         point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

@@ -66,7 +66,7 @@ def check_stored(bundle: Bundle, *, path: str, now: datetime) -> tuple[Diagnosti
 
     The store took it, so only the fault that a store does not notice counts. `now` is aware UTC.
     """
-    if not any(oddly_written_key(one) for one in bundle.certificates):
+    if not any(oddly_written_key(bundle, index) for index in range(len(bundle.ders))):
         return ()
     with quiet():
         return tuple(stored_encodings(make_chain(bundle, path, now=now)))
