@@ -80,8 +80,11 @@ class Bundle:
             raise ValueError("a bundle needs at least one certificate")
         set_field = object.__setattr__
         set_field(self, "certificates", _load(self.ders))
-        set_field(self, "digest", hashlib.sha256(b"".join(sorted(set(self.ders)))).hexdigest())
-        set_field(self, "fingerprint", hashlib.sha256(self.ders[0]).hexdigest())
+        fingerprint = hashlib.sha256(self.ders[0]).hexdigest()
+        is_single = len(self.ders) == 1
+        digest = fingerprint if is_single else hashlib.sha256(b"".join(sorted(set(self.ders)))).hexdigest()
+        set_field(self, "digest", digest)
+        set_field(self, "fingerprint", fingerprint)
 
     @property
     def leaf(self) -> x509.Certificate:

@@ -91,6 +91,9 @@ def position(text: str, offset: int) -> tuple[int, int]:
 
 def near_marker(text: str) -> int | None:
     """The offset of the first line that resembles a BEGIN or END line but lacks five dashes on each side, or None."""
+    usual = sum(text.count(f"-----{word} CERTIFICATE-----") for word in ("BEGIN", "END"))
+    if usual == text.count("BEGIN") + text.count("END"):  # then no other line has these words
+        return None
     return next((near.start() for near in _NEAR_MARKER.finditer(text) if not _MARKER.search(near[0])), None)
 
 
