@@ -41,6 +41,12 @@ _TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+# A text of such lines alone is not nested: headers, and keys with one value or an inline table of one.
+_PAIR = r"""[A-Za-z0-9_-]++[ \t]*+=[ \t]*+(?:"[^"\\\n]*+"|'[^'\n]*+'|[a-z0-9]++)"""
+_HEADER = r"\[{1,2}[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,8}\]{1,2}"
+_TABLE = rf"[A-Za-z0-9_-]++[ \t]*+=[ \t]*+\{{[ \t]*+{_PAIR}[ \t]*+\}}"
+_PLAIN_LINES = re.compile(rf"(?:[ \t]*+(?:{_HEADER}|{_PAIR}|{_TABLE})?[ \t\r]*+(?:\#[^\n]*+)?(?:\n|\Z))*+")
+
 _MARKS = frozenset("\n.[{=,")
 _DEEPER = frozenset(".[{")
 """The only ones after which a value is deeper than before."""
@@ -54,18 +60,17 @@ class Excess:
     offset: int
 
 
-def check_caps(
-    text: str, *, max_parts: int = MAX_PARTS, max_nesting: int = MAX_NESTING, max_marks: int = MAX_MARKS
-) -> Excess | None:
+def check_caps(text: str) -> Excess | None:
     """The first position where a key has too many parts, values are nested too deep, or there are too many of either.
 
     None if the text is within the limits. Nesting counts brackets. Key parts and brackets together can be as many as
     both limits allow, so that dotted keys in inline tables can't build a value much deeper than either.
     """
-    # Most files are far below every limit: then it is enough to count characters, in keys or not.
+    # Most files are far below every limit: then it is enough to count characters, in keys or not, or to see that all
+    # lines are plain.
     points, brackets = text.count("."), text.count("[") + text.count("{")
-    is_small = points + brackets + text.count("=") + text.count(",") + text.count("\n") <= max_marks
-    if is_small and points < max_parts and brackets <= max_nesting:
+    is_small = points + brackets + text.count("=") + text.count(",") + text.count("\n") <= MAX_MARKS
+    if is_small and ((points < MAX_PARTS and brackets <= MAX_NESTING) or _PLAIN_LINES.fullmatch(text)):
         return None
     key = dots = enclosing = marks = 0
     outer: list[int] = []
@@ -73,13 +78,13 @@ def check_caps(
         char = text[token.start()]
         if char in _MARKS:
             marks += token.group().count("=") if char == "\n" else 1
-            if marks > max_marks:
-                return Excess(f"has more than {max_marks:,} keys and values", token.start())
+            if marks > MAX_MARKS:
+                return Excess(f"has more than {MAX_MARKS:,} keys and values", token.start())
         match char:
             case ".":
                 dots += 1
-                if dots >= max_parts:
-                    return Excess(f"has a key with more than {max_parts} parts", token.start())
+                if dots >= MAX_PARTS:
+                    return Excess(f"has a key with more than {MAX_PARTS} parts", token.start())
             case "=":
                 key, dots = dots, 0
             case "[" | "{":
@@ -93,9 +98,9 @@ def check_caps(
                 key = dots = 0
         is_deeper = char in _DEEPER
         if is_deeper and (
-            len(outer) > max_nesting or enclosing + max(key, dots) + len(outer) > max_parts + max_nesting
+            len(outer) > MAX_NESTING or enclosing + max(key, dots) + len(outer) > MAX_PARTS + MAX_NESTING
         ):
-            return Excess(f"has values nested more than {max_nesting} deep", token.start())
+            return Excess(f"has values nested more than {MAX_NESTING} deep", token.start())
     return None
 
 

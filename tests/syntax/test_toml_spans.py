@@ -232,6 +232,7 @@ def test_a_hostile_text_causes_no_backtracking() -> None:
         'a = """\n' + '{."\\"\n' * 99 + '"""""',
         '"' + "." * 99 + "\".'" + "[" * 99 + "' = 1",
         "a = [" + "1.5, " * 99 + "]",
+        "".join(f"[[a.b{number}]] # [\n c = {{ d = '[.' }}\r\n" for number in range(99)),
     ],
 )
 def test_a_text_within_the_limits_is_accepted(text: str) -> None:
@@ -247,6 +248,7 @@ def test_a_text_within_the_limits_is_accepted(text: str) -> None:
         ("x = 1\n[" + " . ".join("a" * 33) + "]", 133),
         ("a = " + "[" * 33 + "]" * 33, 36),
         ("a = { b = { " + ".".join("c" * 33) + " = 1 } }", 75),
+        ("".join(f"[a.b{number}]\nc = {{ d = 1 }}\n" for number in range(10, 50)) + "e = " + "[" * 33, 916),
         ("a = " + ("{" + ".".join("b" * 20) + "=") * 4 + "1" + "}" * 4, 135),
     ],
 )
