@@ -100,8 +100,11 @@ def with_renewal(found: Diagnostic, declared: DeclaredCertificate) -> Diagnostic
 def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | None:
     """A warning if a certificate is due as soon as it is issued, as its successor would be: the date is useless."""
     bundle, declaration = desired.bundles[name], desired.declaration
-    wanted, lifetime = renew_before_of(declaration, name), lifetime_of(bundle)
-    if wanted is None or not lifetime or renewal_lead(bundle, wanted) < lifetime:
+    wanted = renew_before_of(declaration, name)
+    if wanted is None:
+        return None
+    lifetime = lifetime_of(bundle)
+    if not lifetime or renewal_lead(bundle, wanted) < lifetime:
         return None
     own = declaration.certificates[name].renew_before is not None
     lead, valid = duration_text(renewal_lead(bundle, wanted)), duration_text(lifetime)
