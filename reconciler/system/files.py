@@ -150,20 +150,19 @@ class ProjectFiles:
         """The whole file. FileError with the code file-missing, file-outside, file-in-git, file-not-regular,
         file-too-large (more than `limit` bytes) or file-unreadable.
         """
-        real = self._tree.resolve(path)
+        real = self._tree.resolve_text(path)
         data, _ = self._read(real, path, limit)
-        self._seen.add(str(real))
+        self._seen.add(real)
         return data
 
     def identity(self, path: str) -> str:
         """The real path relative to the root, with `/`, whether the file exists or not; FileError outside the tree."""
-        root = self._tree.root
-        return "/".join(self._tree.resolve(path).parts[len(root.parts) :]) or "."
+        return self._tree.resolve_text(path).removeprefix(str(self._tree.root)).lstrip("/") or "."
 
     def files_in(self, folder: str) -> frozenset[str] | None:
         """The names of the regular files directly in a folder of the tree; None if the folder can't be read."""
         try:
-            with os.scandir(self._tree.resolve(folder)) as listing:
+            with os.scandir(self._tree.resolve_text(folder)) as listing:
                 return frozenset(entry.name for entry in listing if entry.is_file())
         except (FileError, OSError):
             return None
@@ -188,7 +187,7 @@ class ProjectFiles:
         data, facts = self._read(real, path, limit)
         return KeyFile(data, readable_by_others=bool(facts.st_mode & (stat.S_IRGRP | stat.S_IROTH)))
 
-    def _read(self, real: Path, path: str, limit: int) -> tuple[bytes, os.stat_result]:
+    def _read(self, real: Path | str, path: str, limit: int) -> tuple[bytes, os.stat_result]:
         """As `read_regular`; the error about a link to nothing says where it leads."""
         try:
             return read_regular(real, path, limit=limit)
