@@ -7,7 +7,7 @@ root looks the same (RFC 5280 section 6 needs a trust anchor). It must not ask w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
@@ -60,22 +60,22 @@ class Chain:
     """A bundle with the path in it: indexes into the bundle, the leaf's first, as far as issuers are found by name.
 
     The leaf is at 0 unless the file has it elsewhere: `order` reports that, all other checks look at the real one.
+    `issuers`: the intermediates on the path, which an origin must accept beside the leaf; a root is not among them.
     """
 
     bundle: Bundle
     path_name: str
     path: tuple[int, ...]
+    issuers: tuple[int, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        is_root = is_self_signed(self.bundle.certificates[self.path[-1]])
+        object.__setattr__(self, "issuers", self.path[1:-1] if is_root else self.path[1:])
 
     @property
     def leaf(self) -> int:
         """Which certificate is the leaf."""
         return self.path[0]
-
-    @property
-    def issuers(self) -> tuple[int, ...]:
-        """The intermediates on the path: what an origin must accept beside the leaf; a root is not among them."""
-        top = self.path[-1]
-        return self.path[1:-1] if is_self_signed(self.bundle.certificates[top]) else self.path[1:]
 
     def related(self) -> tuple[int, ...]:
         """The certificates beside the path that other paths of the leaf go through, in the order of the file."""

@@ -112,18 +112,18 @@ def ca_keys(chain: Chain) -> Iterator[Diagnostic]:
 def known_signature(chain: Chain) -> Iterator[Diagnostic]:
     """Findings about signature algorithms of the leaf and its intermediates that not every origin knows."""
     for index in (chain.leaf, *chain.issuers):
-        certificate, who = chain.bundle.certificates[index], chain.describe(index)
+        certificate = chain.bundle.certificates[index]
         try:
             _ = certificate.signature_hash_algorithm
         except UnsupportedAlgorithm:
-            message = f"{who} has an unknown signature algorithm"
+            message = f"{chain.describe(index)} has an unknown signature algorithm"
             hint = "make sure that the origin supports this signature algorithm"
             yield chain.finding(Severity.WARNING, Code.SIGNATURE_UNKNOWN, message, index, hint)
             continue
         if weak_hash(certificate) is None and not _is_common_signature(certificate):
             oid = certificate.signature_algorithm_oid
             name = "RSA-PSS with rare parameters" if oid == Signature.RSASSA_PSS else oid_text(oid)
-            message = f"{who} is signed with {name}, which some origins refuse"
+            message = f"{chain.describe(index)} is signed with {name}, which some origins refuse"
             hint = "let the CA issue it again, signed by RSA or ECDSA with SHA-256, SHA-384 or SHA-512"
             yield chain.finding(Severity.WARNING, Code.SIGNATURE_RARE, message, index, hint)
 
@@ -174,17 +174,17 @@ def ca_signatures(chain: Chain) -> Iterator[Diagnostic]:
 
 def _keys(chain: Chain, indexes: Iterable[int], *, leaf: int | None) -> Iterator[Diagnostic]:
     for index in indexes:
-        certificate, who = chain.bundle.certificates[index], chain.describe(index)
+        certificate = chain.bundle.certificates[index]
         key = public_key_of(certificate)
         if key is None:
             oid = certificate.public_key_algorithm_oid.dotted_string
-            message = f"{who} has a key of unknown type ({oid})"
+            message = f"{chain.describe(index)} has a key of unknown type ({oid})"
             yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif why := refused_key(key):
-            message = f"{who} has a key of type {key_kind(key)}: {why}"
+            message = f"{chain.describe(index)} has a key of type {key_kind(key)}: {why}"
             yield chain.finding(Severity.ERROR, Code.KEY_TYPE_REFUSED, message, index, NEW_KEY_HINT)
         elif rare := _rare_kind(certificate, key, is_leaf=index == leaf):
-            message = f"{who} has a key of type {rare}, which some stores and origins do not accept"
+            message = f"{chain.describe(index)} has a key of type {rare}, which some stores and origins do not accept"
             hint = "use EC P-256 or RSA 2048, which are accepted everywhere"
             yield chain.finding(Severity.WARNING, Code.KEY_TYPE_RARE, message, index, hint)
 

@@ -109,17 +109,17 @@ def oddities(chain: Chain) -> Iterator[Diagnostic]:
     A serial number of more than 20 bytes is accepted by every origin, though RFC 5280 does not allow it.
     """
     for index, certificate in enumerate(chain.bundle.certificates):
-        who, serial = chain.describe(index), serial_of(certificate)
+        serial = serial_of(certificate)
         hint = "some programs refuse it; ask the CA to reissue it"
         if serial <= 0:
             what = "zero" if serial == 0 else "negative"
-            message = f"{who} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
+            message = f"{chain.describe(index)} has a serial number that is {what} (RFC 5280 section 4.1.2.2)"
             yield chain.finding(Severity.WARNING, Code.SERIAL_ODD, message, index, hint)
         if certificate.version is not x509.Version.v3:
-            message = f"{who} is an X.509 certificate of version 1, which has no extensions"
+            message = f"{chain.describe(index)} is an X.509 certificate of version 1, which has no extensions"
             yield chain.finding(Severity.WARNING, Code.VERSION_ODD, message, index, hint)
         if certificate.not_valid_before_utc < _EPOCH:
-            message = f"{who} begins before 1970, on {rfc3339(certificate.not_valid_before_utc)}"
+            message = f"{chain.describe(index)} begins before 1970, on {rfc3339(certificate.not_valid_before_utc)}"
             yield chain.finding(Severity.WARNING, Code.DATES_ODD, message, index, hint)
 
 
