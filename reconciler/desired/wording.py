@@ -26,7 +26,7 @@ _MOST_COMPARED = 20_000
 
 def holds_private_key(text: str) -> bool:
     """Whether the text contains a PEM private key."""
-    return _ARMOURED_KEY.search(text) is not None
+    return "PRIVATE KEY" in text and _ARMOURED_KEY.search(text) is not None
 
 
 def looks_like_key(text: str) -> bool:

@@ -39,8 +39,8 @@ def due_of(desired: Desired, name: CertificateName, used: Bundle, ends: datetime
     """The due date of a certificate if `used` is in use; `ends`: the end of its best path."""
     renew_from = renewal_start(used, ends, renew_before_of(desired.declaration, name))
     declared = desired.bundles[name]
-    is_later = declared.not_after > used.not_after
-    return Due(name, ends, renew_from, renewed=is_later and used.digest != declared.digest)
+    is_renewed = used.digest != declared.digest and declared.not_after > used.not_after
+    return Due(name, ends, renew_from, renewed=is_renewed)
 
 
 def file_due(desired: Desired, name: CertificateName, now: datetime) -> Due | None:

@@ -125,10 +125,11 @@ def _with_slots(declaration: Declaration, bundles: Mapping[CertificateName, Bund
 
 def _load_bundle(files: FileReader, path: str) -> Bundle | ReconcilerError:
     try:
-        bundle = parse_file(files.read(path, limit=MAX_CHAIN_BYTES), path)
+        data = files.read(path, limit=MAX_CHAIN_BYTES)
+        bundle = parse_file(data, path)
     except ReconcilerError as error:
         return error
-    remember(bundle)
+    remember(bundle, data)
     return bundle
 
 

@@ -126,10 +126,14 @@ _MOST_KNOWN = 4096
 """Four times the usual quota."""
 
 
-def remember(bundle: Bundle) -> None:
-    """Make `parse_stored` return this bundle for its own text: most certificates in files are also uploaded."""
+def remember(bundle: Bundle, data: bytes) -> None:
+    """Make `parse_stored` return this bundle for its own text: most certificates in files are also uploaded.
+
+    `data` is the file. Most are written as a store returns them, so that the text need not be made again.
+    """
     if len(_KNOWN) < _MOST_KNOWN:
-        _KNOWN[bundle.pem().strip()] = bundle
+        is_bare = data.startswith(b"-----BEGIN CERTIFICATE-----\n") and data.isascii()
+        _KNOWN[(data.decode() if is_bare else bundle.pem()).strip()] = bundle
 
 
 def parse_stored(pem: str) -> Bundle | None:

@@ -161,6 +161,8 @@ class _File:
 
     def wrong_blocks(self) -> Iterator[Diagnostic]:
         """Findings about blocks that are not allowed in the file, and about incomplete certificate blocks."""
+        if all(block.is_certificate and block.fault is None for block in self.blocks):
+            return
         keys = [block for block in self.blocks if block.is_private_key]
         if keys and any(block.is_certificate for block in self.blocks):
             for block in keys:

@@ -552,10 +552,11 @@ def test_kinds_are_recognised_by_content() -> None:
     assert recognise(request, "x") is Kind.DER_REQUEST
 
 
-def test_a_text_of_a_remembered_bundle_is_not_parsed_again() -> None:
+@pytest.mark.parametrize("above", ["", "\ufeff", "# of the CA\n"])
+def test_a_text_of_a_remembered_bundle_is_not_parsed_again(above: str) -> None:
     """Most certificates in files are also stored, and Cloudflare returns them without the last newline."""
     bundle = ROOT.issue("remembered").bundle
-    remember(bundle)
+    remember(bundle, (above + bundle.pem()).encode())
     assert parse_stored(bundle.pem()) is bundle
     assert parse_stored(bundle.pem().strip()) is bundle
 
