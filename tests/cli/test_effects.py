@@ -60,8 +60,8 @@ _watching: list[Effects] = []
 """At most one."""
 
 
-def _see(event: str, arguments: tuple[object, ...]) -> None:
-    for seen in _watching:
+def _see(event: str, arguments: tuple[object, ...], watching: list[Effects] = _watching) -> None:
+    for seen in watching:  # a default, because a module has no names any more when Python ends
         match event:
             case "subprocess.Popen":
                 seen.programs.add(Path(str(arguments[0])).name)
