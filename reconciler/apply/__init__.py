@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from reconciler.apply.bindings import bind_all
 from reconciler.apply.deploys import deploy_all
-from reconciler.apply.hyperdrives import update_all
 from reconciler.apply.proofs import prove_before_bindings, prove_before_retires, prove_before_uploads
 from reconciler.apply.retires import retire_all
 from reconciler.apply.run import Observer, Run, World
+from reconciler.apply.updates import update_all
 from reconciler.apply.uploads import check_keys, upload_all
 from reconciler.findings.errors import LockedError
 from reconciler.model import Change, Desired, Phase, Verify

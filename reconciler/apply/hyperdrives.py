@@ -1,73 +1,27 @@
-"""Hyperdrive configurations, after the deploys: each is updated by one call with all its changes, or not at all."""
+"""Hyperdrive configurations: each is updated by one call with all its changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
-from reconciler.apply.bindings import blocked_step
 from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import EntryId, HyperdriveConfig, HyperdriveField, Phase, Update
+from reconciler.model import HyperdriveConfig, Update
 from reconciler.model.errors import StoreClosed, StoreError, StoreStopped
-from reconciler.plan.outcome import Step, StepStatus
-
-_Changes = Sequence[tuple[int, Update]]
 
 
-def update_all(run: Run) -> None:
-    """Update what is planned. One that fails stops no other."""
-    changes = [(index, change) for index, change in run.of(Phase.UPDATE) if isinstance(change, Update)]
-    for _, group in groupby(changes, key=lambda item: item[1].at.config):
-        _update(run, list(group))
-
-
-def _update(run: Run, group: _Changes) -> None:
-    values = {change.at.field: _value(run, change) for _, change in group}
-    missing = next((change for _, change in group if values[change.at.field] is None), None)
-    if missing is not None:
-        blocked = blocked_step(run, missing)
-        for index, change in group:
-            run.steps[index] = Step(change, StepStatus.NOT_STARTED, note=blocked.note, blocked=blocked.blocked)
-        return
-    if run.stopped:
-        for index, _ in group:
-            run.leave(index)
-        return
-    begun = run.start_all(index for index, _ in group)
-    if len(begun) < len(group):
-        error = ReconcilerError("another change of this Hyperdrive configuration could not be recorded")
-        for index in begun:
-            run.end(index, run.failure(index, error))
-        return
-    try:
-        note = _make(run, [change for _, change in group], {one: text for one, text in values.items() if text})
-    except ReconcilerError as error:
-        for index, _ in group:
-            run.end(index, run.failure(index, error))
-        return
-    for index, change in group:
-        value = values[change.at.field]
-        entry = EntryId(value) if value is not None and change.at.field is not HyperdriveField.SSLMODE else None
-        run.end(index, Step(change, StepStatus.DONE, entry=entry, note=note))
-
-
-def _value(run: Run, change: Update) -> str | None:
-    """The value that a change sets; None if it is unknown because its upload was not made."""
-    return change.after or run.uploaded.get(change.digest or "")
-
-
-def _make(run: Run, changes: Sequence[Update], values: Mapping[HyperdriveField, str]) -> str | None:
-    """A note on how it went. ReconcilerError if the configuration does not use the new values now, or may not."""
-    store, at = run.world.store, changes[0].at
+def update_hyperdrive(run: Run, changes: Sequence[tuple[Update, str]]) -> str | None:
+    """A note on how it went. `changes`: those of one configuration, each with its new value. ReconcilerError if it
+    does not use the new values now, or may not."""
+    store, at = run.world.store, changes[0][0].at
     before = store.hyperdrive(at.config)
-    if before is None or any(before.get(one.at.field) != one.before for one in changes):
+    if before is None or any(before.get(one.at.field) != one.before for one, _ in changes):
         raise _changed(f"the Hyperdrive configuration {at.label} was changed during this run, so it is not updated")
-    late = next((one for one in changes if run.is_late(one)), None)
+    late = next((one for one, _ in changes if run.is_late(one)), None)
     if late is not None:
         raise expired_meanwhile(f"{late.at.text} was not changed")
-    mtls = {**before.mtls, **{field.key: value for field, value in values.items()}}
+    mtls = {**before.mtls, **{one.at.field.key: value for one, value in changes}}
     try:
         after = store.update_hyperdrive(before, mtls)
     except (StoreClosed, StoreStopped):

@@ -36,7 +36,7 @@ def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: i
     uploads = sum(isinstance(change, Upload) for change in changes)
     retires = sum(isinstance(change, Retire) for change in changes)
     deploys = sum(isinstance(change, Deploy) for change in changes)
-    updated = {change.at.config for change in changes if isinstance(change, Update)}
+    updated = {change.at.holder for change in changes if isinstance(change, Update)}
     proofs = sum(isinstance(change, Verify) and change.before is Gate.BIND for change in changes)
     more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys + _AN_UPDATE * len(updated)
     if uploads:

@@ -53,7 +53,32 @@ class HyperdriveAddress:
     @property
     def text(self) -> str:
         """`the client certificate of the Hyperdrive configuration warehouse`, for a sentence."""
-        return f"the {self.field.text} of the Hyperdrive configuration {self.label}"
+        return f"the {self.field.text} of {self.holder_text}"
+
+    @property
+    def short(self) -> str:
+        """`client certificate of warehouse`, for a line of a report."""
+        return f"{self.field.text} of {self.label}"
+
+    @property
+    def holder(self) -> tuple[str, str]:
+        """What one call changes."""
+        return "hyperdrive", self.config
+
+    @property
+    def holder_text(self) -> str:
+        """What one call changes, for a sentence."""
+        return f"the Hyperdrive configuration {self.label}"
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What one change is about; no other has it."""
+        return *self.holder, self.field
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """The sort key: those of one holder are next to each other."""
+        return f"hyperdrive {self.label}", self.config, self.field
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ from reconciler.plan.policy import MAX_SKEW, skew_facts
 from reconciler.plan.quota import over_quota
 from reconciler.plan.rails import find_rails
 from reconciler.plan.retire import RetireScene, judge_entries, judge_leaving, leaving_of, make_scene
+from reconciler.plan.updates import UpdateScene
 from reconciler.plan.wording import wait_text
 
 
@@ -72,8 +73,9 @@ def judge(
     certificates, of_certificates = judge_certificates(desired, inventory, now, read)
     by_name = {row.name: row for row in certificates}
     bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
-    hyperdrives, of_hyperdrives = judge_hyperdrives(desired, actual, inventory, by_name, now, ask.deploy)
-    users: tuple[UserRow, ...] = (*bindings.rows, *hyperdrives)
+    updating = UpdateScene(desired, actual, inventory, by_name, now, ask.deploy)
+    updates = tuple(judge_hyperdrives(updating))
+    users: tuple[UserRow, ...] = (*bindings.rows, *updates)
     dates = judge_dates(desired, certificates, users, now, inventory)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}
     sites, of_sites = judge_sites(desired, actual, inventory, bindings.rows, held, ask.deploy, now)
@@ -101,12 +103,12 @@ def judge(
             *of_certificates,
             *dates.findings,
             *bindings.findings,
-            *of_hyperdrives,
+            *updating.found,
             *unasked,
             *of_ids,
         ),
         found_live=of_sites,
-        updates=hyperdrives,
+        updates=updates,
     )
 
 

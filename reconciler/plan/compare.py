@@ -116,7 +116,7 @@ def _place(change: Change) -> tuple[object, ...]:
         case Deploy():
             return ("deploy", change.at.config, change.at.environment)
         case Update():
-            return ("update", change.at.config, change.at.field)
+            return ("update", *change.at.place)
         case Verify():
             return ("verify", change.certificate, change.before)
         case Retire():
@@ -205,7 +205,7 @@ def _row_place(row: CertificateRow | BindingRow | SiteRow | UpdateRow | EntryRow
         case SiteRow():
             return ("deploy", row.at.config, row.at.environment)
         case UpdateRow():
-            return ("update", row.at.config, row.at.field)
+            return ("update", *row.at.place)
         case EntryRow():
             return ("retire", row.entry.id)
         case _:

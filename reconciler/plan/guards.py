@@ -231,7 +231,7 @@ def _passing(assessment: Assessment, changes: Sequence[Change]) -> _Passing:
             change.certificate in urgent or _ends_soon(row.entry, change.certificate, assessment) is not None
         )
         if is_urgent or (isinstance(change, BindingChange) and change.at.site in sites):
-            let_pass(change, [change.certificate], _bound_reason(row, assessment) or _with(row.at.config))
+            let_pass(change, [change.certificate], _bound_reason(row, assessment) or _with(_together(row)))
             needed.add(change.digest)
     for change in changes:
         if isinstance(change, Upload):
@@ -266,6 +266,10 @@ def _why_deploy(
         elif ends:
             found[one.certificate] = _reason(f"what {deploy.script} uses live", min(ends))
     return found
+
+
+def _together(row: UserRow) -> str:
+    return row.at.text if isinstance(row, UpdateRow) else row.at.config
 
 
 def _with(what: str) -> str:

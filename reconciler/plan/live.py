@@ -19,6 +19,7 @@ from reconciler.model import (
     Desired,
     EntryId,
     EnvironmentName,
+    HyperdriveAddress,
     Live,
     LiveVersion,
     SiteAddress,
@@ -156,9 +157,9 @@ class DeployChoice:
     split: frozenset[str] = frozenset()
     hyperdrives: frozenset[str] = frozenset()
 
-    def updates(self, config: str) -> bool:
-        """Whether this run updates the Hyperdrive configuration with this ID; for that, no build runs."""
-        return not self.nobody and (self.everybody or self.allowed or config in self.hyperdrives)
+    def updates(self, at: HyperdriveAddress) -> bool:
+        """Whether this run makes an update of this; for that, no build runs."""
+        return not self.nobody and (self.everybody or self.allowed or at.config in self.hyperdrives)
 
     def includes(self, worker: DeclaredWorker) -> bool:
         """Whether this run deploys this Worker."""

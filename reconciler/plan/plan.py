@@ -401,14 +401,10 @@ def _deployable(deploys: Iterable[Deploy], uploads: Iterable[Upload]) -> list[De
 
 
 def _known_after(changes: Iterable[Update], uploads: Iterable[Upload]) -> list[Update]:
-    """Those whose IDs are all known, or will be after these uploads, those of one configuration together."""
+    """Those whose IDs are all known, or will be after these uploads, those of one call together."""
     known = {upload.digest for upload in uploads}
     ready = (one for one in changes if one.after is not None or one.digest in known)
-    return sorted(ready, key=_hyperdrive_order)
-
-
-def _hyperdrive_order(change: Update) -> tuple[str, str, str]:
-    return change.at.label, change.at.config, change.at.field
+    return sorted(ready, key=lambda change: change.at.order)
 
 
 def _binding_order(change: BindingChange) -> tuple[str, str, str]:
@@ -489,7 +485,7 @@ def _waiting_order(waiting: Waiting) -> tuple[int, str, str, str]:
         case Deploy():
             return phase, change.at.config, change.at.environment or "", ""
         case Update():
-            return phase, *_hyperdrive_order(change)
+            return phase, *change.at.order
         case _:
             assert_never(change)
 

@@ -17,8 +17,7 @@ from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
 from reconciler.model import Condition, EntryId, HyperdriveConfig, Sweep
 from reconciler.plan import bindings as judged
-from reconciler.plan import handover, inventory, plan, retire
-from reconciler.plan import hyperdrives as judged_hyperdrives
+from reconciler.plan import handover, inventory, plan, retire, updates
 from reconciler.plan.assessment import Held, Pending, UpToDate, Verdict, Waits
 from reconciler.runs.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
@@ -77,7 +76,7 @@ def delete_what_hyperdrive_uses(patch: Patch) -> None:
 
 
 def never_update(patch: Patch) -> None:
-    patch.setattr(judged_hyperdrives._Judge, "_asked", lambda *_: UpToDate())
+    patch.setattr(updates.UpdateScene, "asked", lambda *_: UpToDate())
 
 
 def delete_newer_entries(patch: Patch) -> None:

@@ -80,7 +80,7 @@ def _bindings(group: Group) -> str:
             texts.append(f"{len(found)} {verb}: {listed(names.site(one.at) for one in found)}")
     updated = [one.at for one in group.changes if isinstance(one, Update)]
     if updated:
-        texts.append(f"{len(updated)} updated: {listed(f'{at.field.text} of {at.label}' for at in updated)}")
+        texts.append(f"{len(updated)} updated: {listed(at.short for at in updated)}")
     waits = sum(not isinstance(wait.change, Retire) for wait in group.waiting)
     texts += [f"{waits} {'waits' if waits == 1 else 'wait'}"] if waits else []
     return "; ".join(texts)

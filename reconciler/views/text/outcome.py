@@ -285,7 +285,7 @@ def _object(change: Change, short: ShortIds) -> str:
         case Deploy():
             return printable(change.script)
         case Update():
-            return f"{change.at.field.text} of {printable(change.at.label)}"
+            return printable(change.at.short)
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"
         case Retire():

@@ -1,0 +1,51 @@
+"""What is live at once, after the deploys: each user is updated by one call with all its changes, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from reconciler.apply.bindings import blocked_step
+from reconciler.apply.hyperdrives import update_hyperdrive
+from reconciler.apply.run import Run
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model import EntryId, Phase, Update
+from reconciler.plan.outcome import Step, StepStatus
+
+_Changes = Sequence[tuple[int, Update]]
+
+
+def update_all(run: Run) -> None:
+    """Update what is planned. One that fails stops no other."""
+    changes = [(index, change) for index, change in run.of(Phase.UPDATE) if isinstance(change, Update)]
+    for _, group in groupby(changes, key=lambda item: item[1].at.holder):
+        _update(run, list(group))
+
+
+def _update(run: Run, group: _Changes) -> None:
+    values = {index: change.after or run.uploaded.get(change.digest or "") for index, change in group}
+    missing = next((change for index, change in group if values[index] is None), None)
+    if missing is not None:
+        blocked = blocked_step(run, missing)
+        for index, change in group:
+            run.steps[index] = Step(change, StepStatus.NOT_STARTED, note=blocked.note, blocked=blocked.blocked)
+        return
+    if run.stopped:
+        for index, _ in group:
+            run.leave(index)
+        return
+    begun = run.start_all(index for index, _ in group)
+    if len(begun) < len(group):
+        error = ReconcilerError(f"another change of {group[0][1].at.holder_text} could not be recorded")
+        for index in begun:
+            run.end(index, run.failure(index, error))
+        return
+    try:
+        note = update_hyperdrive(run, [(change, values[index] or "") for index, change in group])
+    except ReconcilerError as error:
+        for index, _ in group:
+            run.end(index, run.failure(index, error))
+        return
+    for index, change in group:
+        entry = EntryId(values[index] or "") if change.digest is not None else None
+        run.end(index, Step(change, StepStatus.DONE, entry=entry, note=note))
