@@ -62,6 +62,8 @@ class Holders:
     hyperdrive: dict[str, Json] = field(default_factory=dict)
     hostnames: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Hostnames by zone and certificate id; the id "" is Cloudflare's own CA."""
+    zones: dict[str, str] = field(default_factory=dict)
+    """The names of the zones that were added, by id."""
     pages: dict[str, Json] = field(default_factory=dict)
     signed: dict[str, dict[str, Json]] = field(default_factory=dict)
     """Client certificates of the managed CA, by zone and id."""

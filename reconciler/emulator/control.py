@@ -133,6 +133,16 @@ def _add_account(state: EmulatorState, body: object) -> Json:
     return {"account": state.add_account(account_id).id}
 
 
+def _add_zone(state: EmulatorState, body: object) -> Json:
+    """Add a zone to the first account: {"name", "id"}; without an id it gets one."""
+    given = _object(body)
+    zone = str(given.get("id") or state.ids().replace("-", ""))
+    account = _account(state, {})
+    account.holders.zones[zone] = str(given["name"])
+    account.release(account.held())
+    return {"zone": zone}
+
+
 def _seed_managed(state: EmulatorState, body: object) -> Json:
     """Add a managed certificate: {"type": "gateway_managed", "name", "certificates", "account"}."""
     given = _object(body)
@@ -191,6 +201,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[EmulatorState, object], Json]] = {
     ("POST", "tokens"): _add_token,
     ("DELETE", "tokens"): _forget_tokens,
     ("POST", "accounts"): _add_account,
+    ("POST", "zones"): _add_zone,
     ("POST", "managed"): _seed_managed,
     ("POST", "bind"): _bind,
     ("POST", "unbind"): _unbind,

@@ -42,11 +42,16 @@ def delete_config(ask: Ask) -> Reply:
 
 
 def list_zones(ask: Ask) -> Reply:
-    """One page of the zones; every zone that ever had a hostname association, and no others."""
+    """One page of the zones, by `account.id` and `name`; every zone that was added, or ever had a hostname
+    association."""
     account = owner_of_zones(ask)
-    wanted = ask.request.first("account.id")
-    zones = sorted(account.holders.hostnames) if wanted in (None, account.id) else []
-    return _page(ask, [{"id": zone, "name": zone, "account": {"id": account.id}} for zone in zones])
+    wanted, name = ask.request.first("account.id"), ask.request.first("name")
+    names = {**{zone: zone for zone in sorted(account.holders.hostnames)}, **account.holders.zones}
+    zones = names.items() if wanted in (None, account.id) else ()
+    found: list[Json] = [
+        {"id": zone, "name": one, "account": {"id": account.id}} for zone, one in zones if name in (None, one)
+    ]
+    return _page(ask, found)
 
 
 def get_hostnames(ask: Ask) -> Reply:

@@ -337,6 +337,17 @@ def test_what_hostnames_stand_on_can_not_be_deleted(api: httpx.Client) -> None:
     assert api.delete(f"{PATH}/{authority}").status_code == 200
 
 
+def test_a_zone_that_was_added_is_found_by_its_name(api: httpx.Client) -> None:
+    """With or without an ID of one's own; any other zone that was asked about is there by its ID."""
+    control, zones = "http://127.0.0.1/_emulator/zones", "http://127.0.0.1/client/v4/zones"
+    made = api.post(control, json={"name": "example.com"}).json()["zone"]
+    assert api.post(control, json={"name": "example.net", "id": "0" * 32}).json() == {"zone": "0" * 32}
+    found = api.get(zones, params={"name": "example.com"}).json()["result"]
+    assert [(one["id"], one["name"]) for one in found] == [(made, "example.com")]
+    assert len(api.get(zones).json()["result"]) == 2
+    assert api.post(control, json={"id": "1" * 32}).status_code == 400
+
+
 # --- lag -------------------------------------------------------------------------------------------------------------
 
 

@@ -98,3 +98,25 @@ def test_the_sdk_changes_hyperdrive_configurations(sdk: cloudflare.Cloudflare) -
         sdk.mtls_certificates.delete(two, account_id=ACCOUNT_ID)
     configs.delete(made.id, account_id=ACCOUNT_ID)
     assert list(configs.list(account_id=ACCOUNT_ID)) == []
+
+
+def test_the_sdk_replaces_the_list_of_one_ca_in_a_zone(sdk: cloudflare.Cloudflare) -> None:
+    """Without an ID it is that of Cloudflare's own CA; a CA with hostnames can't be deleted."""
+    zone = "023e105f4ecef8ad9ca31a8372d0c353"
+    authority = sdk.mtls_certificates.create(account_id=ACCOUNT_ID, ca=True, certificates=pem(CAS[0]))
+    assert authority is not None
+    assert authority.id is not None
+    lists = sdk.certificate_authorities.hostname_associations
+    for names in (["a.example.com", "b.example.com"], ["c.example.com"]):
+        put = lists.update(zone_id=zone, hostnames=names, mtls_certificate_id=authority.id)
+        assert put is not None
+        assert put.hostnames == names
+    lists.update(zone_id=zone, hostnames=["own.example.com"])
+    found = lists.get(zone_id=zone, mtls_certificate_id=authority.id), lists.get(zone_id=zone)
+    assert [one.hostnames if one is not None else None for one in found] == [["c.example.com"], ["own.example.com"]]
+    assert [one.id for one in sdk.zones.list()] == [zone]
+    assert list(sdk.zones.list(name="example.com")) == []
+    with pytest.raises(cloudflare.BadRequestError, match="in use"):
+        sdk.mtls_certificates.delete(authority.id, account_id=ACCOUNT_ID)
+    lists.update(zone_id=zone, hostnames=[], mtls_certificate_id=authority.id)
+    assert sdk.mtls_certificates.delete(authority.id, account_id=ACCOUNT_ID) is not None
