@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import HyperdriveConfig, Update
+from reconciler.model import HyperdriveAddress, HyperdriveConfig, Update
 from reconciler.model.errors import StoreClosed, StoreError, StoreStopped
 
 
-def update_hyperdrive(run: Run, changes: Sequence[tuple[Update, str]]) -> str | None:
+def update_hyperdrive(run: Run, at: HyperdriveAddress, changes: Sequence[tuple[Update, str]]) -> str | None:
     """A note on how it went. `changes`: those of one configuration, each with its new value. ReconcilerError if it
     does not use the new values now, or may not."""
-    store, at = run.world.store, changes[0][0].at
+    fields = {one.at.field: (one, value) for one, value in changes if isinstance(one.at, HyperdriveAddress)}
+    store = run.world.store
     before = store.hyperdrive(at.config)
-    if before is None or any(before.get(one.at.field) != one.before for one, _ in changes):
+    if before is None or any(before.get(field) != one.before for field, (one, _) in fields.items()):
         raise _changed(f"the Hyperdrive configuration {at.label} was changed during this run, so it is not updated")
     late = next((one for one, _ in changes if run.is_late(one)), None)
     if late is not None:
         raise expired_meanwhile(f"{late.at.text} was not changed")
-    mtls = {**before.mtls, **{one.at.field.key: value for one, value in changes}}
+    mtls = {**before.mtls, **{field.key: value for field, (_, value) in fields.items()}}
     try:
         after = store.update_hyperdrive(before, mtls)
     except (StoreClosed, StoreStopped):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import assert_never
 
 from reconciler.apply.bindings import blocked_step
+from reconciler.apply.hostnames import add_hostnames
 from reconciler.apply.hyperdrives import update_hyperdrive
 from reconciler.apply.run import Run
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import EntryId, Phase, Update
+from reconciler.model import EntryId, HostnamesAddress, HyperdriveAddress, Phase, Update
 from reconciler.plan.outcome import Step, StepStatus
 
 _Changes = Sequence[tuple[int, Update]]
@@ -41,7 +43,7 @@ def _update(run: Run, group: _Changes) -> None:
             run.end(index, run.failure(index, error))
         return
     try:
-        note = update_hyperdrive(run, [(change, values[index] or "") for index, change in group])
+        note = _make(run, [(change, values[index] or "") for index, change in group])
     except ReconcilerError as error:
         for index, _ in group:
             run.end(index, run.failure(index, error))
@@ -49,3 +51,15 @@ def _update(run: Run, group: _Changes) -> None:
     for index, change in group:
         entry = EntryId(values[index] or "") if change.digest is not None else None
         run.end(index, Step(change, StepStatus.DONE, entry=entry, note=note))
+
+
+def _make(run: Run, changes: Sequence[tuple[Update, str]]) -> str | None:
+    """A note on how it went. ReconcilerError if what is updated is not as it should be now, or may not be changed."""
+    (first, value), at = changes[0], changes[0][0].at
+    match at:
+        case HyperdriveAddress():
+            return update_hyperdrive(run, at, changes)
+        case HostnamesAddress():
+            return add_hostnames(run, at, first, EntryId(value))
+        case _:
+            assert_never(at)

@@ -127,9 +127,9 @@ def apply(
 ) -> None:
     """Upload, bind and retire what `plan` shows.
 
-    Uploads missing certificates, writes their IDs into the wrangler files, deploys and updates Hyperdrive if you ask
-    for it, and deletes old certificates that nothing uses. Shows the plan and asks before it changes anything. It is
-    always safe to run again.
+    Uploads missing certificates, writes their IDs into the wrangler files, deploys and updates Hyperdrive and
+    hostnames if you ask for it, and deletes old certificates that nothing uses. Shows the plan and asks before it
+    changes anything. It is always safe to run again.
 
     With a saved PLAN it plans again and runs only if every change it finds is in PLAN.
 

@@ -100,7 +100,7 @@ _DOING = {
     Phase.UPLOAD: "Uploading",
     Phase.BIND: "Writing bindings",
     Phase.DEPLOY: "Deploying",
-    Phase.UPDATE: "Updating Hyperdrive",
+    Phase.UPDATE: "Updating",
     Phase.VERIFY: "Verifying",
     Phase.RETIRE: "Deleting",
 }

@@ -88,7 +88,7 @@ LiveOption = Annotated[
 DeployOption = Annotated[
     bool,
     typer.Option(
-        "--deploy", help="Deploy Workers whose live version uses a different certificate, and update Hyperdrive."
+        "--deploy", help="Deploy Workers that use a different certificate live; update Hyperdrive and hostnames."
     ),
 ]
 OverSplitOption = Annotated[bool, typer.Option("--over-split", help="Deploy even if that ends a gradual deployment.")]

@@ -28,6 +28,7 @@ from reconciler.model import (
     DeclaredCertificate,
     DeclaredHyperdrive,
     DeclaredWorker,
+    DeclaredZone,
     Deployer,
     EnvironmentName,
     Policy,
@@ -135,6 +136,10 @@ def build_declaration(document: Document, path: str) -> Declaration:
         issuers={name: DeclaredIssuer(name, options) for name, options in document.issuers.items()},
         workers={WorkerLabel(label): _worker(WorkerLabel(label), table) for label, table in document.workers.items()},
         hyperdrives=tuple(_hyperdrive(label, table) for label, table in document.hyperdrive.items()),
+        zones=tuple(
+            DeclaredZone(zone, {CertificateName(name): tuple(names) for name, names in cas.items()})
+            for zone, cas in document.hostnames.items()
+        ),
     )
 
 

@@ -15,11 +15,12 @@ from itertools import islice
 from reconciler.desired.certificate_policy import parse_key
 from reconciler.desired.findings import Findings, Raw, tables, texts
 from reconciler.desired.renewal import KEY_TYPES
-from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN, Refused
+from reconciler.desired.rules import ENTRY_ID_PATTERN, NAME_PATTERN, Refused, accepts, check_zone
 from reconciler.desired.wording import Keys, Suggestions, listed, named, quoted, quoted_value, table
 from reconciler.findings.codes import Code, Severity
 from reconciler.model import EnvironmentName, StoreKind
 from reconciler.model.certificate_policy import AllowedKey
+from reconciler.model.hostnames import is_in_zone
 
 _MOST_LISTED = 5
 _NOT_FOR_CA = (
@@ -43,6 +44,7 @@ def add_relations(raw: Raw, findings: Findings) -> None:
     _check_new_keys(raw, findings)
     _check_environments(raw, findings)
     _check_hyperdrives(raw, findings)
+    _check_hostnames(raw, findings)
 
 
 def _check_stacks(raw: Raw, findings: Findings) -> None:
@@ -303,3 +305,33 @@ def _check_hyperdrives(raw: Raw, findings: Findings) -> None:
                 code = Code.HYPERDRIVE_NEEDS_CA if wants_ca else Code.CA_BOUND
                 hint = "name the CA of the database" if wants_ca else "name a client certificate; a CA goes into `ca`"
                 findings.add(code, (*keys, key), message, hint=hint)
+
+
+def _check_hostnames(raw: Raw, findings: Findings) -> None:
+    given = raw.get("certificates", {})
+    declared: Raw = given if isinstance(given, dict) else {}
+    cas = {name for name, certificate in tables(raw, "certificates") if certificate.get("ca") is True}
+    suggestions = Suggestions()
+    for zone, found in tables(raw, "hostnames"):
+        if not accepts(check_zone, zone):
+            continue
+        keys: Keys = ("hostnames", zone)
+        if not found:
+            message, hint = f"{table(keys)} declares no CA", 'add one, such as `partner-ca = ["api.example.com"]`'
+            findings.add(Code.HOSTNAMES_EMPTY, keys, message, hint=hint, at_key=True)
+        for name, names in found.items():
+            if name not in declared:
+                _add_unknown(name, (*keys, name), declared, suggestions, findings)
+            elif name not in cas:
+                message = f"{named((*keys, name))} is a certificate that does not have `ca = true`"
+                hint = "name the CA that signs the certificates of the clients"
+                findings.add(Code.HOSTNAMES_NEED_CA, (*keys, name), message, hint=hint, at_key=True)
+            if names == []:
+                message, hint = f"{named((*keys, name))} lists no hostname", "add one, or remove the line"
+                findings.add(Code.HOSTNAMES_EMPTY, (*keys, name), message, hint=hint)
+            _check_unique(found, name, (*keys, name), findings)
+            for index, host in texts(found, name):
+                if not is_in_zone(host, zone):
+                    message = f"{named((*keys, name))} lists {quoted_value(host)}, which is not in this zone"
+                    hint = "move it to the table of its zone"
+                    findings.add(Code.HOSTNAME_OUTSIDE, (*keys, name, index), message, hint=hint)

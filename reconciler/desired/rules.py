@@ -14,6 +14,7 @@ from reconciler.desired.wording import Suggestions, listed, looks_like_key, quot
 from reconciler.findings.codes import Code
 from reconciler.model import Deployer, StoreKind
 from reconciler.model.accounts import account_problem
+from reconciler.model.hostnames import is_zone_id
 from reconciler.model.hyperdrive import SSLMODES
 from reconciler.model.templates import template_of
 
@@ -57,11 +58,14 @@ REQUIRED_VERSION_PATTERN = f"^{_VERSION_CLAUSE}(?:,{_VERSION_CLAUSE})*$"
 URL_PATTERN = r"^https://[^\s/?#@\\]+(?:[/?#]\S*)?$"
 CERTIFICATE_PATH_PATTERN = r"^[^/\\\x00-\x1f\x7f](?:[^\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f])?$"
 CONFIG_PATH_PATTERN = r"^[^/\\\x00-\x1f\x7f][^\\\x00-\x1f\x7f]*$"
+HOSTNAME_PATTERN = r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}"
+ZONE_PATTERN = f"^(?:[0-9a-f]{{32}}|{HOSTNAME_PATTERN})$"
 CONFIG_SUFFIXES = (".toml", ".json", ".jsonc")
 
 _LONGEST_TEXT = 100
 _ENTRY_ID = re.compile(ENTRY_ID_PATTERN[1:-1])
 _URL = re.compile(URL_PATTERN[1:-1])
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){HOSTNAME_PATTERN}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -184,6 +188,25 @@ def check_hyperdrive(text: str) -> str:
         return text
     message = f"must be the ID or name of a Hyperdrive configuration: 1 to {_LONGEST_TEXT} printable characters"
     hint = "run `wrangler hyperdrive list` to see those of an account"
+    raise Refused(Code.BAD_TEXT, message, hint=hint)
+
+
+def check_zone(text: str) -> str:
+    """The ID or the name of a zone."""
+    if is_zone_id(text) or _HOSTNAME.fullmatch(text):
+        return text
+    message = "must be the ID of a zone (32 hexadecimal digits), or its name in lower case"
+    hint = 'write it in quotes, such as `[hostnames."example.com"]`'
+    raise Refused(Code.BAD_TEXT, message, hint=hint, of_key=True)
+
+
+def check_hostname(text: str) -> str:
+    """A hostname of a zone, alone and in lower case, as Cloudflare lists it."""
+    if _HOSTNAME.fullmatch(text):
+        return text
+    found = re.search(HOSTNAME_PATTERN, text.lower()) if len(text) <= _LONGEST_TEXT else None
+    hint = f"write {quoted_value(found[0])}" if found is not None else None
+    message = "must be a hostname in lower case, such as api.example.com, without a scheme, port or path"
     raise Refused(Code.BAD_TEXT, message, hint=hint)
 
 

@@ -44,6 +44,15 @@ HyperdriveKey = Annotated[str, AfterValidator(rules.name_rule("Hyperdrive label"
 HyperdriveText = Annotated[
     str, AfterValidator(rules.check_hyperdrive), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
 ]
+ZoneKey = Annotated[str, AfterValidator(rules.check_zone)]
+HostnameText = Annotated[
+    str, AfterValidator(rules.check_hostname), Field(json_schema_extra={"pattern": f"^{rules.HOSTNAME_PATTERN}$"})
+]
+Hostnames = Annotated[list[HostnameText], Field(json_schema_extra={"minItems": 1, "uniqueItems": True})]
+ZoneTable = Annotated[
+    dict[CertificateKey, Hostnames],
+    Field(json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}, "minProperties": 1}),
+]
 SslmodeText = Annotated[str, AfterValidator(rules.check_sslmode), Field(json_schema_extra={"enum": list(SSLMODES)})]
 CertificateRef = Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
@@ -405,4 +414,12 @@ class Document(Table):
         "apply --deploy makes it, or apply with MTLSCTL_DEPLOY=1.",
         examples=[{"warehouse": {"config": "warehouse", "certificate": "warehouse", "sslmode": "verify-full"}}],
         json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}},
+    )
+    hostnames: dict[ZoneKey, ZoneTable] = Field(
+        default_factory=dict,
+        description="The hostnames that trust a CA for client certificates, by the name or ID of their zone, and by "
+        "the name of a certificate with `ca = true`. They are added at once, so only apply --deploy does it, or apply "
+        "with MTLSCTL_DEPLOY=1; no hostname is ever removed.",
+        examples=[{"example.com": {"partner-ca": ["api.example.com", "pay.example.com"]}}],
+        json_schema_extra={"propertyNames": {"pattern": rules.ZONE_PATTERN}},
     )

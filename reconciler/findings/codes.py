@@ -185,6 +185,18 @@ class Code(StrEnum):
     HYPERDRIVE_NEEDS_CA = ("hyperdrive-needs-ca", _E,
         "The `ca` of a `[hyperdrive.NAME]` is a client certificate.",
         "Use a certificate with `ca = true`.")
+    HOSTNAMES_EMPTY = ("hostnames-empty", _E,
+        'A `[hostnames."ZONE"]` has no CA, or a CA in it has no hostname.',
+        "Add one, or remove the table or the line.")
+    HOSTNAMES_NEED_CA = ("hostnames-need-ca", _E,
+        'A `[hostnames."ZONE"]` lists hostnames for a client certificate.',
+        "Name a certificate with `ca = true`.")
+    HOSTNAME_OUTSIDE = ("hostname-outside", _E,
+        'A `[hostnames."ZONE"]` lists a hostname of another zone.',
+        "Move it to the table of its zone.")
+    HOSTNAMES_DECLARED_TWICE = ("hostnames-declared-twice", _E,
+        "Two tables, two CAs with the same content, or two stacks are about the hostnames of one CA in one zone.",
+        "Put them into one list of one stack.")
     ACCOUNT_ID_UNUSED = ("account-id-unused", _W,
         "`account_id` is set, but a local store has no accounts.",
         'Remove `account_id`, or set `kind = "cloudflare"`.')
@@ -895,6 +907,18 @@ class Code(StrEnum):
     HYPERDRIVE_CHANGED = ("hyperdrive-changed", _E,
         "A Hyperdrive configuration was changed during this run, or is not as it should be after an update.",
         "Run `mtlsctl plan` to see what it uses now.")
+    ZONE_NOT_FOUND = ("zone-not-found", _E,
+        'The account has no zone, or several, with the name in `[hostnames."ZONE"]`, or the token can\'t see it.',
+        "Write the ID of the zone instead of the name, or give the token `Zone Read`.")
+    HOSTNAMES_UNREAD = ("hostnames-unread", _EW,
+        "The hostnames of a zone could not be read, so they are not updated, and `init` declares none.",
+        "Fix what the message names; the token needs `SSL and Certificates Read` for the zone.")
+    HOSTNAMES_CHANGED = ("hostnames-changed", _E,
+        "The hostnames that trust a CA were changed during this run, or are not as they should be after an update.",
+        "Compare both lists in the message, then run `mtlsctl plan`.")
+    HOSTNAMES_FOREIGN = ("hostnames-foreign", _I,
+        "Hostnames that mtls.toml does not declare trust a declared CA. They stay.",
+        "Declare them, if this stack should manage them.")
     PROGRAM_MISSING = ("program-missing", _E,
         "Wrangler or workerd was not found, or can't be run.",
         "Check the PATH, or run `npm install wrangler` in the Worker's folder, or follow the hint.")

@@ -18,6 +18,7 @@ from reconciler.model.changes import (
     ToPresent,
     Unknown,
     Update,
+    UpdateAddress,
     Upload,
     Verify,
     Waiting,
@@ -48,6 +49,7 @@ from reconciler.model.found import (
     WranglerEnvironment,
     WranglerFile,
 )
+from reconciler.model.hostnames import CaList, DeclaredZone, FoundZone, HostnamesAddress, Zone
 from reconciler.model.hyperdrive import (
     DeclaredHyperdrive,
     HyperdriveAddress,
@@ -81,6 +83,7 @@ __all__ = [
     "Built",
     "ByCertificate",
     "ById",
+    "CaList",
     "CertificateName",
     "Change",
     "Condition",
@@ -89,6 +92,7 @@ __all__ = [
     "DeclaredCertificate",
     "DeclaredHyperdrive",
     "DeclaredWorker",
+    "DeclaredZone",
     "Deploy",
     "Deployer",
     "Desired",
@@ -97,7 +101,9 @@ __all__ = [
     "EntryId",
     "EnvironmentName",
     "FoundBinding",
+    "FoundZone",
     "Gate",
+    "HostnamesAddress",
     "HyperdriveAddress",
     "HyperdriveConfig",
     "HyperdriveField",
@@ -123,6 +129,7 @@ __all__ = [
     "ToPresent",
     "Unknown",
     "Update",
+    "UpdateAddress",
     "Upload",
     "User",
     "UserKind",
@@ -131,5 +138,6 @@ __all__ = [
     "WorkerLabel",
     "WranglerEnvironment",
     "WranglerFile",
+    "Zone",
     "environment_text",
 ]

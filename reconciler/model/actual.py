@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.found import BrokenFile, Entry, Listing, Sweep, WranglerFile
+from reconciler.model.hostnames import FoundZone
 from reconciler.model.hyperdrive import Hyperdrives
 from reconciler.model.live import Live
 from reconciler.model.words import EntryId, WorkerLabel
@@ -17,7 +18,8 @@ class Actual:
 
     `asked` has the answers for IDs of bindings that the list lacks, `unasked` those that were too many to be
     requested. `sweep` is None if nothing would be retired, `live` is None if live Workers were not checked. `broken`:
-    the declared wrangler files that can't be used. `hyperdrives` is None if none is declared.
+    the declared wrangler files that can't be used. `hyperdrives` is None if none is declared, and so is
+    `zones`, which is in the order of mtls.toml.
     """
 
     files: Mapping[WorkerLabel, WranglerFile]
@@ -28,3 +30,4 @@ class Actual:
     unasked: frozenset[EntryId] = frozenset()
     broken: Mapping[WorkerLabel, BrokenFile] = field(default_factory=dict)
     hyperdrives: Hyperdrives | None = None
+    zones: tuple[FoundZone, ...] | None = None

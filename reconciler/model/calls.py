@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model import Change, Deploy, Gate, Retire, Update, Upload, Verify
+from reconciler.model import Change, Deploy, Gate, HostnamesAddress, Retire, Update, Upload, Verify
 
 PER_PAGE = 50
 """Certificates per page of the list, the value in the API's own example; a larger one may be refused or ignored."""
@@ -15,6 +15,8 @@ _AN_UPDATE = 2
 """Calls for an update of a Hyperdrive configuration: read it, change it."""
 _AT_EDGE, _A_PROOF = 2, 3
 """Calls for proofs at the edge: the subdomain and the list of Workers; then for each deploy, publish and delete one."""
+_HOSTNAMES = 3
+"""Calls for an update of hostnames: read the list of the CA, write it, read it again."""
 _A_DEPLOY = 2
 """Calls for a deploy: read the Worker's deployments and the new version afterwards. wrangler's calls don't count."""
 
@@ -36,9 +38,10 @@ def expect_calls(changes: Iterable[Change], *, made: int, again: int, entries: i
     uploads = sum(isinstance(change, Upload) for change in changes)
     retires = sum(isinstance(change, Retire) for change in changes)
     deploys = sum(isinstance(change, Deploy) for change in changes)
-    updated = {change.at.holder for change in changes if isinstance(change, Update)}
+    updated = {change.at.holder: change.at for change in changes if isinstance(change, Update)}
     proofs = sum(isinstance(change, Verify) and change.before is Gate.BIND for change in changes)
-    more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys + _AN_UPDATE * len(updated)
+    more = uploads + _A_RETIRE * retires + _A_DEPLOY * deploys
+    more += sum(_HOSTNAMES if isinstance(at, HostnamesAddress) else _AN_UPDATE for at in updated.values())
     if uploads:
         more += count_pages(entries + uploads)
     if proofs:

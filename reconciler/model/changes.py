@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from reconciler.model.declared import Gate
 from reconciler.model.found import Entry
+from reconciler.model.hostnames import HostnamesAddress
 from reconciler.model.hyperdrive import HyperdriveAddress
 from reconciler.model.words import BindingAddress, CertificateName, EntryId, SiteAddress
 
@@ -176,16 +177,20 @@ class Deploy:
     certificate = None
 
 
+UpdateAddress = HyperdriveAddress | HostnamesAddress
+"""What is updated at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Change one field of a Hyperdrive configuration, which takes effect at once.
+    """Change one field of a Hyperdrive configuration, or add hostnames to the list of a CA, which takes effect at once.
 
     `before` and `after` are IDs, or modes of `sslmode`; `after` None: the ID is known once `digest` is uploaded.
     `certificate`: of `sslmode` the one that it is about. `not_after`: when the certificate expires; nothing is changed
-    after that. Aware UTC.
+    after that. Aware UTC. `names`: the hostnames that are added; `listed`: those that the list of `after` has already.
     """
 
-    at: HyperdriveAddress
+    at: UpdateAddress
     reasons: tuple[Reason, ...]
     certificate: CertificateName | None = None
     digest: str | None = None
@@ -193,6 +198,8 @@ class Update:
     after: str | None = None
     differences: tuple[Difference, ...] = ()
     not_after: datetime | None = None
+    names: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
 
     action = Action.UPDATE
     phase = Phase.UPDATE
@@ -268,6 +275,7 @@ class Condition(StrEnum):
     DECLARED_BY_ID = "declared-by-id"
     BINDINGS_PENDING = "bindings-pending"
     BOUND_IN_FILE = "bound-in-file"
+    STILL_TRUSTED = "still-trusted"
     LISTING_UNSTABLE = "listing-unstable"
     CLOCK_SKEW = "clock-skew"
     SUCCESSOR_NOT_VALID = "successor-not-valid"

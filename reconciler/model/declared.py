@@ -10,6 +10,7 @@ from enum import StrEnum
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.freezes import Freeze
+from reconciler.model.hostnames import DeclaredZone
 from reconciler.model.hyperdrive import DeclaredHyperdrive
 from reconciler.model.key_places import KeyReference
 from reconciler.model.renewal import DeclaredIssuer, Renewal, StepIssuer
@@ -197,6 +198,7 @@ class Declaration:
     workers: Mapping[WorkerLabel, DeclaredWorker] = field(default_factory=dict)
     issuers: Mapping[str, DeclaredIssuer] = field(default_factory=dict)
     hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
+    zones: tuple[DeclaredZone, ...] = ()
 
     @property
     def secret_variables(self) -> frozenset[str]:

@@ -56,6 +56,16 @@ class HyperdriveAddress:
         return f"the {self.field.text} of {self.holder_text}"
 
     @property
+    def kind(self) -> str:
+        """What it is a part of, in one word."""
+        return "Hyperdrive"
+
+    @property
+    def part(self) -> str:
+        """Which part it is, in one phrase."""
+        return self.field.text
+
+    @property
     def short(self) -> str:
         """`client certificate of warehouse`, for a line of a report."""
         return f"{self.field.text} of {self.label}"

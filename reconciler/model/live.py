@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.model.found import Entry
+from reconciler.model.hostnames import CaList, names_text
 from reconciler.model.hyperdrive import HyperdriveConfig, HyperdriveField
 from reconciler.model.words import EntryId
 
@@ -59,6 +60,11 @@ def hyperdrive_users(config: HyperdriveConfig) -> list[tuple[EntryId, User]]:
     user = User(UserKind.HYPERDRIVE, config.name or config.id, config.id)
     used = (config.get(one) for one in (HyperdriveField.CERTIFICATE, HyperdriveField.CA))
     return [(EntryId(text), user) for text in used if text is not None]
+
+
+def hostnames_user(listed: CaList) -> User | None:
+    """The hostnames of a list as the user of its CA; None if there are none."""
+    return User(UserKind.HOSTNAMES, names_text(listed.names), listed.zone) if listed.names else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
+    CaList,
     Entry,
     EntryId,
     EnvironmentName,
@@ -18,6 +19,7 @@ from reconciler.model import (
     Live,
     LiveQuestion,
     Sweep,
+    Zone,
 )
 from reconciler.x509.certificates import Bundle
 
@@ -89,6 +91,15 @@ class StoreReader(Protocol):
     def hyperdrive(self, config: str) -> HyperdriveConfig | None:
         """The configuration with this ID, or None if it does not exist. StoreError if that is unknown."""
 
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        """The zones with this name, or all of the account. StoreError if the list is incomplete.
+
+        A store without zones has one with each name, which is also its ID, and all that have a list.
+        """
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        """For each of these CAs the hostnames of the zone with this ID that trust it. StoreError if one is unknown."""
+
 
 class Store(StoreReader, Protocol):
     """The whole store. Entries can't be changed."""
@@ -108,6 +119,12 @@ class Store(StoreReader, Protocol):
         """The configuration after its `mtls` was replaced, and nothing else of it. `before`: as it was just read.
 
         StoreRefused for a refusal; after any other StoreError it is unknown whether it was replaced.
+        """
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        """Let these hostnames trust a CA as well. `before`: its list as it was just read, which this replaces.
+
+        StoreRefused for a refusal; after any other StoreError it is unknown whether the list was replaced.
         """
 
     def look_back(self) -> tuple[Diagnostic, ...]:

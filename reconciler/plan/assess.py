@@ -49,6 +49,7 @@ from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
 from reconciler.plan.deploys import judge_sites
+from reconciler.plan.hostnames import judge_hostnames
 from reconciler.plan.hyperdrives import judge_hyperdrives
 from reconciler.plan.inventory import Roles, role_finder, take_inventory
 from reconciler.plan.policy import MAX_SKEW, skew_facts
@@ -74,7 +75,7 @@ def judge(
     by_name = {row.name: row for row in certificates}
     bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
     updating = UpdateScene(desired, actual, inventory, by_name, now, ask.deploy)
-    updates = tuple(judge_hyperdrives(updating))
+    updates = (*judge_hyperdrives(updating), *judge_hostnames(updating))
     users: tuple[UserRow, ...] = (*bindings.rows, *updates)
     dates = judge_dates(desired, certificates, users, now, inventory)
     held = {at: Held((problem,)) for at, problem in bindings.sites.items()}

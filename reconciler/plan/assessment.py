@@ -28,9 +28,9 @@ from reconciler.model import (
     Entry,
     EntryId,
     FoundBinding,
-    HyperdriveAddress,
     Reason,
     SiteAddress,
+    UpdateAddress,
     WranglerFile,
     environment_text,
 )
@@ -194,13 +194,14 @@ class BindingRow:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRow:
-    """One declared field of one Hyperdrive configuration.
+    """One declared field of one Hyperdrive configuration, or the hostnames of a zone that are to trust one CA.
 
     `certificate`: the declared one that it should use; None for `sslmode`. `found_id` and `wanted`: IDs, or modes.
     `entry`: the uploaded certificate that it uses; `owner`: the declared or former certificate that this is of.
+    `names`: the declared hostnames; `lacking`: those that do not trust the wanted CA, though others may.
     """
 
-    at: HyperdriveAddress
+    at: UpdateAddress
     certificate: CertificateName | None
     found_id: str | None
     entry: Entry | None
@@ -208,6 +209,8 @@ class UpdateRow:
     wanted: str | None
     verdict: Verdict
     pointer: Pointer
+    names: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     declared = True
     elsewhere = False
 
@@ -224,6 +227,11 @@ class UpdateRow:
 
 UserRow = BindingRow | UpdateRow
 """A user of a certificate: it uses one, and should use one."""
+
+
+def uses_text(row: UserRow) -> str:
+    """A user and its verb, for a sentence: `BILLING in wrangler.toml (top level) uses`."""
+    return f"{row.text} {'use' if isinstance(row, UpdateRow) and row.names else 'uses'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +372,7 @@ class Assessment:
 
     @property
     def users(self) -> tuple[UserRow, ...]:
-        """The bindings and the Hyperdrive configurations."""
+        """The bindings, the Hyperdrive configurations, and the hostnames."""
         return (*self.bindings, *self.updates)
 
     @cached_property

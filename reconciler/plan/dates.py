@@ -14,7 +14,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
-from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits
+from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits, uses_text
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.renewals import Due, due_of, file_due, find_always_due, find_due, to_renew, with_renewal
 from reconciler.x509.certificates import rfc3339
@@ -149,7 +149,7 @@ def _bound_early(bindings: Sequence[UserRow], now: datetime) -> Mapping[_Subject
             continue
         begins = row.entry.window(now).begins
         if begins is not None and now < begins:
-            message = f"{row.text} uses a certificate that is not valid before {rfc3339(begins)}"
+            message = f"{uses_text(row)} a certificate that is not valid before {rfc3339(begins)}"
             hint = (
                 "calls through it fail until then; if they must work earlier, declare a certificate that is valid now"
             )

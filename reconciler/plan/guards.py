@@ -43,6 +43,7 @@ from reconciler.plan.assessment import (
     UpdateRow,
     UserRow,
     Waits,
+    uses_text,
 )
 from reconciler.plan.freeze import Frozen, frozen
 from reconciler.plan.plan import Plan, draw_plan
@@ -250,7 +251,7 @@ def _urgent(assessment: Assessment) -> dict[CertificateName, str]:
 
 def _bound_reason(row: UserRow, assessment: Assessment) -> str | None:
     ends = _ends_soon(row.entry, row.certificate, assessment)
-    return None if ends is None else _reason(f"what {row.text} uses", ends)
+    return None if ends is None else _reason(f"what {uses_text(row)}", ends)
 
 
 def _why_deploy(

@@ -101,7 +101,7 @@ class _Judge:
             about = self.declared.ca or self.declared.certificate
             change = Update(self._at(what), (Reason.SSLMODE_DIFFERS,), about, before=found, after=mode)
             # A mode that checks the certificate of the database fails without the CA that it is checked with.
-            ca = next((row.verdict for row in rows if row.at.field is HyperdriveField.CA), None)
+            ca = next((row.verdict for row in rows if row.at == self._at(HyperdriveField.CA)), None)
             verdict = UpToDate() if found == mode else self.scene.asked(change)
             if found != mode and isinstance(ca, Held | Waits | Unseen):
                 verdict = replace(ca, change=change)

@@ -24,6 +24,7 @@ from reconciler.model import (
     LiveVersion,
     SiteAddress,
     StoreSettings,
+    UpdateAddress,
     WorkerLabel,
     WranglerEnvironment,
     WranglerFile,
@@ -146,7 +147,8 @@ class DeployChoice:
 
     A deploy runs the build of the repository with a token, so mtls.toml alone can't order it. `over_split`: also over a
     gradual deployment in progress. `nobody`: the run is not about deploys. `workers`: these as well, and those of
-    `split` (real names) over a gradual deployment, because that was approved; so are the IDs in `hyperdrives`.
+    `split` (real names) over a gradual deployment, because that was approved; so are the IDs in `hyperdrives`,
+    and the zones whose IDs are in `zones`.
     """
 
     everybody: bool = False
@@ -156,10 +158,12 @@ class DeployChoice:
     workers: frozenset[WorkerLabel] = frozenset()
     split: frozenset[str] = frozenset()
     hyperdrives: frozenset[str] = frozenset()
+    zones: frozenset[str] = frozenset()
 
-    def updates(self, at: HyperdriveAddress) -> bool:
+    def updates(self, at: UpdateAddress) -> bool:
         """Whether this run makes an update of this; for that, no build runs."""
-        return not self.nobody and (self.everybody or self.allowed or at.config in self.hyperdrives)
+        approved = at.config in self.hyperdrives if isinstance(at, HyperdriveAddress) else at.zone_id in self.zones
+        return not self.nobody and (self.everybody or self.allowed or approved)
 
     def includes(self, worker: DeclaredWorker) -> bool:
         """Whether this run deploys this Worker."""

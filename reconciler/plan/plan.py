@@ -25,6 +25,7 @@ from reconciler.model import (
     Desired,
     EntryId,
     Gate,
+    HostnamesAddress,
     Phase,
     Reason,
     Retire,
@@ -40,7 +41,17 @@ from reconciler.model.calls import Calls
 from reconciler.model.identifiers import is_placeholder
 from reconciler.model.ownership import former_stack_of
 from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
-from reconciler.plan.assessment import Assessment, BindingRow, EntryRow, Need, Pending, SiteRow, Unseen, Waits
+from reconciler.plan.assessment import (
+    Assessment,
+    BindingRow,
+    EntryRow,
+    Need,
+    Pending,
+    SiteRow,
+    Unseen,
+    UpdateRow,
+    Waits,
+)
 from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
 from reconciler.plan.facts import PublicFacts, facts_of
 from reconciler.plan.gates import gate_of, proofs_for
@@ -252,7 +263,8 @@ def when_text(waiting: Iterable[Waiting]) -> str | None:
 
 def change_key(change: Change) -> dict[str, str]:
     """The facts that make two changes the same: action, content, file, environment, binding, the ID before, a declared
-    remote; of a Hyperdrive configuration its ID and the field; of a proof its origin, and the action that it is made
+    remote; of a Hyperdrive configuration its ID and the field; of hostnames their zone, the new ones and
+    those before; of a proof its origin, and the action that it is made
     before.
 
     Times, foreign entries, other bytes of files and absolute paths do not count. For a certificate that is managed
@@ -283,13 +295,7 @@ def change_key(change: Change) -> dict[str, str]:
                 "over": "a gradual deployment" if len(change.serving) > 1 else None,
             }
         case Update():
-            parts = {
-                "digest": change.digest,
-                "id": change.after if change.digest is None else None,
-                "hyperdrive": change.at.config,
-                "field": str(change.at.field),
-                "before": change.before,
-            }
+            parts = _update_key(change)
         case Verify():
             parts = {"digest": change.digest, "origin": change.origin, "before": str(change.before)}
         case Retire():
@@ -297,6 +303,19 @@ def change_key(change: Change) -> dict[str, str]:
         case _:
             assert_never(change)
     return {"action": str(change.action)} | {key: value for key, value in parts.items() if value is not None}
+
+
+def _update_key(change: Update) -> dict[str, str | None]:
+    if isinstance(change.at, HostnamesAddress):
+        names, listed = json.dumps(sorted(change.names)), json.dumps(sorted(change.listed))
+        return {"digest": change.digest, "zone": change.at.zone_id, "names": names, "listed": listed}
+    return {
+        "digest": change.digest,
+        "id": change.after if change.digest is None else None,
+        "hyperdrive": change.at.config,
+        "field": str(change.at.field),
+        "before": change.before,
+    }
 
 
 def make_plan(
@@ -509,10 +528,16 @@ def _unknown(assessment: Assessment, selection: Selection) -> tuple[Unknown, ...
     found = (
         *(Unknown(name, None, "whether it is uploaded") for name in names),
         *(Unknown(row.certificate, row.at, "whether its ID is the current one") for row in bindings),
-        *(Unknown(row.certificate, None, f"whether it is {row.text}") for row in assessment.updates if row.target),
+        *(Unknown(row.certificate, None, _whether(row)) for row in assessment.updates if row.target),
         *(Unknown(None, row.at, _UNDECLARED) for row in assessment.bindings if _may_be_removed(row, desired)),
     )
     return tuple(one for one in found if selection.names(one.certificate))
+
+
+def _whether(row: UpdateRow) -> str:
+    if isinstance(row.at, HostnamesAddress):
+        return f"whether the hostnames of the zone {row.at.zone} trust it"
+    return f"whether it is {row.text}"
 
 
 _UNDECLARED = "in the wrangler file, not in mtls.toml: removed if its certificate is of this stack"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.model import CA_LIMIT, Desired, Listing, Retire, Upload
+from reconciler.model import CA_LIMIT, Desired, Listing, Reason, Retire, Upload
 from reconciler.model.ownership import CUSTOM
 from reconciler.plan.renewals import Due, count_renewals
 
@@ -64,6 +64,11 @@ def _over_quota(desired: Desired, upload: Upload, ca: bool) -> Diagnostic:
     raised = "" if ca else ", or raise `limit` in `[store]` if Cloudflare raised the quota"
     hint = f"delete certificates that nothing uses{raised}"
     message = f"{upload.certificate!r} can't be uploaded: the quota for {kind} ({limit:,}) is reached"
+    if ca and Reason.CONTENT_CHANGED in upload.reasons:
+        is_trusted = any(upload.certificate in zone.cas for zone in desired.declaration.zones)
+        until = "a person removes its hostnames" if is_trusted else "its grace period is over"
+        message += f", and the old CA stays until {until}"
+        hint = "make a place first: delete a CA that nothing uses (`mtlsctl status`), then run this again"
     pointer = Pointer(desired.declaration.path, ("certificates", upload.certificate))
     return Diagnostic(Severity.ERROR, Code.QUOTA, message, pointer, hint, upload.certificate)
 

@@ -21,6 +21,7 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.found import has_needle, needle_of
+from reconciler.model.hostnames import names_text
 from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import (
@@ -98,7 +99,7 @@ def make_scene(
     staying = {found.certificate_id for file in actual.files.values() for found in file.previews or ()}
     for row in users:
         match row.target:
-            case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted:
+            case ByCertificate(certificate) if row.wanted is None or row.found_id != row.wanted or _is_short(row):
                 pending[certificate].append(row)
             case ById(entry_id) if isinstance(row, BindingRow):
                 declared_ids[entry_id].append(row)
@@ -124,6 +125,11 @@ def make_scene(
         unread=tuple(sorted(name for name in desired.declaration.certificates if name not in desired.bundles)),
         ask=ask,
     )
+
+
+def _is_short(row: UserRow) -> bool:
+    """Whether some of its hostnames do not trust the CA yet."""
+    return isinstance(row, UpdateRow) and bool(row.lacking)
 
 
 def _coming(desired: Desired, inventory: Inventory) -> frozenset[str]:
@@ -225,15 +231,16 @@ def _bindings_pending(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         return None
     first = rows[0]
     is_read = isinstance(first, UpdateRow) or first.at.worker in scene.actual.files
-    facts = {"case": "" if is_read else "unread", "bindings": _users_text(rows)}
+    case = "trust" if isinstance(first, UpdateRow) and first.names else "" if is_read else "unread"
+    facts = {"case": case, "bindings": _users_text(rows)}
     times = [row.verdict.until if isinstance(row.verdict, Waits) else None for row in rows]
     known = [time for time in times if time is not None]
     return _Wait(facts, max(known) if len(known) == len(rows) else None)
 
 
 def _users_text(rows: Sequence[UserRow]) -> str:
-    """Where the first binding is, with all its environments in that file; then how many others there are, and every
-    Hyperdrive configuration."""
+    """Where the first binding is, with all its environments in that file; then how many others there are, and
+    everything that is updated."""
     bindings = [row for row in rows if isinstance(row, BindingRow)]
     texts = [row.text for row in rows if isinstance(row, UpdateRow)]
     if bindings:
@@ -254,6 +261,13 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         return None
     case = "" if named or leaving.entry.id in scene.staying else "removed"
     return _Wait({"case": case, **_named("file", files)})
+
+
+def _still_trusted(leaving: Leaving, scene: RetireScene) -> _Wait | None:
+    """By hostnames of a declared zone, which only a person removes: clients may have certificates of the old CA."""
+    zones = {zone.declared: zone.of(leaving.entry.id) for zone in scene.actual.zones or ()}
+    texts = [f"{names_text(names)} (zone {zone})" for zone, names in zones.items() if names]
+    return _Wait({"names": ", ".join(texts)}) if texts else None
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:
@@ -371,6 +385,7 @@ WITHOUT_SWEEP: tuple[tuple[Condition, Check], ...] = (
     (Condition.DECLARED_BY_ID, _declared_by_id),
     (Condition.BINDINGS_PENDING, _bindings_pending),
     (Condition.BOUND_IN_FILE, _bound_in_file),
+    (Condition.STILL_TRUSTED, _still_trusted),
     (Condition.LISTING_UNSTABLE, _listing_unstable),
     (Condition.CLOCK_SKEW, _clock_skew),
     (Condition.SUCCESSOR_NOT_VALID, _successor_not_valid),
@@ -526,6 +541,8 @@ _OF_DECLARED = frozenset({Condition.BINDINGS_PENDING, Condition.NOT_DEPLOYED})
 def _applies(condition: Condition, leaving: Leaving, scene: RetireScene) -> bool:
     if condition is Condition.NOT_TAKEN_OVER:
         return former_stack_of(leaving.entry, scene.desired.declaration) is not None
+    if condition is Condition.STILL_TRUSTED:
+        return leaving.entry.ca
     if condition is Condition.CLOCK_SKEW:
         return scene.desired.declaration.store.kind.traits.has_accounts  # a store on this machine has no other clock
     if condition in _OF_GUARDS:

@@ -170,7 +170,7 @@ def _used(leaving: Leaving, _: Desired, actual: Actual) -> Facts | None:
     if live_uses(leaving.entry.id, actual.live):
         users = tuple(user for user in users if user.kind is not UserKind.SERVICE)
     configs = actual.hyperdrives.configs if actual.hyperdrives is not None else ()
-    declared = (user for one in configs for used, user in hyperdrive_users(one) if used == leaving.entry.id)
+    declared = [user for one in configs for used, user in hyperdrive_users(one) if used == leaving.entry.id]
     users = tuple(dict.fromkeys((*declared, *users)))
     return {"users": ", ".join(user.text for user in users)} if users else None
 

@@ -19,9 +19,10 @@ from reconciler.model import (
     Difference,
     Entry,
     EntryId,
-    HyperdriveAddress,
+    HostnamesAddress,
     Reason,
     Update,
+    UpdateAddress,
 )
 from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, Verdict, Waits
 from reconciler.plan.differences import certificate_differences
@@ -75,7 +76,7 @@ class UpdateScene:
 
     def judge(
         self,
-        at: HyperdriveAddress,
+        at: UpdateAddress,
         name: CertificateName,
         entry: Entry | None,
         pointer: Pointer,
@@ -105,9 +106,10 @@ class UpdateScene:
         return self.asked(change)
 
     def _expired(
-        self, at: HyperdriveAddress, name: CertificateName, ends: datetime, change: Update, pointer: Pointer
+        self, at: UpdateAddress, name: CertificateName, ends: datetime, change: Update, pointer: Pointer
     ) -> Held:
-        message = f"{at.text} is not changed: {name!r} expired on {rfc3339(ends)}"
+        verb = "are" if isinstance(at, HostnamesAddress) else "is"
+        message = f"{at.text} {verb} not changed: {name!r} expired on {rfc3339(ends)}"
         hint = "get a new certificate, and replace its file"
         problem = Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, pointer, hint, name)
         self.found.append(problem)

@@ -6,8 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.model import Actual, CertificateName, Entry, EntryId, Live, LiveWorker, User, UserKind
-from reconciler.model.live import PAGES, hyperdrive_users
+from reconciler.model import (
+    Actual,
+    CertificateName,
+    Entry,
+    EntryId,
+    Live,
+    LiveWorker,
+    User,
+    UserKind,
+)
+from reconciler.model.live import PAGES, hostnames_user, hyperdrive_users
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import targets_of
@@ -58,6 +67,9 @@ def users_by_entry(actual: Actual) -> Mapping[EntryId, tuple[User, ...]]:
     for config in actual.hyperdrives.configs if actual.hyperdrives is not None else ():
         for entry_id, user in hyperdrive_users(config):
             found[entry_id].append(user)
+    for listed in (one for zone in actual.zones or () for one in zone.lists):
+        trusting = hostnames_user(listed)
+        found[listed.ca] += (trusting,) if trusting is not None else ()
     for entry_id, users in (actual.live.users if actual.live else {}).items():
         exact = [user for user in users if user.kind is not UserKind.SERVICE]
         found[entry_id] += exact or (() if found[entry_id] else users)

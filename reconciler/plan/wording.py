@@ -21,8 +21,9 @@ REQUIREMENTS: Mapping[Condition, str] = {
     Condition.SUCCESSOR_NOT_VALID: "its successor is valid, or it has expired itself",
     Condition.CONTENT_UNKNOWN: "every declared certificate file can be read",
     Condition.DECLARED_BY_ID: "no binding in mtls.toml refers to it by its ID",
-    Condition.BINDINGS_PENDING: "every declared binding and Hyperdrive field of its certificate has the current ID",
+    Condition.BINDINGS_PENDING: "every declared binding, Hyperdrive field and hostname has the current ID",
     Condition.BOUND_IN_FILE: "no declared wrangler file has its ID",
+    Condition.STILL_TRUSTED: "no hostname of a declared zone trusts it, if it is a CA",
     Condition.GRACE: "its grace period is over",
     Condition.PROTECTED: "`protect` does not have its name, or the run has `--override-protect NAME`",
     Condition.LISTING_UNSTABLE: "the list of uploaded certificates did not change while it was read",
@@ -57,7 +58,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     },
     Condition.MAX_UNBINDS: {"": "a run removes at most {allowed} bindings; allow more with `--allow-unbinds N`"},
     Condition.UPDATE_NOT_REQUESTED: {
-        "": "an update of a Hyperdrive configuration takes effect at once; to make it, run `mtlsctl apply --deploy`"
+        "": "an update of Hyperdrive or hostnames takes effect at once; to make it, run `mtlsctl apply --deploy`"
     },
     Condition.PRUNE_OFF: {
         "": "its certificate was removed from mtls.toml; to delete it, set `prune = true` in `[policy]` and run"
@@ -90,11 +91,16 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.DECLARED_BY_ID: {"": "mtls.toml binds it by its ID as {binding}{others}"},
     Condition.BINDINGS_PENDING: {
         "": "{bindings} must get the ID of its successor first",
+        "trust": "{bindings} must trust its successor first",
         "unread": "{bindings} could not be checked, because its wrangler file could not be read",
     },
     Condition.BOUND_IN_FILE: {
         "": "its ID is still in {file}{others}",
         "removed": "its ID is still in {file}{others}; `mtlsctl apply` removes it there",
+    },
+    Condition.STILL_TRUSTED: {
+        "": "hostnames still trust it: {names}; once no client has a certificate of this old CA, remove them"
+        " from its list (how: mtlsctl explain still-trusted)"
     },
     Condition.GRACE: {
         "": "its grace period is not over",
@@ -172,7 +178,7 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Check that these bindings are meant to be removed; then run with `--allow-unbinds N`.",
     ),
     Condition.UPDATE_NOT_REQUESTED: (
-        "An update of a Hyperdrive configuration takes effect at once, and the run was not told to make it.",
+        "An update of Hyperdrive or of hostnames takes effect at once, and the run was not told to make it.",
         "Run `mtlsctl apply --deploy`, or set `MTLSCTL_DEPLOY=1` where every run may do that.",
     ),
     Condition.PRUNE_OFF: (
@@ -197,12 +203,19 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Change that binding.",
     ),
     Condition.BINDINGS_PENDING: (
-        "A declared binding or Hyperdrive configuration does not have the ID of its successor yet.",
-        "Run `mtlsctl apply` (Hyperdrive: with `--deploy`); if the successor is not valid yet, wait. Check its errors.",
+        "A declared binding, Hyperdrive configuration or hostname does not use its successor yet.",
+        "Run `mtlsctl apply` (Hyperdrive, hostnames: `--deploy`); if the successor is not valid, wait. Check errors.",
     ),
     Condition.BOUND_IN_FILE: (
         "A declared wrangler file still has its ID.",
         "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
+    ),
+    Condition.STILL_TRUSTED: (
+        "Hostnames of a declared zone trust this old CA, in addition to its successor. mtlsctl never removes them.",
+        (
+            "When all clients have new certificates, send a PUT to `/zones/ZONE_ID/certificate_authorities/"
+            "hostname_associations`, with the ID of the old CA as `mtls_certificate_id`, and the `hostnames` that stay."
+        ),
     ),
     Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),
     Condition.CLOCK_SKEW: (

@@ -10,6 +10,8 @@ from reconciler.model import (
     Change,
     Deploy,
     Difference,
+    HostnamesAddress,
+    HyperdriveAddress,
     HyperdriveField,
     Identity,
     Phase,
@@ -53,7 +55,8 @@ class ChangePart(JsonPart):
 
     `not_before`: when the certificate of a binding begins, for which `apply` waits. `leaf`: of an upload of several
     certificates, the fingerprint of the first. `hyperdrive`: the label of a Hyperdrive configuration in mtls.toml, and
-    `hyperdrive_id` its ID; of its `field`, `before` and `after` are the IDs or the modes.
+    `hyperdrive_id` its ID; of its `field`, `before` and `after` are the IDs or the modes. `zone`: as in mtls.toml, of
+    `hostnames` that are added to the CA `after`, which has those of `listed`; `before` is the CA that they trust.
     """
 
     action: Action
@@ -82,6 +85,10 @@ class ChangePart(JsonPart):
     hyperdrive: str | None = None
     hyperdrive_id: str | None = None
     field: HyperdriveField | None = None
+    zone: str | None = None
+    zone_id: str | None = None
+    hostnames: tuple[str, ...] | None = None
+    listed: tuple[str, ...] | None = None
     differences: tuple[Difference, ...] | None = None
 
 
@@ -95,7 +102,7 @@ def change_part(change: Change) -> ChangePart:
         case Deploy():
             return _deploy_part(change)
         case Update():
-            return _hyperdrive_part(change)
+            return _update_part(change)
         case Verify():
             return _verify_part(change)
         case Retire():
@@ -161,16 +168,22 @@ def _deploy_part(change: Deploy) -> ChangePart:
     )
 
 
-def _hyperdrive_part(change: Update) -> ChangePart:
+def _update_part(change: Update) -> ChangePart:
+    drive = change.at if isinstance(change.at, HyperdriveAddress) else None
+    zone = change.at if isinstance(change.at, HostnamesAddress) else None
     return ChangePart(
         action=change.action,
         phase=change.phase,
         reasons=change.reasons,
         certificate=change.certificate,
         content_digest=change.digest,
-        hyperdrive=change.at.label,
-        hyperdrive_id=change.at.config,
-        field=change.at.field,
+        hyperdrive=drive.label if drive is not None else None,
+        hyperdrive_id=drive.config if drive is not None else None,
+        field=drive.field if drive is not None else None,
+        zone=zone.zone if zone is not None else None,
+        zone_id=zone.zone_id if zone is not None else None,
+        hostnames=change.names if zone is not None else None,
+        listed=change.listed if zone is not None else None,
         before=change.before,
         after=change.after,
         differences=change.differences or None,

@@ -76,6 +76,9 @@ class ChangeSummary(JournalPart):
     hyperdrive: str | None = None
     hyperdrive_id: str | None = None
     field: HyperdriveField | None = None
+    zone: str | None = None
+    zone_id: str | None = None
+    hostnames: tuple[str, ...] | None = None
     serial: str | None = None
     issuer: str | None = None
 
@@ -202,6 +205,9 @@ def summary_of(change: Change) -> ChangeSummary:
         hyperdrive=part.hyperdrive,
         hyperdrive_id=part.hyperdrive_id,
         field=part.field,
+        zone=part.zone,
+        zone_id=part.zone_id,
+        hostnames=part.hostnames,
         serial=change.entry.serial if isinstance(change, Retire) else None,
     )
 

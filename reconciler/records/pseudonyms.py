@@ -50,6 +50,7 @@ from reconciler.model import (
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.found import Built, FoundBinding, needle_of
+from reconciler.model.hostnames import CaList, DeclaredZone, FoundZone, HostnamesAddress
 from reconciler.model.hyperdrive import DeclaredHyperdrive, HyperdriveAddress, HyperdriveConfig, HyperdriveField
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.live import PAGES
@@ -81,6 +82,7 @@ class TextRole(Enum):
     ID = "id"
     ENTRY = "entry"
     IN_CERTIFICATE = "name"
+    HOST = "host"
     ANY = "any"  # the name of a certificate, an ID, or the name of an upload
 
 
@@ -115,6 +117,13 @@ _OF_FIELDS: Mapping[tuple[type, str], _Roles] = {
     (DeclaredWorker, "undeployed"): TextRole.ENVIRONMENT,
     (DeclaredHyperdrive, "config"): TextRole.SCRIPT,  # an ID or a name, as of the configuration itself
     (DeclaredHyperdrive, "sslmode"): TextRole.KEEP,
+    (DeclaredZone, "zone"): TextRole.SCRIPT,  # as of a configuration
+    (DeclaredZone, "cas"): (TextRole.CERTIFICATE, TextRole.HOST),
+    (FoundZone, "declared"): TextRole.SCRIPT,
+    (FoundZone, "ids"): TextRole.SCRIPT,
+    (CaList, "zone"): TextRole.SCRIPT,
+    (CaList, "names"): TextRole.HOST,
+    (DeployChoice, "zones"): TextRole.SCRIPT,
     (HyperdriveConfig, "id"): TextRole.SCRIPT,
     (HyperdriveConfig, "name"): TextRole.SCRIPT,
     (DeployChoice, "hyperdrives"): TextRole.SCRIPT,
@@ -373,6 +382,8 @@ class _Pseudonyms:
             named(TextRole.BINDING, getattr(at, "binding", None)),
             named(TextRole.ID, getattr(entry, "id", None)),
             before if at is not None else None,
+            named(TextRole.SCRIPT, at.zone_id if isinstance(at, HostnamesAddress) else None),
+            frozenset(named(TextRole.HOST, one) for one in getattr(change, "names", ())),
         )
 
 
@@ -397,7 +408,9 @@ def _kept(role: TextRole) -> Iterable[str]:
 
 
 def _canonical(role: TextRole, text: str) -> str:
-    """The text that stands for all that mean the same: an ID however it is written."""
+    """The text that stands for all that mean the same: an ID or a hostname however it is written."""
+    if role is TextRole.HOST:
+        return text.lower()
     is_id = role is TextRole.ID and kind_of_id(text) is not IdKind.PLACEHOLDER
     return text.strip().lower().replace("-", "") if is_id else text
 

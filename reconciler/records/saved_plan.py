@@ -23,6 +23,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     Gate,
+    HostnamesAddress,
     HyperdriveAddress,
     HyperdriveField,
     Identity,
@@ -167,15 +168,19 @@ def _change(part: ChangePart) -> Change:
     if part.action is Action.DEPLOY:
         return _deploy(part)
     if part.action is Action.UPDATE:
-        what = part.field or HyperdriveField.CERTIFICATE
+        drive = HyperdriveAddress(
+            part.hyperdrive or "", part.hyperdrive_id or "", part.field or HyperdriveField.CERTIFICATE
+        )
         return Update(
-            at=HyperdriveAddress(part.hyperdrive or "", part.hyperdrive_id or "", what),
+            at=drive if part.zone is None else HostnamesAddress(part.zone, part.zone_id or "", certificate),
             reasons=part.reasons,
             certificate=certificate or None,
             digest=part.content_digest,
             before=part.before,
             after=part.after,
             differences=part.differences or (),
+            names=part.hostnames or (),
+            listed=part.listed or (),
         )
     if part.action is Action.VERIFY:
         gate = next((gate for gate, reason in GATE_REASONS.items() if part.reasons == (reason,)), Gate.RETIRE)

@@ -48,6 +48,7 @@ class Subject(StrEnum):
     BINDING = "binding"
     LIVE = "live"
     HYPERDRIVE = "hyperdrive"
+    HOSTNAMES = "hostnames"
     KEY = "key"
 
 

@@ -22,6 +22,7 @@ from reconciler.model import (
     StoreKind,
     Update,
 )
+from reconciler.model.hostnames import names_text
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import (
     Assessment,
@@ -86,20 +87,26 @@ def _binding_key(at: BindingAddress, place: str) -> str:
     return key_of(Subject.BINDING, at.config, place, at.binding)
 
 
-def hyperdrive_key(row: UpdateRow) -> str:
-    """The key of a field of a Hyperdrive configuration."""
-    return key_of(Subject.HYPERDRIVE, row.at.config, row.at.field)
+def update_key(row: UpdateRow) -> str:
+    """The key of what is updated at once."""
+    kind, *place = row.at.place
+    return key_of(Subject(kind), *place)
 
 
-def hyperdrive_changed(row: UpdateRow) -> DriftFinding:
-    """A Hyperdrive configuration does not use what mtls.toml declares."""
+def update_differs(row: UpdateRow) -> DriftFinding:
+    """A Hyperdrive configuration, or a hostname, does not use what mtls.toml declares."""
     change = row.verdict.change if isinstance(row.verdict, Pending | Waits) else None
-    found = row.found_id or "not set"
+    message = f"{row.at.text} is {row.found_id or 'not set'}, expected {row.wanted}"
+    if row.names:
+        verb = "does" if len(row.lacking) == 1 else "do"
+        message = (
+            f"in the zone {row.at.label}, {names_text(row.lacking)} {verb} not trust {row.certificate}, {row.wanted}"
+        )
     return DriftFinding(
         state=State.CHANGED if row.found_id is not None else State.MISSING,
-        subject=Subject.HYPERDRIVE,
-        key=hyperdrive_key(row),
-        message=f"{row.at.text} is {found}, expected {row.wanted}",
+        subject=Subject(row.at.place[0]),
+        key=update_key(row),
+        message=message,
         hint="run `mtlsctl apply --deploy`: it takes effect at once",
         where=row.pointer,
         certificate=change.certificate if change is not None else row.certificate,

@@ -35,7 +35,7 @@ def join_live(drift: Drift, plan: Plan) -> Drift:
     rows = [row for row in plan.live or () if _is_ours(row, owned)]
     drift = replace(drift, findings=tuple(_with_live(drift.findings, rows)))
     findings = tuple(_findings(rows, plan.assessment, inventory.owned if inventory is not None else {}))
-    declared = {(row.at.config, row.certificate) for row in plan.assessment.updates}
+    declared = {(row.at.place[1], row.certificate) for row in plan.assessment.updates}
     others = (use for use in find_uses(plan.assessment) if use.user.kind in _OTHERS)
     uses = [use for use in others if (use.user.id, use.certificate) not in declared]
     findings += tuple(_use_findings(uses, plan.assessment))

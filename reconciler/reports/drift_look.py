@@ -48,7 +48,7 @@ class _DriftLook:
     def run(self) -> Drift:
         self.assessment = self.plan.assessment
         self.declaration = self.assessment.desired.declaration
-        found = [*self._sites(), *self._bindings(), *self._hyperdrives(), *self._entries()]
+        found = [*self._sites(), *self._bindings(), *self._updates(), *self._entries()]
         found += self._certificates()
         return Drift(
             stack=self.plan.stack,
@@ -166,16 +166,16 @@ class _DriftLook:
 
     # --- Hyperdrive ---------------------------------------------------------------------------------------------
 
-    def _hyperdrives(self) -> Iterator[DriftFinding]:
-        """What is not used as declared. An error about a configuration speaks for itself."""
+    def _updates(self) -> Iterator[DriftFinding]:
+        """What is not used as declared. An error about one speaks for itself."""
         for row in self.assessment.updates:
             if isinstance(row.verdict, UpToDate):
                 self.in_sync += 1
             elif isinstance(row.verdict, Pending | Waits) and not say.is_right_for_now(row):
                 if row.wanted is None and row.certificate is not None:
-                    self.follows[row.certificate].append(say.hyperdrive_key(row))
+                    self.follows[row.certificate].append(say.update_key(row))
                 else:
-                    yield say.hyperdrive_changed(row)
+                    yield say.update_differs(row)
 
     # --- entries ------------------------------------------------------------------------------------------------
 

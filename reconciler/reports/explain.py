@@ -21,7 +21,7 @@ from reconciler.plan.coverage import NotChecked, of_live
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import Plan
-from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory, tell_bindings, tell_hyperdrives
+from reconciler.reports.explain_bindings import BindingStory, UpdateStory, tell_bindings, tell_updates
 from reconciler.reports.explain_certificates import CertificateStory, tell_certificate
 from reconciler.reports.explain_entries import EntryStory, tell_entry
 
@@ -39,6 +39,7 @@ class NameKind(StrEnum):
     BINDING = "binding"
     WORKER = "worker"
     HYPERDRIVE = "hyperdrive"
+    HOSTNAMES = "hostnames"
     ENTRY = "entry"
 
 
@@ -59,7 +60,7 @@ class Explanation:
     diagnostics: tuple[Diagnostic, ...]
     not_checked: tuple[NotChecked, ...] = ()
     live: tuple[LiveBinding, ...] | None = None
-    hyperdrives: tuple[HyperdriveStory, ...] = ()
+    updates: tuple[UpdateStory, ...] = ()
 
 
 def explain_command(name: str) -> str:
@@ -68,8 +69,8 @@ def explain_command(name: str) -> str:
 
 
 def explain(name: str, plan: Plan) -> Explanation:
-    """The explanation of a certificate, binding, Worker, Hyperdrive configuration or ID. UsageError if nothing has this
-    name.
+    """The explanation of a certificate, binding, Worker, Hyperdrive configuration, zone, hostname or ID. UsageError if
+    nothing has this name.
 
     An upload is also found by its name, if it is the only one with that name.
 
@@ -97,7 +98,7 @@ def explain(name: str, plan: Plan) -> Explanation:
     bindings = tuple(story for story in stories if _is_about(name, story, subjects, assessment))
     ids = dict.fromkeys((*_entry_ids(name, subjects, assessment), *_ids_of(bindings, subjects, assessment)))
     entries = tuple(tell_entry(entry_id, assessment) for entry_id in ids)
-    hyperdrives = tuple(story for story in tell_hyperdrives(assessment) if name in story.names)
+    updates = tuple(story for story in tell_updates(assessment) if name in story.names)
     certificates = tuple(
         tell_certificate(certificate, plan) for certificate in _certificates(name, subjects, bindings, assessment)
     )
@@ -107,10 +108,10 @@ def explain(name: str, plan: Plan) -> Explanation:
         certificates=certificates,
         bindings=bindings,
         entries=entries,
-        diagnostics=tuple(_findings(plan, certificates, (*bindings, *hyperdrives), entries)),
+        diagnostics=tuple(_findings(plan, certificates, (*bindings, *updates), entries)),
         not_checked=of_live(plan.not_checked),
         live=None if plan.live is None else tuple(_live(name, plan.live, bindings, entries)),
-        hyperdrives=hyperdrives,
+        updates=updates,
     )
 
 
@@ -137,6 +138,7 @@ def _subjects(
         NameKind.BINDING: name in {*(one.at.binding for one in stories), *(one.at.binding for one in live)},
         NameKind.WORKER: name in declaration.workers,
         NameKind.HYPERDRIVE: any(name in (one.label, one.config) for one in declaration.hyperdrives),
+        NameKind.HOSTNAMES: name in _hostnames(assessment),
         NameKind.ENTRY: name in known_ids,
     }
     return tuple(subject for subject, is_one in holds.items() if is_one)
@@ -160,8 +162,14 @@ def _known_ids(assessment: Assessment, stories: Iterable[BindingStory]) -> set[s
 def _known_names(assessment: Assessment, stories: Iterable[BindingStory]) -> set[str]:
     declaration = assessment.desired.declaration
     names: set[str] = {*declaration.certificates, *declaration.workers, *(story.at.binding for story in stories)}
-    names |= {one.label for one in declaration.hyperdrives}
+    names |= {one.label for one in declaration.hyperdrives} | _hostnames(assessment)
     return names | set(_owned(assessment).values())
+
+
+def _hostnames(assessment: Assessment) -> set[str]:
+    """The declared zones and their hostnames."""
+    zones = assessment.desired.declaration.zones
+    return {zone.zone for zone in zones} | {name for zone in zones for names in zone.cas.values() for name in names}
 
 
 def _owned(assessment: Assessment) -> Mapping[EntryId, CertificateName]:
@@ -177,6 +185,7 @@ def _is_about(name: str, story: BindingStory, subjects: tuple[NameKind, ...], as
         NameKind.BINDING: story.at.binding == name,
         NameKind.WORKER: story.at.worker == name,
         NameKind.HYPERDRIVE: False,
+        NameKind.HOSTNAMES: False,
         NameKind.ENTRY: name in (story.found, story.wanted),
     }
     return any(asked[subject] for subject in subjects)
@@ -219,7 +228,7 @@ def _certificates(
 def _findings(
     plan: Plan,
     certificates: tuple[CertificateStory, ...],
-    users: tuple[BindingStory | HyperdriveStory, ...],
+    users: tuple[BindingStory | UpdateStory, ...],
     entries: tuple[EntryStory, ...],
 ) -> Iterable[Diagnostic]:
     """Yield the findings of the plan about these, in the order of the plan."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -20,7 +20,9 @@ from reconciler.model import (
     EntryId,
     HyperdriveAddress,
     Reason,
+    UpdateAddress,
 )
+from reconciler.model.hostnames import names_text
 from reconciler.model.ownership import identity_of
 from reconciler.plan.assessment import (
     Assessment,
@@ -67,14 +69,15 @@ def tell_bindings(assessment: Assessment) -> tuple[BindingStory, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class HyperdriveStory:
-    """One declared field of a Hyperdrive configuration. `found` and `wanted`: IDs, or modes of `sslmode`.
+class UpdateStory:
+    """One declared field of a Hyperdrive configuration, or the hostnames of a zone that are to trust one CA.
 
-    `names`: what it is found by. `action` None: nothing would happen. `what` and `why`: one clause each. `problems`:
-    the errors that block it.
+    `found` and `wanted`: IDs, or modes of `sslmode`. `names`: what it is found by. `hostnames`: the declared ones, and
+    `lacking` those of them that do not trust the CA. `action` None: nothing would happen. `what` and `why`: one clause
+    each. `problems`: the errors that block it.
     """
 
-    at: HyperdriveAddress
+    at: UpdateAddress
     certificate: CertificateName | None
     found: str | None
     wanted: str | None
@@ -82,20 +85,23 @@ class HyperdriveStory:
     what: str
     why: str
     names: frozenset[str]
+    hostnames: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
 
 
-def tell_hyperdrives(assessment: Assessment) -> tuple[HyperdriveStory, ...]:
-    """Every declared field of a Hyperdrive configuration."""
-    declared = {one.label: one.config for one in assessment.desired.declaration.hyperdrives}
-    return tuple(_tell_hyperdrive(row, declared[row.at.label]) for row in assessment.updates)
+def tell_updates(assessment: Assessment) -> tuple[UpdateStory, ...]:
+    """Everything declared that is updated at once."""
+    configs = {one.label: one.config for one in assessment.desired.declaration.hyperdrives}
+    return tuple(_tell_update(row, configs) for row in assessment.updates)
 
 
-def _tell_hyperdrive(row: UpdateRow, config: str) -> HyperdriveStory:
+def _tell_update(row: UpdateRow, configs: Mapping[str, str]) -> UpdateStory:
     change = row.verdict.change if isinstance(row.verdict, Pending) else None
-    what, why = _hyperdrive_clauses(row)
-    names = {row.at.label, config, row.at.config, row.certificate, row.owner, row.found_id, row.wanted}
-    return HyperdriveStory(
+    what, why = _update_clauses(row)
+    config = configs.get(row.at.label) if isinstance(row.at, HyperdriveAddress) else None
+    names = {row.at.label, config, row.at.place[1], row.certificate, row.owner, row.found_id, row.wanted, *row.names}
+    return UpdateStory(
         at=row.at,
         certificate=row.certificate,
         found=row.found_id,
@@ -104,20 +110,25 @@ def _tell_hyperdrive(row: UpdateRow, config: str) -> HyperdriveStory:
         what=what,
         why=why,
         names=frozenset(name for name in names if name is not None),
+        hostnames=row.names,
+        lacking=row.lacking,
         problems=row.verdict.by if isinstance(row.verdict, Held) else (),
     )
 
 
-def _hyperdrive_clauses(row: UpdateRow) -> tuple[str, str]:
-    """What happens to a field of a Hyperdrive configuration, and why."""
-    wanted = row.wanted or f"the ID of the new upload of {row.certificate}"
+def _update_clauses(row: UpdateRow) -> tuple[str, str]:
+    """What happens to what is updated at once, and why."""
+    would = f"would get {row.wanted or f'the ID of the new upload of {row.certificate}'}"
     has = f"it is {row.found_id}" if row.found_id is not None else "it is not set"
+    if row.names:
+        would = f"would be added: {names_text(row.lacking)}"
+        has = f"they trust {row.found_id}" if row.found_id is not None else f"they do not trust {row.certificate} yet"
     match row.verdict:
         case Pending():
-            return f"would get {wanted}", has
+            return would, has
         case UpToDate():
             of = f", the current ID of {row.certificate}" if row.certificate is not None else ""
-            return "up to date", f"it is {row.found_id}{of}"
+            return "up to date", has + of
         case Held(by):
             return "nothing is planned", _messages(by)
         case Waits(condition=condition, facts=facts, until=until):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
-from reconciler.model import Action, BindingAddress, CertificateName, Condition, EntryId, HyperdriveAddress
+from reconciler.model import Action, BindingAddress, CertificateName, Condition, EntryId, UpdateAddress
 from reconciler.plan.assessment import Assessment, ByIdRow
 from reconciler.plan.coverage import ABOUT_LIVE, Area
 from reconciler.plan.dates import declared_due
@@ -133,7 +133,7 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
     owners = {one.certificate: one.owner or "" for one in status.certificates}
     yield _family(
         "outage_timestamp_seconds",
-        "When calls through a binding or Hyperdrive configuration begin to fail if nothing is done.",
+        "When calls through a binding or Hyperdrive configuration, or to a hostname, begin to fail if nothing is done.",
         (
             (
                 (
@@ -150,12 +150,13 @@ def _outage_families(status: Status, common: Labels) -> Iterator[Family]:
     )
 
 
-def _place_labels(at: BindingAddress | HyperdriveAddress) -> Labels:
-    """Where a certificate is used. A Hyperdrive configuration is in the place of the Worker, with its field as the
-    binding, so that all series have the same labels."""
-    if isinstance(at, HyperdriveAddress):
-        return (("worker", f"hyperdrive/{at.label}"), ("environment", ""), ("binding", at.field))
-    return (("worker", at.worker), ("environment", at.environment or ""), ("binding", at.binding))
+def _place_labels(at: BindingAddress | UpdateAddress) -> Labels:
+    """Where a certificate is used. A Hyperdrive configuration or zone is in the place of the Worker, with its field or
+    CA as the binding, so that all series have the same labels."""
+    if isinstance(at, BindingAddress):
+        return (("worker", at.worker), ("environment", at.environment or ""), ("binding", at.binding))
+    kind, *_, part = at.place
+    return (("worker", f"{kind}/{at.label}"), ("environment", ""), ("binding", part))
 
 
 def _by_id_families(status: Status, common: Labels) -> Iterator[Family]:

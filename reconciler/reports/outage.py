@@ -1,5 +1,5 @@
-"""When calls through each binding or Hyperdrive configuration begin to fail if nothing is done: the most important date
-for a user.
+"""When calls through each binding or Hyperdrive configuration, or of clients to a hostname, begin to fail if nothing is
+done: the most important date for a user.
 
 It depends on the certificates in use, not on those declared: those of live versions if these were read, else the one
 in the wrangler file. So a renewal that is not applied and deployed does not change it.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.model import BindingAddress, CertificateName, EntryId, HyperdriveAddress
+from reconciler.model import BindingAddress, CertificateName, EntryId, UpdateAddress
 from reconciler.plan.assessment import Assessment, BindingRow, UpdateRow
 from reconciler.plan.live import LiveBinding, LiveState
 
@@ -23,7 +23,7 @@ class Outage:
     `entry`: the certificate in use that fails first. `failing`: calls fail already. `is_live`: live versions were read.
     """
 
-    at: BindingAddress | HyperdriveAddress
+    at: BindingAddress | UpdateAddress
     certificate: CertificateName | None
     entry: EntryId | None
     time: datetime | None
@@ -35,7 +35,7 @@ def find_outages(assessment: Assessment) -> tuple[Outage, ...]:
     """The outage of every declared user, the earliest first; those without a time last."""
     live = {row.at: row for row in assessment.live}
     found = [_outage(row, live, assessment) for row in assessment.bindings if row.declared is not None]
-    found += [_of_hyperdrive(row, assessment) for row in assessment.updates if row.certificate is not None]
+    found += [_of_update(row, assessment) for row in assessment.updates if row.certificate is not None]
     return tuple(sorted(found, key=lambda one: (one.time is None, one.time or assessment.now, str(one.at))))
 
 
@@ -56,7 +56,7 @@ def _outage(row: BindingRow, live: Mapping[BindingAddress, LiveBinding], assessm
     return Outage(row.at, row.certificate, entry, time, failing=time <= now, is_live=is_live)
 
 
-def _of_hyperdrive(row: UpdateRow, assessment: Assessment) -> Outage:
+def _of_update(row: UpdateRow, assessment: Assessment) -> Outage:
     """What it uses is live by nature."""
     found = list(_times([row.found_id], assessment))
     if not found:

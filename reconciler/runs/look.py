@@ -17,6 +17,7 @@ from reconciler.model import (
     Desired,
     Entry,
     EntryId,
+    FoundZone,
     Hyperdrives,
     Listing,
     LiveQuestion,
@@ -25,7 +26,9 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.errors import StoreError
+from reconciler.model.hostnames import is_zone_id
 from reconciler.model.identifiers import is_askable
+from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import FileReader, LiveReader, StoreReader
 from reconciler.model.progress import Done
 from reconciler.plan.assess import needs, see
@@ -147,6 +150,7 @@ def observe(checkout: Checkout, reader: StoreReader | None, listing: Listing | N
         unasked=unasked,
         broken=checkout.broken,
         hyperdrives=_hyperdrives(checkout.desired.declaration, reader),
+        zones=_zones(checkout.desired.declaration, listing, reader),
     )
 
 
@@ -158,6 +162,23 @@ def _hyperdrives(declaration: Declaration, reader: StoreReader) -> Hyperdrives |
         return Hyperdrives(reader.hyperdrives(one.config for one in declaration.hyperdrives))
     except StoreError as error:
         return Hyperdrives(unread=(error.message, error.hint))
+
+
+def _zones(declaration: Declaration, listing: Listing, reader: StoreReader) -> tuple[FoundZone, ...] | None:
+    """What is found for each declared zone, if one is declared, with the lists of all CAs of the account."""
+    if not declaration.zones:
+        return None
+    cas = tuple(entry.id for entry in listing.entries if entry.ca and entry.type == CUSTOM)
+    return tuple(_zone(one.zone, cas, reader) for one in declaration.zones)
+
+
+def _zone(zone: str, cas: Iterable[EntryId], reader: StoreReader) -> FoundZone:
+    """That a zone can't be read holds only its own changes."""
+    try:
+        ids = (zone,) if is_zone_id(zone) else tuple(one.id for one in reader.zones(zone))
+        return FoundZone(zone, ids, reader.ca_lists(ids[0], cas) if len(ids) == 1 else ())
+    except StoreError as error:
+        return FoundZone(zone, unread=(error.message, error.hint))
 
 
 MOST_ASKED = 20

@@ -9,7 +9,19 @@ from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
-from reconciler.model import Actual, Condition, Declaration, Deploy, Desired, Listing, Reason, Retire, Update
+from reconciler.model import (
+    Actual,
+    Condition,
+    Declaration,
+    Deploy,
+    Desired,
+    HostnamesAddress,
+    HyperdriveAddress,
+    Listing,
+    Reason,
+    Retire,
+    Update,
+)
 from reconciler.model.identifiers import whole_id
 from reconciler.model.ownership import read_mark
 from reconciler.model.ports import StoreReader
@@ -129,8 +141,9 @@ def _find(project: Project, request: PlanRequest, listing: Listing | None = None
     is_known = project.ledger is not None and not request.again
     further = FurtherLook(project.files, live_reader, is_live_wanted and live_reader is not None, known=is_known)
     asked = "--live" if request.live else "--deploy" if request.deploy.everybody else None
-    is_about_hyperdrive = asked == "--deploy" and bool(desired.declaration.hyperdrives) and not request.offline
-    if asked is not None and further.reader is None and not is_about_hyperdrive:
+    has_updates = bool(desired.declaration.hyperdrives or desired.declaration.zones)
+    is_about_updates = asked == "--deploy" and has_updates and not request.offline
+    if asked is not None and further.reader is None and not is_about_updates:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
     is_allowed = not request.approved and is_on(project.environ, DEPLOY_VARIABLE)
@@ -201,9 +214,11 @@ def plan_approved(
         meant = (*saved.changes, *frozen)
         deploys = [change for change in meant if isinstance(change, Deploy)]
         split = frozenset(change.script for change in deploys if len(change.serving) > 1)
-        updated = frozenset(change.at.config for change in meant if isinstance(change, Update))
+        updated = [change.at for change in meant if isinstance(change, Update)]
+        hyperdrives = frozenset(at.config for at in updated if isinstance(at, HyperdriveAddress))
+        zones = frozenset(at.zone_id for at in updated if isinstance(at, HostnamesAddress))
         workers = frozenset(change.at.worker for change in deploys)
-        wanted = replace(given.deploy, workers=workers, split=split, hyperdrives=updated)
+        wanted = replace(given.deploy, workers=workers, split=split, hyperdrives=hyperdrives, zones=zones)
         retires = [change for change in meant if isinstance(change, Retire)]
         request = replace(
             given,

@@ -13,6 +13,8 @@ from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import suggest
+from reconciler.model import Desired, HyperdriveAddress
+from reconciler.plan.assessment import UpdateRow
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.ledger import Account, Ledger, account_of
@@ -74,7 +76,7 @@ def open_members(
     for (_, config), alike in by_config.items():
         for index in set(alike) if len(set(alike)) > 1 else ():
             others = [members[other].file for other in sorted({*alike} - {index})]
-            problem = members[index].problem or _declared_twice(members[index], config, others)
+            problem = members[index].problem or _declared_twice(members[index], _of_config(config), others)
             members[index] = replace(members[index], problem=problem)
     return tuple(members)
 
@@ -126,20 +128,44 @@ def plan_each(
     return tuple(_one_owner(members, found))
 
 
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """Something of an account that one stack owns. `key`: its identity; `where`: its place in mtls.toml."""
+
+    key: tuple[str, ...]
+    what: str
+    where: tuple[str, ...]
+    code: Code
+
+
+def _of_config(config: str) -> _Owned:
+    what = f"the Hyperdrive configuration {config!r}"
+    return _Owned(("hyperdrive", config), what, ("hyperdrive",), Code.HYPERDRIVE_DECLARED_TWICE)
+
+
+def _owned(row: UpdateRow, desired: Desired) -> _Owned:
+    """What a row is about; the list of a CA by the content of the CA, which another stack may give another name."""
+    if isinstance(row.at, HyperdriveAddress):
+        return _of_config(row.at.config)
+    bundle, zone, ca = desired.bundles.get(row.at.ca), row.at.zone_id, row.at.ca
+    what = f"the list of the CA {ca!r} in the zone {row.at.zone!r}"
+    key = ("hostnames", zone, bundle.digest if bundle is not None else "")
+    return _Owned(key, what, ("hostnames", row.at.zone, ca), Code.HOSTNAMES_DECLARED_TWICE)
+
+
 def _one_owner(members: Sequence[Member], found: Sequence[Planned | StackResult]) -> Iterator[Planned | StackResult]:
-    """The same; an error for each stack with a Hyperdrive configuration that another one declares under its other name:
-    the account tells only now which ID has which name."""
-    owners: dict[tuple[Account, str], list[int]] = defaultdict(list)
+    """The same; an error for each stack with something that another one declares, perhaps under its other name: the
+    account tells only now which ID has which name."""
+    owners: dict[tuple[Account, tuple[str, ...]], dict[int, _Owned]] = defaultdict(dict)
     for index, (member, one) in enumerate(zip(members, found, strict=True)):
         if isinstance(one, Planned):
             account = account_of(one.desired.declaration.store, member.project.folder)
-            for config in dict.fromkeys(row.at.config for row in one.plan.assessment.updates):
-                owners[account, config].append(index)
+            for owned in (_owned(row, one.desired) for row in one.plan.assessment.updates):
+                owners[account, owned.key].setdefault(index, owned)
     for index, (member, one) in enumerate(zip(members, found, strict=True)):
-        shared = ((config, alike) for (_, config), alike in owners.items() if index in alike and len(alike) > 1)
-        config, alike = next(shared, ("", []))
-        others = [members[other].file for other in alike if other != index]
-        yield member.failure(_declared_twice(member, config, others)) if others else one
+        shared = next((alike for alike in owners.values() if index in alike and len(alike) > 1), {})
+        others = [members[other].file for other in shared if other != index]
+        yield member.failure(_declared_twice(member, shared[index], others)) if others else one
 
 
 def take(project: Project, planned: Planned) -> None:
@@ -169,9 +195,9 @@ def _twice(member: Member, others: Sequence[str]) -> ReconcilerError:
     return ReconcilerError(message, hint=hint, where=where, code=Code.STACK_TWICE)
 
 
-def _declared_twice(member: Member, config: str, others: Sequence[str]) -> ReconcilerError:
-    """The error for a stack that declares a Hyperdrive configuration which others declare, too."""
-    message = f"the Hyperdrive configuration {config!r} is also declared in {', '.join(others)}, in the same account"
-    hint = "declare it in one of them; else each would undo what the other did"
-    where = Pointer(member.project.name, ("hyperdrive",))
-    return ReconcilerError(message, hint=hint, where=where, code=Code.HYPERDRIVE_DECLARED_TWICE)
+def _declared_twice(member: Member, owned: _Owned, others: Sequence[str]) -> ReconcilerError:
+    """The error for a stack that declares what others declare, too."""
+    message = f"{owned.what} is also declared in {', '.join(others)}, in the same account"
+    hint = "declare it in one of them, so that one stack owns it"
+    where = Pointer(member.project.name, owned.where)
+    return ReconcilerError(message, hint=hint, where=where, code=owned.code)

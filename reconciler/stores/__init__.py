@@ -52,11 +52,11 @@ class Connection(Protocol):
     def edge(self) -> EdgeAccount | None:
         """The throw-away Workers of the account; None if the store has no account that runs Workers."""
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool, probes: bool) -> Iterable[Diagnostic]:
+    def examine(self, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool) -> Iterable[Diagnostic]:
         """Which permission each command needs, and whether it is granted, as far as a check without changes can show.
 
-        `cas`, `pages`, `updates` and `probes` are true if CAs, bindings of Pages projects, Hyperdrive configurations,
-        or proofs from the edge are declared.
+        `cas`, `pages`, `updates`, `hostnames` and `probes` are true if CAs, bindings of Pages projects, Hyperdrive
+        configurations, hostnames, or proofs from the edge are declared.
         """
 
 

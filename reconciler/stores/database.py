@@ -122,6 +122,14 @@ HYPERDRIVES = """CREATE TABLE hyperdrives (
 )"""
 """Added with the first Hyperdrive configuration that is updated."""
 
+HOSTNAMES = """CREATE TABLE hostnames (
+  zone TEXT NOT NULL,
+  ca TEXT NOT NULL,
+  names TEXT NOT NULL,
+  PRIMARY KEY (zone, ca)
+)"""
+"""Added with the first hostname that trusts a CA."""
+
 _MAX_ROW_BYTES = 2_000_000
 """Our rows have at most a hundred kilobytes; SQLite would read a gigabyte."""
 
@@ -156,9 +164,9 @@ def read_rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, 
     return rows
 
 
-def has_hyperdrives(connection: sqlite3.Connection) -> bool:
-    """Whether a Hyperdrive configuration was ever updated."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hyperdrives'").fetchone() is not None
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a table is there that is made only when it is needed."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
 
 class ReadableDatabase(Protocol):
@@ -297,7 +305,7 @@ def _is_store(connection: sqlite3.Connection) -> bool:
     if application == APPLICATION_ID and version > VERSION:
         newer = f"was written by a newer mtlsctl (format {version}; this one knows {VERSION})"
         raise store_error(Code.STORE_NEWER, newer, "update mtlsctl on this machine")
-    if application != APPLICATION_ID or version != VERSION or found - {HYPERDRIVES} != set(SCHEMA):
+    if application != APPLICATION_ID or version != VERSION or found - {HYPERDRIVES, HOSTNAMES} != set(SCHEMA):
         raise damaged("is a database, but not one that mtlsctl wrote")
     return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,20 +16,21 @@ from pathlib import Path
 from cryptography import x509
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import CA_LIMIT, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings
+from reconciler.model import CA_LIMIT, CaList, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Zone
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
 from reconciler.stores import Connection, StoreContext
 from reconciler.stores.database import (
+    HOSTNAMES,
     HYPERDRIVES,
     Database,
     FileDatabase,
     MemoryDatabase,
     ReadableDatabase,
     damaged,
-    has_hyperdrives,
+    has_table,
     read_rows,
 )
 from reconciler.x509.certificates import Bundle, parse_stored, rfc3339, stored_fields
@@ -78,7 +79,7 @@ class LocalConnection:
     def edge(self) -> None:
         """None: no Worker runs with its certificates, and no key is kept."""
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool, probes: bool) -> tuple[Diagnostic, ...]:  # noqa: ARG002 - as Connection
+    def examine(self, **_: bool) -> tuple[Diagnostic, ...]:
         """Empty: every user who can write the file may do everything."""
         return ()
 
@@ -123,6 +124,21 @@ class LocalReader:
         """The configuration with this ID, which is also its name."""
         with self._database.reading() as connection:
             return HyperdriveConfig(config, config, _mtls(connection, config) if connection is not None else {})
+
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        """The zone with this name, which is also its ID, for rehearsals; without one, those with a list."""
+        if name is not None:
+            return (Zone(name, name),)
+        with self._database.reading() as connection:
+            if connection is None or not has_table(connection, "hostnames"):
+                return ()
+            rows = read_rows(connection, "SELECT zone FROM hostnames")
+        return tuple(Zone(zone, zone) for zone in dict.fromkeys(_text(row[0]) for row in rows))
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        """As in the port; each begins empty."""
+        with self._database.reading() as connection:
+            return tuple(CaList(zone, ca, _names(connection, zone, ca) if connection else ()) for ca in cas)
 
     def live(self) -> None:
         """None: no Worker can use a certificate that exists only in a file of this machine."""
@@ -201,11 +217,21 @@ class LocalStore(LocalReader):
             for key, value in mtls.items():
                 if key.endswith("_certificate_id") and _find(connection, EntryId(str(value))) is None:
                     raise _not_found()
-            if not has_hyperdrives(connection):
+            if not has_table(connection, "hyperdrives"):
                 connection.execute(HYPERDRIVES)
             row = (before.id, json.dumps(mtls))
             connection.execute("INSERT OR REPLACE INTO hyperdrives (config, mtls) VALUES (?, ?)", row)
         return HyperdriveConfig(before.id, before.name, mtls)
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        """As in the port. StoreRefused if the CA is not stored."""
+        with self._writable.writing() as connection:
+            if _find(connection, before.ca) is None:
+                raise _not_found()
+            if not has_table(connection, "hostnames"):
+                connection.execute(HOSTNAMES)
+            row = (before.zone, before.ca, json.dumps([*before.names, *names]))
+            connection.execute("INSERT OR REPLACE INTO hostnames (zone, ca, names) VALUES (?, ?, ?)", row)
 
     def _insert(self, bundle: Bundle, *, name: str, ca: bool, type_: str) -> Entry:
         fields = stored_fields(bundle)
@@ -290,7 +316,7 @@ def _find(connection: sqlite3.Connection, entry_id: EntryId) -> Entry | None:
 
 
 def _mtls(connection: sqlite3.Connection, config: str) -> Mapping[str, object]:
-    if not _is_storable(config) or not has_hyperdrives(connection):
+    if not _is_storable(config) or not has_table(connection, "hyperdrives"):
         return {}
     row = connection.execute("SELECT mtls FROM hyperdrives WHERE config = ?", (config,)).fetchone()
     try:
@@ -300,6 +326,19 @@ def _mtls(connection: sqlite3.Connection, config: str) -> Mapping[str, object]:
     if not isinstance(found, dict):
         raise damaged("contains a Hyperdrive configuration that mtlsctl did not write")
     return found
+
+
+def _names(connection: sqlite3.Connection, zone: str, ca: EntryId) -> tuple[str, ...]:
+    if not _is_storable(zone) or not has_table(connection, "hostnames"):
+        return ()
+    row = connection.execute("SELECT names FROM hostnames WHERE zone = ? AND ca = ?", (zone, ca)).fetchone()
+    try:
+        found = json.loads(_text(row[0])) if row else []
+    except ValueError as error:
+        raise damaged("contains a list of hostnames that mtlsctl did not write") from error
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise damaged("contains a list of hostnames that mtlsctl did not write")
+    return tuple(found)
 
 
 def _is_storable(text: str) -> bool:

@@ -13,6 +13,7 @@ from reconciler.apply import World, apply_plan, run
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.model import (
+    CaList,
     Change,
     Condition,
     Entry,
@@ -22,6 +23,7 @@ from reconciler.model import (
     Listing,
     Policy,
     StoreKind,
+    Zone,
 )
 from reconciler.model.errors import StoreClosed, StoreError
 from reconciler.model.ports import LiveReader, NewEntry, PrivateKey, Store
@@ -160,6 +162,15 @@ class Through:
 
     def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
         return self.store.update_hyperdrive(before, mtls)
+
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        return self.store.zones(name)
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        return self.store.ca_lists(zone, cas)
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        self.store.add_hostnames(before, names)
 
     def list_entries(self) -> Listing:
         return self.store.list_entries()

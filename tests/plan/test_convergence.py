@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -15,11 +15,13 @@ from reconciler.apply import World, apply_plan
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     Actual,
+    CaList,
     Change,
     Condition,
     Declaration,
     DeclaredCertificate,
     DeclaredHyperdrive,
+    DeclaredZone,
     Desired,
     Entry,
     EntryId,
@@ -32,6 +34,7 @@ from reconciler.model import (
     Sweep,
     Upload,
     WorkerLabel,
+    Zone,
 )
 from reconciler.model.ownership import mark_name
 from reconciler.model.ports import NewEntry, PrivateKey
@@ -46,7 +49,7 @@ from reconciler.stores.local import LocalStore, open_in_memory
 from reconciler.wrangler.read import read_wrangler
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
 from tests.support.pki import NOW
-from tests.support.worlds import bundle, certificate, issued, worker
+from tests.support.worlds import bundle, ca_bundle, certificate, issued, worker
 
 NAMES = ("alpha", "beta")
 LABELS = ("one", "two")
@@ -54,6 +57,9 @@ BINDINGS = ("A", "B", "C")
 ENVIRONMENTS = (None, "staging")
 CONTENTS = range(1, 6)
 CONFIGS = ("db", "other")
+ROOTS = (11, 12)
+ZONE = "example.com"
+HOSTS = ("api.example.com", "pay.example.com", "other.example.com")
 ASKED = PlanOptions(deploy=DeployChoice(everybody=True))
 FOREIGN = b'# foreign: keep\n[[kv_namespaces]]\nbinding = "KV"\nid = "0f2ac74b"\n'
 
@@ -154,7 +160,13 @@ class Universe:
             config: {key: digest.get(EntryId(str(value)), str(value)) for key, value in self.mtls(config).items()}
             for config in CONFIGS
         }
-        return named, bound | used
+        trusted = {digest[ca]: dict.fromkeys(sorted(names), "") for ca, names in self.trusted().items()}
+        return named, bound | used | trusted
+
+    def trusted(self) -> Mapping[EntryId, frozenset[str]]:
+        """The hostnames that trust each CA, if any do."""
+        lists = self.store.ca_lists(ZONE, [entry.id for entry in self.entries() if entry.ca])
+        return {one.ca: frozenset(one.names) for one in lists if one.names}
 
     def mtls(self, config: str) -> Mapping[str, object]:
         """What a Hyperdrive configuration uses."""
@@ -214,6 +226,15 @@ class _Gated:
         assert isinstance(result, HyperdriveConfig)
         return result
 
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        return self.universe.store.zones(name)
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        return self.universe.store.ca_lists(zone, cas)
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        self.gate.pass_through(lambda: self.universe.store.add_hostnames(before, names))
+
     def list_entries(self) -> Listing:
         return self.universe.store.list_entries()
 
@@ -251,6 +272,14 @@ def universes(draw: st.DrawFn) -> Universe:
         marked = mark_name("payments", certificate(name).name, bundle(number).digest)
         new = NewEntry(name if name == "foreign" else marked, False, bundle(number), PrivateKey(issued(number).key_pem))
         ids.append(store.upload(new).id)
+        clock.time += timedelta(days=draw(st.integers(0, 9)))
+    for number in draw(st.lists(st.sampled_from(ROOTS), unique=True)):
+        name = draw(st.sampled_from(["root", "root", "foreign"]))
+        marked = mark_name("payments", certificate(name).name, ca_bundle(number).digest)
+        root = store.upload(NewEntry(name if name == "foreign" else marked, True, ca_bundle(number))).id
+        names = draw(st.lists(st.sampled_from(HOSTS), unique=True))
+        if names:
+            store.add_hostnames(CaList(ZONE, root), names)
         clock.time += timedelta(days=draw(st.integers(0, 9)))
     clock.time = NOW
     for config in CONFIGS:
@@ -306,6 +335,13 @@ def _desired(draw: st.DrawFn) -> Desired:
         for config in (draw(st.lists(st.sampled_from(CONFIGS), unique=True)) if names else ())
         for mode in (draw(st.sampled_from([None, "require"])),)
     ]
+    root = draw(st.sampled_from([None, *ROOTS]))
+    if root is not None:
+        certificates["root"] = certificate("root", ca=True, key=None)
+    hosts = draw(st.sampled_from([(), HOSTS[:1], HOSTS[:2]]))
+    zones = (DeclaredZone(ZONE, {certificates["root"].name: hosts}),) if root is not None and hosts else ()
+    bundles = {certificates[name].name: bundle(number) for name, number in contents.items()}
+    bundles |= {certificates["root"].name: ca_bundle(root)} if root is not None else {}
     declaration = Declaration(
         path="mtls.toml",
         stack="payments",
@@ -313,8 +349,9 @@ def _desired(draw: st.DrawFn) -> Desired:
         certificates={declared.name: declared for declared in certificates.values()},
         workers=workers,
         hyperdrives=tuple(hyperdrives),
+        zones=zones,
     )
-    return Desired(declaration, {certificates[name].name: bundle(number) for name, number in contents.items()})
+    return Desired(declaration, bundles)
 
 
 PROFILE = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -326,7 +363,7 @@ def until_empty(universe: Universe) -> int:
     One run does everything but retires that were not safe when it began: an entry that a file named then goes in the
     second, as rule 5 has it, and one over max_deletes in a later one.
     """
-    for runs in range(1 + 1 + len(CONTENTS)):
+    for runs in range(1 + 1 + len(CONTENTS) + len(ROOTS)):
         if not universe.plan().changes:
             return runs
         universe.apply()
@@ -374,8 +411,10 @@ def test_a_run_killed_at_any_effect_ends_the_same_when_run_again(universe: Unive
 def test_nothing_foreign_changes_and_nothing_bound_is_deleted(universe: Universe) -> None:
     """Foreign entries and bytes stay, and what a file names after the run is still in the store if it was before."""
     foreign = [entry for entry in universe.entries() if entry.name == "foreign"]
-    before = {entry.id for entry in universe.entries()}
+    before, trusted = {entry.id for entry in universe.entries()}, universe.trusted()
     until_empty(universe)
+    now = universe.trusted()
+    assert all(names <= now[ca] for ca, names in trusted.items() if universe.desired.declaration.zones)
     assert [entry for entry in universe.entries() if entry.name == "foreign"] == foreign
     kept = {entry.id for entry in universe.entries()}
     for config in CONFIGS:
@@ -425,8 +464,12 @@ def _copy_store(universe: Universe) -> LocalStore:
     for entry in entries:
         assert entry.uploaded_on is not None
         clock.time = entry.uploaded_on
-        number = next(one for one in CONTENTS if entry.bundle == bundle(one))
-        store.upload(NewEntry(entry.name, False, bundle(number), PrivateKey(issued(number).key_pem)))
+        assert entry.bundle is not None
+        number = next((one for one in CONTENTS if entry.bundle == bundle(one)), None)
+        key = None if number is None else PrivateKey(issued(number).key_pem)
+        store.upload(NewEntry(entry.name, entry.ca, entry.bundle, key))
+    for ca, names in universe.trusted().items():
+        store.add_hostnames(CaList(ZONE, ca), sorted(names))
     for config in CONFIGS:
         store.update_hyperdrive(store.hyperdrive(config), universe.mtls(config))
     clock.time = NOW

@@ -77,7 +77,7 @@ def plan_of(
 def updates(plan: Plan) -> list[tuple[str, str | None, str | None]]:
     """The updates: field, before and after."""
     changes = [change for change in plan.changes if isinstance(change, Update)]
-    return [(change.at.field, change.before, change.after) for change in changes]
+    return [(change.at.place[2], change.before, change.after) for change in changes]
 
 
 def waits(plan: Plan) -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ def test_a_configuration_with_an_old_certificate_gets_the_current_one() -> None:
     plan = plan_of({"billing": 2}, [declared(certificate="billing")], [OLD, NEW], [uses(1)])
     assert updates(plan) == [("certificate", uid(1), uid(2))]
     (change,) = [one for one in plan.changes if isinstance(one, Update)]
-    assert (change.at.config, change.at.label, [*change.reasons]) == (DB, "db", ["content-changed"])
+    assert (change.at.place[1], change.at.label, [*change.reasons]) == (DB, "db", ["content-changed"])
 
 
 @pytest.mark.parametrize("config", ["warehouse", DB])

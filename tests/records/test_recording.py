@@ -36,6 +36,7 @@ from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.declared import Deployer, Origin, RenewBefore
 from reconciler.model.declared import Gate as ProofGate
 from reconciler.model.found import Built
+from reconciler.model.hostnames import CaList, DeclaredZone, FoundZone
 from reconciler.model.hyperdrive import DeclaredHyperdrive, HyperdriveConfig, Hyperdrives
 from reconciler.model.key_places import RENEWED, CommandSink, FileSink, KeyReference, KeySlots, SopsSink, VaultSink
 from reconciler.model.renewal import CloudflareIssuer, CommandIssuer, DeclaredIssuer, Renewal, StepIssuer, VaultIssuer
@@ -138,6 +139,7 @@ def everything() -> PlanInputs:
         DeclaredIssuer("own", CommandIssuer(("sign",), ("VAULT_TOKEN",))),
     ]
     drive = DeclaredHyperdrive("db", "h1", CertificateName("billing"), CertificateName("ca"), "verify-full")
+    zone = DeclaredZone("example.com", {CertificateName("ca"): ("api.example.com",)})
     ca = certificate("ca", ca=True, key=None)
     tables: Mapping[str | None, Mapping[str, str]] = {None: {"B": "billing", "L": f"id:{uid(4)}"}, "None": {}}
     checkout = worker(tables=tables, exclusive=False, undeployed=frozenset({"None"}), deploy=Deployer.WRANGLER)
@@ -154,7 +156,7 @@ def everything() -> PlanInputs:
     tables_there = {**checkout.environments, None: (replace(first, remote=True), *others)}
     workers = {**wanted.declaration.workers, checkout.label: replace(checkout, environments=tables_there)}
     store = replace(wanted.declaration.store, account_id="0" * 32)
-    whole = replace(wanted.declaration, store=store, workers=workers, hyperdrives=(drive,))
+    whole = replace(wanted.declaration, store=store, workers=workers, hyperdrives=(drive,), zones=(zone,))
     wanted = replace(wanted, declaration=replace(whole, issuers={one.name: one for one in issuers}))
     here = file({None: {"B": uid(1)}, "None": {"X": "\\ud800 \ud800 \\"}}, taken={None: {"KV": "kv"}}, script="shop")
     there = here.environments[None]
@@ -198,12 +200,23 @@ def everything() -> PlanInputs:
         frozenset({uid(7)}),
         broken,
         Hyperdrives((HyperdriveConfig("h1", "db", {"sslmode": "require"}),), ("403", "ask")),
+        (
+            FoundZone("example.com", ("z1",), (CaList("z1", uid(2), ("API.example.com", "own.example.com")),)),
+            FoundZone("example.net", unread=("403", None)),
+        ),
     )
     ask = PlanOptions(
         "billing",
         "ledger",
         DeployChoice(
-            True, True, True, True, frozenset({WorkerLabel("checkout")}), frozenset({"shop"}), frozenset({"h1"})
+            True,
+            True,
+            True,
+            True,
+            frozenset({WorkerLabel("checkout")}),
+            frozenset({"shop"}),
+            frozenset({"h1"}),
+            frozenset({"z1"}),
         ),
         timedelta(minutes=5),
         True,

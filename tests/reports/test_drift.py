@@ -292,7 +292,7 @@ def covers(drift: Drift, plan: Plan) -> bool:
         elif isinstance(change, Retire):
             wanted.add(key_of(Subject.ENTRY, change.entry.id))
         elif isinstance(change, Update):
-            wanted.add(key_of(Subject.HYPERDRIVE, change.at.config, change.at.field))
+            wanted.add(key_of(Subject(change.at.place[0]), *change.at.place[1:]))
     return wanted <= told
 
 

@@ -320,6 +320,7 @@ def test_of_a_removed_certificate_only_conditions_about_what_it_has_are_shown() 
     assert about_others == {
         Condition.NOT_TAKEN_OVER,
         Condition.CLOCK_SKEW,  # a store on this machine has no other clock
+        Condition.STILL_TRUSTED,  # it is not a CA
         Condition.SUCCESSOR_MISSING,
         Condition.SUCCESSOR_NOT_VALID,
         Condition.BINDINGS_PENDING,

@@ -95,7 +95,7 @@ def test_metrics_have_a_series_for_its_outage() -> None:
 def test_it_is_explained_by_its_label_name_certificate_or_id(name: str) -> None:
     """What would happen, and why."""
     told = explain(name, rotated(1))
-    story = next(one for one in told.hyperdrives if one.at == AT)
+    story = next(one for one in told.updates if one.at == AT)
     assert story.what == "waits"
     assert "`mtlsctl apply --deploy`" in story.why
     assert "Hyperdrive" in render(told, "text", Display(place))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from icalendar import Calendar
 
-from reconciler.model import Entry, EntryId, Live, LiveVersion, LiveWorker, StoreKind, WranglerFile
+from reconciler.model import BindingAddress, Entry, EntryId, Live, LiveVersion, LiveWorker, StoreKind, WranglerFile
 from reconciler.plan.assess import judge
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.reports.metrics import make_metrics
@@ -195,7 +195,9 @@ def test_each_binding_has_its_own_sample() -> None:
 def test_a_calendar_has_renewals_and_outages_and_is_the_same_each_time() -> None:
     """Read back by the library; a line end or a comma in a name adds nothing."""
     status = status_of(uid(2))
-    odd = replace(status.outages[0], at=replace(status.outages[0].at, config="a,b;c\r\nBEGIN:VEVENT"))
+    at = status.outages[0].at
+    assert isinstance(at, BindingAddress)
+    odd = replace(status.outages[0], at=replace(at, config="a,b;c\r\nBEGIN:VEVENT"))
     status = replace(status, outages=(odd, *status.outages))
     text = render(status, "ics", Display())
     assert text == render(status, "ics", Display())

@@ -132,9 +132,9 @@ def test_without_deploy_it_waits(account: Account) -> None:
     assert (result.code, account.writes, account.mtls["sslmode"]) == (0, [], "require")
     assert result.out.endswith("Next: mtlsctl apply --deploy\n")
     plan = account.run("plan")
-    assert "wait: an update of a Hyperdrive configuration takes effect at once" in plan.out
+    assert "wait: an update of Hyperdrive or hostnames takes effect at once" in " ".join(plan.out.split())
     assert plan.out.endswith("Next: mtlsctl apply --deploy\n")
-    assert "No changes now. 3 Hyperdrive updates wait." in plan.out
+    assert "No changes now. 3 updates wait." in plan.out
     assert "Not checked: hostnames (mtlsctl plan --live)." in plan.out
 
 
@@ -334,7 +334,7 @@ def test_the_local_store_rehearses_it(tmp_path: Path) -> None:
     old = project.run("output", "billing").out.strip()
     project.certificate("billing", 2)
     plan = project.run("plan", "--deploy")
-    assert "1 upload, 1 Hyperdrive update" in plan.out
+    assert "1 upload, 1 update" in plan.out
     assert project.run("apply", "--yes", "--deploy").code == 0
     assert project.run("apply", "--yes", "--deploy").code == 0
     assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0

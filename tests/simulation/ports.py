@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pathlib import Path
 from posixpath import basename, dirname, join
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Sweep
+from reconciler.model import CaList, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Sweep, Zone
 from reconciler.model.keys import KeyFile
 from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.stores.local import LocalStore
@@ -133,6 +133,17 @@ class GatedReader:
             "hyperdrive.get", config, lambda: self.store.hyperdrive(config), fails=failures.store_reading()
         )
 
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        return self.gate.passes(
+            "hostnames.zones", name or "", lambda: self.store.zones(name), fails=failures.store_reading()
+        )
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        asked = tuple(cas)
+        return self.gate.passes(
+            "hostnames.read", zone, lambda: self.store.ca_lists(zone, asked), fails=failures.store_reading()
+        )
+
     def get(self, entry_id: EntryId) -> Entry | None:
         return self.gate.passes("store.get", entry_id, lambda: self.store.get(entry_id), fails=failures.store_reading())
 
@@ -192,6 +203,15 @@ class GatedStore(GatedReader):
             "hyperdrive.update",
             before.id,
             lambda: self.store.update_hyperdrive(before, mtls),
+            fails=failures.store_writing(),
+            lost=failures.store_lost(),
+        )
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        self.gate.passes(
+            "hostnames.add",
+            before.zone,
+            lambda: self.store.add_hostnames(before, names),
             fails=failures.store_writing(),
             lost=failures.store_lost(),
         )

@@ -180,7 +180,7 @@ def _url(identifier: str) -> httpx.URL:
         (Token(READ), ZONE, "no permission to sign a certificate request", "Zone > SSL and Certificates > Edit"),
         (Token(frozenset()), ZONE, "no permission to sign a certificate request", "for this zone"),
         (Token(active=False), ZONE, "the token is not valid", "`SSL and Certificates Write`"),
-        (Token(WRITE), "nowhere/x", "Cloudflare has no such zone", "check `zone` of the issuer in mtls.toml"),
+        (Token(WRITE), "nowhere/x", "Cloudflare has no such zone", "check the zone in mtls.toml"),
     ],
 )
 def test_a_refusal_says_what_is_missing(asked: Asked, token: Token, zone: str, message: str, hint: str) -> None:

@@ -71,6 +71,9 @@ GOOD = {
     '[workers.a]\nconfig = "."\n[workers.b]\nconfig = "my.site/"\n[workers.c]\nconfig = "c/wrangler.jsonc"\n',
     "javascript names": HEAD + '[certificates.a]\ncertificate = "a.pem"\n[workers.w]\nconfig = "w"\n'
     '[workers.w.bindings]\n"$_1" = "a"\n"ключ" = "a"\nclass = "a"\n',
+    "hostnames": HEAD + '[certificates.a]\ncertificate = "a.pem"\nca = true\n[hostnames."example.com"]\n'
+    'a = ["example.com", "api.example.com", "a_b.xn--bcher-kva.example.com"]\n'
+    '[hostnames.0123456789abcdef0123456789abcdef]\na = ["api.example.net"]\n',
     "hyperdrive": HEAD + '[certificates.a]\ncertificate = "a.pem"\n[certificates.b]\ncertificate = "b.pem"\nca = true\n'
     '[hyperdrive.db]\nconfig = "6f2c1a5f0e7b4a0f9d1b7c3e5a8d2f41"\ncertificate = "a"\nca = "b"\n'
     'sslmode = "VERIFY_IDENTITY"\n[hyperdrive.other]\nconfig = "A name, with spaces"\nsslmode = "require"\n',

@@ -168,7 +168,9 @@ def _type(schema: Schema) -> str:
         case "array":
             return "list of these" if "enum" in schema["items"] else f"list of {_type(schema['items'])}"
         case "object":
-            return f"{_type(schema['additionalProperties'])} by name" if "properties" not in schema else "table"
+            inner = {} if "properties" in schema else schema["additionalProperties"]
+            is_nested = "additionalProperties" in inner and "properties" not in inner
+            return "table" if not inner else "table by name" if is_nested else f"{_type(inner)} by name"
         case "integer":
             return f"integer{_limits(schema)}"
         case other:

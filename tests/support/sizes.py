@@ -78,6 +78,7 @@ SLOW = (
     "runs/test_check_live.py",
     "runs/test_replay.py",
     "runs/test_frugal.py",
+    "runs/test_hostnames.py",
     "runs/test_hyperdrive.py",
     "runs/test_hyperdrive_database.py",
     "runs/test_rare_deploys.py",

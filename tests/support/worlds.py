@@ -72,6 +72,14 @@ def bundle(number: int) -> Bundle:
     return parsed
 
 
+@cache
+def ca_bundle(number: int) -> Bundle:
+    """The certificate of a CA, another one for each number."""
+    parsed = parse_stored(make_ca(f"root {number}").certificate_pem.decode())
+    assert parsed is not None
+    return parsed
+
+
 def uid(number: int) -> EntryId:
     """An id of the embedded store."""
     return EntryId(f"10ca1000-0000-4000-8000-{number:012x}")

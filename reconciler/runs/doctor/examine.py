@@ -139,9 +139,11 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
     cas = any(certificate.ca for certificate in declaration.certificates.values())
-    updates = bool(declaration.hyperdrives)
+    pages, updates = _has_pages(project, declaration), bool(declaration.hyperdrives)
     probes = any(has_gate(declaration, name, Gate.BIND) for name in declaration.certificates)
-    yield from connection.examine(cas=cas, pages=_has_pages(project, declaration), updates=updates, probes=probes)
+    yield from connection.examine(
+        cas=cas, pages=pages, updates=updates, hostnames=bool(declaration.zones), probes=probes
+    )
 
 
 def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:

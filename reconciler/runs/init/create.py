@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
 from reconciler.model import (
+    CaList,
     Declaration,
     Desired,
     Entry,
@@ -23,6 +24,7 @@ from reconciler.model import (
     StoreSettings,
     WorkerLabel,
     WranglerFile,
+    Zone,
 )
 from reconciler.model.errors import StoreError
 from reconciler.model.ports import LiveReader, Store, StoreReader
@@ -213,6 +215,12 @@ class _Remembered:
 
     def hyperdrive(self, config: str) -> HyperdriveConfig | None:
         return self.inner.hyperdrive(config)
+
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        return self.inner.zones(name)
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        return self.inner.ca_lists(zone, cas)
 
     def list_entries(self) -> Listing:
         if self.listing is None:

@@ -62,6 +62,8 @@ class CloudflareConnection:
         """Throw-away Workers of the account, with the same client."""
         return CloudflareEdge(self._client, self._access, random.random)
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool, probes: bool) -> Iterator[Diagnostic]:
+    def examine(self, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool) -> Iterator[Diagnostic]:
         """As `Connection`."""
-        return examine(self._client, self._access, cas=cas, pages=pages, updates=updates, probes=probes)
+        return examine(
+            self._client, self._access, cas=cas, pages=pages, updates=updates, hostnames=hostnames, probes=probes
+        )

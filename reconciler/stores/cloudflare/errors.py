@@ -38,6 +38,7 @@ class Operation(Enum):
     HYPERDRIVE = "read the Hyperdrive configurations"
     ZONES = "list the zones"
     HOSTNAMES = "read the hostnames of a CA"
+    TRUST = "add hostnames to a CA"
     UPLOAD = "upload a certificate"
     DELETE = "delete a certificate"
     UPDATE = "update a Hyperdrive configuration"
@@ -48,7 +49,14 @@ class Operation(Enum):
     @property
     def is_change(self) -> bool:
         """True if it changes the store."""
-        return self in {Operation.UPLOAD, Operation.DELETE, Operation.UPDATE, Operation.PROBE, Operation.SIGN}
+        return self in {
+            Operation.UPLOAD,
+            Operation.DELETE,
+            Operation.UPDATE,
+            Operation.TRUST,
+            Operation.PROBE,
+            Operation.SIGN,
+        }
 
     @property
     def is_once(self) -> bool:
@@ -129,6 +137,7 @@ _PERMISSIONS = {
     Operation.UPDATE: "Hyperdrive Write",
     Operation.ZONES: "Zone Read",
     Operation.HOSTNAMES: "SSL and Certificates Read",
+    Operation.TRUST: "SSL and Certificates Write",
     Operation.SIGN: "SSL and Certificates Write",
     Operation.SIGNED: "SSL and Certificates Read",
 }
@@ -154,7 +163,7 @@ _DELETE = frozenset({Operation.DELETE})
 _LIVE = frozenset({Operation.WORKERS, Operation.PAGES, Operation.PROBE})
 _PROBE = frozenset({Operation.PROBE})
 _CONFIG = frozenset({Operation.HYPERDRIVE, Operation.UPDATE})
-_ZONE = frozenset({Operation.SIGN, Operation.SIGNED})
+_ZONE = frozenset({Operation.SIGN, Operation.SIGNED, Operation.HOSTNAMES, Operation.TRUST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +195,7 @@ _TOKEN_HINT = (
     f"check that the token in {TOKEN} is complete, active and not expired; it needs `{{permission}}` for this account"
 )
 _ACCOUNT_HINT = "check the account ID ({account}), and that the token has `{permission}` for it"
-_ZONE_HINT = "check `zone` of the issuer in mtls.toml, and that the token has `{permission}` for that zone"
+_ZONE_HINT = "check the zone in mtls.toml, and that the token has `{permission}` for it"
 _ZONE_PERMISSION_HINT = "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this zone"
 _CONTENT_HINT = (
     "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted"

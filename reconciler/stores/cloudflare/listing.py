@@ -23,7 +23,7 @@ from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply
-from reconciler.stores.cloudflare.wire import ResultInfo, parse_entries
+from reconciler.stores.cloudflare.wire import Envelope, ResultInfo, parse, parse_entries
 
 REREADS = 3
 MAX_PAGES = 2000
@@ -40,6 +40,22 @@ class _HasId(Protocol):
 
 
 _Item = TypeVar("_Item", bound=_HasId)
+_T = TypeVar("_T")
+
+
+def demand(kind: type[_T], envelope: Envelope, what: str) -> _T:
+    """The result, parsed as `kind`; UnusableReply if it is something else."""
+    found = parse(kind, envelope.result)
+    if found is None:
+        raise UnusableReply(f"{what} does not have the format that Cloudflare documents", hint=REPORT)
+    return found
+
+
+def demand_whole(envelope: Envelope, count: int, what: str) -> None:
+    """UnusableReply if a list has fewer items than the server counts."""
+    total = envelope.result_info.total_count if envelope.result_info else None
+    if total is not None and count < total:
+        raise UnusableReply(f"Cloudflare counts {total} {what}, but lists {count}", hint=REPORT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,33 +16,28 @@ from urllib.parse import quote
 
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Entry, EntryId, Live, LiveQuestion, LiveVersion, LiveWorker, User, UserKind
-from reconciler.model.live import PAGES, hyperdrive_users
+from reconciler.model.live import PAGES, hostnames_user, hyperdrive_users
 from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, UnusableReply, WorkerNotFound
+from reconciler.stores.cloudflare.hostnames import LISTS, HostnameLists
 from reconciler.stores.cloudflare.hyperdrive import LIST, HyperdriveConfigs
-from reconciler.stores.cloudflare.listing import REPORT
+from reconciler.stores.cloudflare.listing import REPORT, demand, demand_whole
 from reconciler.stores.cloudflare.wire import (
     AssociationBody,
     DeploymentBody,
     DeploymentsBody,
     Envelope,
-    HostnamesBody,
     NamedBody,
     PagesBody,
     SettingsBody,
     VersionBody,
     certificates_in,
-    parse,
 )
 
 _SHOWN = 10
 """The number of deployments that Cloudflare lists at least; a shorter list is complete."""
 _ROUNDING = 1.0
 """Percent."""
-_ZONES_PER_PAGE = 50
-_MOST_ZONE_PAGES = 200
-_NAMED = 3
-_HOSTNAMES = "the hostname associations"
 
 Users = list[tuple[EntryId, User]]
 _T = TypeVar("_T")
@@ -166,21 +161,6 @@ def _newest_first(found: Sequence[DeploymentBody]) -> list[DeploymentBody]:
     return [distinct[place] for place in order]
 
 
-def demand(kind: type[_T], envelope: Envelope, what: str) -> _T:
-    """The result, parsed as `kind`; UnusableReply if it is something else."""
-    found = parse(kind, envelope.result)
-    if found is None:
-        raise UnusableReply(f"{what} does not have the format that Cloudflare documents", hint=REPORT)
-    return found
-
-
-def demand_whole(envelope: Envelope, count: int, what: str) -> None:
-    """UnusableReply if a list has fewer items than the server counts."""
-    total = envelope.result_info.total_count if envelope.result_info else None
-    if total is not None and count < total:
-        raise UnusableReply(f"Cloudflare counts {total} {what}, but lists {count}", hint=REPORT)
-
-
 class CloudflareLive:
     """Reads live Workers and, before a retire, everything else that may use the entry."""
 
@@ -188,10 +168,10 @@ class CloudflareLive:
         self._client = client
         # No bound method: a reference cycle would keep the connections open until the next garbage collection.
         self._send: Callable[[ApiCall], Envelope] = lambda call: send_patiently(client, call, random)
-        self._account_id = account_id
         self._account = f"/accounts/{account_id}"
         self._workers = LiveWorkers(self._send, self._account)
         self._hyperdrives = HyperdriveConfigs(client, self._account, random)
+        self._lists = HostnameLists(client, account_id, random)
         self._names: tuple[str, ...] | None = None
         self._read: dict[tuple[str, int], LiveWorker | None] = {}
 
@@ -259,7 +239,7 @@ class CloudflareLive:
         found.extend(self._try(LIST, self._hyperdrive, unread))
         cas = [entry.id for entry in entries.values() if entry.ca]
         if cas:
-            found.extend(self._try(_HOSTNAMES, lambda: self._hostnames(cas), unread))
+            found.extend(self._try(LISTS, lambda: self._hostnames(cas), unread))
         named = {entry_id for entry_id, _ in found}
         asked = [entry.id for entry in question.retiring if entry.id not in named]
         found.extend(self._try("the associations", lambda: self._associations(asked), unread))
@@ -272,35 +252,9 @@ class CloudflareLive:
         return [use for config in self._hyperdrives.all() for use in hyperdrive_users(config)]
 
     def _hostnames(self, cas: Sequence[EntryId]) -> Users:
-        pairs = [(zone, ca) for zone in self._zones() for ca in cas]
-        found = self._client.side_by_side("Reading hostnames", self._hostnames_of, pairs)
-        return [one for users in found for one in users]
-
-    def _hostnames_of(self, pair: tuple[NamedBody, EntryId]) -> Users:
-        zone, ca = pair
-        path = f"/zones/{quote(zone.id, safe='')}/certificate_authorities/hostname_associations"
-        envelope = self._send(ApiCall(Operation.HOSTNAMES, "GET", path, {"mtls_certificate_id": ca}))
-        names = demand(HostnamesBody, envelope, f"the hostname associations of {zone.name or zone.id}").hostnames
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        named = ", ".join(names[:_NAMED]) + more
-        return [(ca, User(UserKind.HOSTNAMES, named, zone.id))] if names else []
-
-    def _zones(self) -> list[NamedBody]:
-        """The zones of the account that the token can see, page by page. UnusableReply if some may be missing."""
-        found: dict[str, NamedBody] = {}
-        for page in range(1, _MOST_ZONE_PAGES + 1):
-            query: dict[str, str | int] = {"account.id": self._account_id, "page": page, "per_page": _ZONES_PER_PAGE}
-            envelope = self._send(ApiCall(Operation.ZONES, "GET", "/zones", query))
-            zones = demand(list[NamedBody], envelope, "the list of zones")
-            fresh = {zone.id: zone for zone in zones if zone.id not in found}
-            found |= fresh
-            last = envelope.result_info.total_pages if envelope.result_info else None
-            if not zones or (page >= last if last is not None else len(zones) < _ZONES_PER_PAGE):
-                demand_whole(envelope, len(found), "zones")
-                return list(found.values())
-            if not fresh:
-                raise UnusableReply("the list of zones is incomplete: a page has no new zones", hint=REPORT)
-        raise UnusableReply(f"the account has more than {len(found)} zones", hint="delete its unused CAs by hand")
+        pairs = [(zone.id, ca) for zone in self._lists.zones() for ca in cas]
+        lists = self._lists.lists(pairs)
+        return [(listed.ca, user) for listed in lists if (user := hostnames_user(listed)) is not None]
 
     def _associations(self, entries: Sequence[EntryId]) -> Users:
         found = self._client.side_by_side("Reading associations", self._associations_of, entries)
@@ -331,7 +285,7 @@ class CloudflareLive:
 
 def _keeps(what: str, retiring: Sequence[Entry]) -> bool:
     """Whether something that is to be deleted could be in a list of users that was not read."""
-    return any(entry.ca for entry in retiring) if what == _HOSTNAMES else bool(retiring)
+    return any(entry.ca for entry in retiring) if what == LISTS else bool(retiring)
 
 
 def _reason(error: ReconcilerError) -> str:

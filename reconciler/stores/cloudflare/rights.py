@@ -37,24 +37,28 @@ class _Need:
 
 
 def examine(
-    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, probes: bool
+    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool
 ) -> Iterator[Diagnostic]:
     """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
 
-    `cas`, `pages`, `updates` and `probes`: as in `Connection`; what is declared may need more permissions. Each call is
-    made once. A failure is a finding, never an exception.
+    `cas`, `pages`, `updates`, `hostnames` and `probes`: as in `Connection`; what is declared may need more permissions.
+    Each call is made once. A failure is a finding, never an exception.
     """
     try:
         verified = _verify(client, access)
         yield verified
         if verified.severity is Severity.INFO:
-            for need in _needs(client, access, cas=cas, pages=pages, updates=updates, probes=probes):
+            for need in _needs(
+                client, access, cas=cas, pages=pages, updates=updates, hostnames=hostnames, probes=probes
+            ):
                 yield _ask(client, need)
     except StoreError as error:
         yield _warning(error.code, f"the account could not be checked: {error.message}", error.hint)
 
 
-def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, probes: bool) -> Iterator[_Need]:
+def _needs(
+    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool
+) -> Iterator[_Need]:
     account = f"/accounts/{access.account_id}"
     write = "a check would have to write; the first upload of a run is made alone, and stops the run if it is refused"
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
@@ -69,10 +73,13 @@ def _needs(client: Client, access: Access, *, cas: bool, pages: bool, updates: b
         yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
     if cas:
         zones = {"account.id": access.account_id, **_FEW}
-        yield _Need(Operation.ZONES, _CA, "/zones", zones)
+        purpose = "for every plan, to read hostnames" if hostnames else _CA
+        yield _Need(Operation.ZONES, purpose, "/zones", zones)
         zone = _some_zone(client, zones)
         path = f"/zones/{zone}/certificate_authorities/hostname_associations" if zone else ""
-        yield _Need(Operation.HOSTNAMES, _CA, path, hint="not checked, because the token can see no zone")
+        yield _Need(Operation.HOSTNAMES, purpose, path, hint="not checked, because the token can see no zone")
+    if hostnames:
+        yield _Need(Operation.TRUST, "for `--deploy`, to add hostnames to CAs", hint=write.partition(";")[0])
 
 
 def _some_zone(client: Client, query: Mapping[str, str | int]) -> str | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.model import Entry, EntryId, HyperdriveConfig, Listing
+from reconciler.model import CaList, Entry, EntryId, HyperdriveConfig, Listing, Zone
 from reconciler.model.errors import (
     AlreadyStored,
     EntryInUse,
@@ -37,6 +37,7 @@ from reconciler.stores.cloudflare.errors import (
     UnusableReply,
     WrongAccount,
 )
+from reconciler.stores.cloudflare.hostnames import HostnameLists
 from reconciler.stores.cloudflare.hyperdrive import HyperdriveConfigs
 from reconciler.stores.cloudflare.listing import LAG_PAUSES_S, REPORT, Lists, compare, unlisted
 from reconciler.stores.cloudflare.live import CloudflareLive
@@ -106,6 +107,7 @@ class CloudflareReader:
         self.lists = lists or Lists(client, path, random)
         self._live: CloudflareLive | None = None
         self._hyperdrives = HyperdriveConfigs(client, path.rpartition("/")[0], random)
+        self._lists = HostnameLists(client, path.split("/")[2], random)
 
     @property
     def calls(self) -> int:
@@ -152,6 +154,14 @@ class CloudflareReader:
     def hyperdrive(self, config: str) -> HyperdriveConfig | None:
         """As in the port."""
         return self._hyperdrives.get(config)
+
+    def zones(self, name: str | None = None) -> tuple[Zone, ...]:
+        """As in the port."""
+        return self._lists.zones(name)
+
+    def ca_lists(self, zone: str, cas: Iterable[EntryId]) -> tuple[CaList, ...]:
+        """As in the port; one call per CA, side by side."""
+        return self._lists.lists((zone, ca) for ca in cas)
 
     def live(self) -> CloudflareLive:
         """A reader of what Workers and other services of the account use; shares connections and the rate limit."""
@@ -252,6 +262,10 @@ class CloudflareStore(CloudflareReader):
     def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
         """As in the port. One PATCH; repeated after a lost answer only if the configuration is still as before."""
         return self._change(lambda: self._hyperdrives.update(before, mtls))
+
+    def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
+        """As in the port. One PUT; repeated after a lost answer only if the list is still as before."""
+        self._change(lambda: self._lists.add(before, names))
 
     def look_back(self) -> tuple[Diagnostic, ...]:
         """The differences between the list and the replies to this object's uploads.

@@ -9,7 +9,7 @@ from reconciler.model import Action, BindingChange, Deploy, Retire, Update, Uplo
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.plan.renewals import Due
 from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
-from reconciler.views.html.rows import WIDTH, hyperdrive_user, live_texts, user, waiting_table
+from reconciler.views.html.rows import WIDTH, live_texts, update_user, user, waiting_table
 from reconciler.views.html.timeline import TimelineItem, Validity, make_timeline
 from reconciler.views.html.uses import Link, make_uses
 from reconciler.views.table import Display
@@ -156,10 +156,10 @@ def _links(group: Group, names: ShownNames) -> Iterator[Link]:
             tone, note = _TONES[change.action], f"{change.action} {arrow(change, names)}"
             yield Link(name, names.worker(change.at), user(change.at, names), tone, note)
         if isinstance(change, Update):
-            yield Link(name, "Hyperdrive", hyperdrive_user(change.at), Tone.LOOK, f"update {arrow(change, names)}")
+            yield Link(name, change.at.kind, update_user(change.at), Tone.LOOK, f"update {arrow(change, names)}")
     for wait in group.waiting:
         if isinstance(wait.change, Update):
-            yield Link(name, "Hyperdrive", hyperdrive_user(wait.change.at), Tone.PLAIN, "waits")
+            yield Link(name, wait.change.at.kind, update_user(wait.change.at), Tone.PLAIN, "waits")
         if isinstance(wait.change, BindingChange):
             at = wait.change.at
             yield Link(name, names.worker(at), user(at, names), Tone.PLAIN, "waits")

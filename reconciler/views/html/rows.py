@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.model import BindingAddress, BindingChange, HyperdriveAddress, Waiting
+from reconciler.model import BindingAddress, BindingChange, UpdateAddress, Waiting
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.reports.status import BoundAt, Standing
 from reconciler.views.html.page import PageTable, Tone, table
@@ -53,9 +53,9 @@ def user(at: BindingAddress, names: ShownNames) -> str:
     return f"{names.worker(at)}.{at.binding}{where}"
 
 
-def hyperdrive_user(at: HyperdriveAddress) -> str:
+def update_user(at: UpdateAddress) -> str:
     """`warehouse (client certificate)`."""
-    return f"{at.label} ({at.field.text})"
+    return f"{at.label} ({at.part})"
 
 
 def links_of(certificate: str, places: Iterable[BoundAt], names: ShownNames) -> Iterator[Link]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
-from reconciler.model import HyperdriveAddress
+from reconciler.model import BindingAddress
 from reconciler.model.words import environment_text
 from reconciler.plan.renewals import Due
 from reconciler.reports.outage import Outage
@@ -90,7 +90,7 @@ def _outages(status: Status) -> Iterator[Event]:
 
 
 def _where(one: Outage) -> str:
-    if isinstance(one.at, HyperdriveAddress):
+    if not isinstance(one.at, BindingAddress):
         return f"First {one.at.text}."
     return f"First {one.at.binding} in {one.at.config} ({environment_text(one.at.environment)})."
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, Condition, Gate, HyperdriveField, User, UserKind
+from reconciler.model import (
+    Action,
+    Condition,
+    Gate,
+    HostnamesAddress,
+    HyperdriveAddress,
+    HyperdriveField,
+    User,
+    UserKind,
+)
 from reconciler.plan.inventory import Preference, Role
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import LivePart, NotCheckedPart, live_part, not_checked_part
 from reconciler.reports.explain import Explanation, NameKind, explain_command
-from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory
+from reconciler.reports.explain_bindings import BindingStory, UpdateStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.json.document import as_view
@@ -84,6 +94,22 @@ class HyperdriveStoryPart(JsonPart):
     why: str
 
 
+class HostnamesStoryPart(JsonPart):
+    """The hostnames of a zone that are to trust one CA. `found` and `wanted` are IDs of CAs; `lacking`: the hostnames
+    that do not trust the wanted one yet."""
+
+    zone: str
+    zone_id: str
+    certificate: str
+    hostnames: tuple[str, ...]
+    lacking: tuple[str, ...]
+    found: str | None = None
+    wanted: str | None = None
+    action: Action | None = None
+    what: str
+    why: str
+
+
 class ConditionPart(JsonPart):
     """What must hold before an entry is retired. `holds` is left out where it was not looked at. `detail` says why it
     does not hold, and `hint` what would make it hold."""
@@ -128,6 +154,7 @@ class ExplainDocument(JsonPart):
     certificates: tuple[CertificateStoryPart, ...]
     bindings: tuple[BindingStoryPart, ...]
     hyperdrives: tuple[HyperdriveStoryPart, ...] | None = None
+    hostnames: tuple[HostnamesStoryPart, ...] | None = None
     entries: tuple[EntryStoryPart, ...]
     live: tuple[LivePart, ...] | None = None
     not_checked: tuple[NotCheckedPart, ...]
@@ -141,7 +168,8 @@ def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocum
         subjects=explanation.subjects,
         certificates=tuple(map(_certificate, explanation.certificates)),
         bindings=tuple(map(_binding, explanation.bindings)),
-        hyperdrives=tuple(map(_hyperdrive, explanation.hyperdrives)) or None,
+        hyperdrives=tuple(_hyperdrives(explanation.updates)) or None,
+        hostnames=tuple(_hostnames(explanation.updates)) or None,
         entries=tuple(map(_entry, explanation.entries)),
         live=None if explanation.live is None else tuple(map(live_part, explanation.live)),
         not_checked=tuple(not_checked_part(one, explain_command(explanation.name)) for one in explanation.not_checked),
@@ -195,18 +223,37 @@ def _binding(story: BindingStory) -> BindingStoryPart:
     )
 
 
-def _hyperdrive(story: HyperdriveStory) -> HyperdriveStoryPart:
-    return HyperdriveStoryPart(
-        hyperdrive=story.at.label,
-        hyperdrive_id=story.at.config,
-        field=story.at.field,
-        certificate=story.certificate,
-        found=story.found,
-        wanted=story.wanted,
-        action=story.action,
-        what=story.what,
-        why=story.why,
-    )
+def _hyperdrives(stories: Iterable[UpdateStory]) -> Iterator[HyperdriveStoryPart]:
+    for story in stories:
+        if isinstance(story.at, HyperdriveAddress):
+            yield HyperdriveStoryPart(
+                hyperdrive=story.at.label,
+                hyperdrive_id=story.at.config,
+                field=story.at.field,
+                certificate=story.certificate,
+                found=story.found,
+                wanted=story.wanted,
+                action=story.action,
+                what=story.what,
+                why=story.why,
+            )
+
+
+def _hostnames(stories: Iterable[UpdateStory]) -> Iterator[HostnamesStoryPart]:
+    for story in stories:
+        if isinstance(story.at, HostnamesAddress):
+            yield HostnamesStoryPart(
+                zone=story.at.zone,
+                zone_id=story.at.zone_id,
+                certificate=story.at.ca,
+                hostnames=story.hostnames,
+                lacking=story.lacking,
+                found=story.found,
+                wanted=story.wanted,
+                action=story.action,
+                what=story.what,
+                why=story.why,
+            )
 
 
 def _entry(story: EntryStory) -> EntryStoryPart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, BindingAddress, HyperdriveAddress, HyperdriveField, UserKind
+from reconciler.model import Action, BindingAddress, HostnamesAddress, HyperdriveAddress, HyperdriveField, UserKind
 from reconciler.plan.inventory import Role
 from reconciler.plan.users import Use
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
@@ -102,6 +102,7 @@ class OutagePart(JsonPart):
     binding: str | None = None
     hyperdrive: str | None = None
     field: HyperdriveField | None = None
+    zone: str | None = None
 
 
 class ByIdPart(JsonPart):
@@ -138,7 +139,8 @@ class UsePart(JsonPart):
 class StatusDocument(JsonPart):
     """The most urgent certificate first. `pending`: how many changes of each action `mtlsctl apply` would make.
 
-    `outage`: the first of `outages`, which has each declared binding and certificate of a Hyperdrive configuration.
+    `outage`: the first of `outages`, which has each declared binding, certificate of a Hyperdrive configuration,
+    and CA of a zone.
     `next`: the earliest time at which something that waits may be done.
     `by_id`: uploaded certificates that bindings use by their ids. `uses`: what else uses certificates of this stack.
     Without `live` live Workers were not read; `not_checked` says so.
@@ -242,6 +244,7 @@ def _outage(outage: Outage) -> OutagePart:
         binding=binding.binding if binding is not None else None,
         hyperdrive=hyperdrive.label if hyperdrive is not None else None,
         field=hyperdrive.field if hyperdrive is not None else None,
+        zone=outage.at.zone if isinstance(outage.at, HostnamesAddress) else None,
     )
 
 

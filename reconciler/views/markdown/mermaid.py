@@ -43,8 +43,9 @@ def _edges(plan: Plan) -> Iterator[tuple[_Node, _Node]]:
                 yield (f"certificate {plan.stack}", source), (f"binding {plan.stack} {row.at.config}", at)
     for use in plan.assessment.updates:
         if use.certificate is not None:
-            at = f"Hyperdrive/{use.at.label}/{use.at.field}"
-            yield (f"certificate {plan.stack}", use.certificate), (f"hyperdrive {plan.stack} {use.at.config}", at)
+            kind, holder, part = use.at.place
+            at = f"{use.at.kind}/{use.at.label}/{part}"
+            yield (f"certificate {plan.stack}", use.certificate), (f"{kind} {plan.stack} {holder}", at)
 
 
 def _label(text: str) -> str:

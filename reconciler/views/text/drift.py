@@ -22,13 +22,22 @@ from reconciler.views.text.status import time_text
 from reconciler.views.text.style import Style
 
 _SIGNS = {State.MISSING: "-", State.CHANGED: "~", State.UNEXPECTED: "+", State.SHARED: "!", State.UNUSED: "."}
-_GROUPS = {Subject.ENTRY: "other uploaded certificates", Subject.KEY: "private keys", Subject.HYPERDRIVE: "Hyperdrive"}
+_GROUPS = {
+    Subject.ENTRY: "other uploaded certificates",
+    Subject.KEY: "private keys",
+    Subject.HYPERDRIVE: "Hyperdrive",
+    Subject.HOSTNAMES: "hostnames",
+}
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def show_drift(drift: Drift, display: Display) -> str:
     """A drift with the findings of its plan: errors, warnings, and which certificates are not managed here."""
-    notable = (one for one in drift.diagnostics if one.severity is not Severity.INFO or one.code is Code.ENTRY_FOREIGN)
+    notable = (
+        one
+        for one in drift.diagnostics
+        if one.severity is not Severity.INFO or one.code in {Code.ENTRY_FOREIGN, Code.HOSTNAMES_FOREIGN}
+    )
     return "\n".join(_lines(drift, display, show_findings(notable, display))) + "\n"
 
 

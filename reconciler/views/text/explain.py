@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model import Condition, SiteAddress, User
+from reconciler.model.hostnames import names_text
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.retire import Judged
 from reconciler.plan.wording import REQUIREMENTS
 from reconciler.reports.explain import Explanation, NameKind, explain_command
-from reconciler.reports.explain_bindings import BindingStory, HyperdriveStory
+from reconciler.reports.explain_bindings import BindingStory, UpdateStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
 from reconciler.views.table import Display
@@ -33,6 +34,7 @@ _SUBJECTS = {
     NameKind.BINDING: "a binding",
     NameKind.WORKER: "a declared Worker",
     NameKind.HYPERDRIVE: "a declared Hyperdrive configuration",
+    NameKind.HOSTNAMES: "a declared zone or hostname",
     NameKind.ENTRY: "the ID of an uploaded certificate",
 }
 _SAID = frozenset({(Condition.GRACE, ""), (Condition.LISTING_UNSTABLE, "")})
@@ -68,7 +70,7 @@ def _ids(explanation: Explanation) -> Iterator[str | None]:
         yield certificate.entry.id if certificate.entry is not None else None
     for binding in explanation.bindings:
         yield from (binding.found, binding.wanted)
-    for story in explanation.hyperdrives:
+    for story in explanation.updates:
         yield from (story.found, story.wanted) if story.certificate is not None else ()
     for entry in explanation.entries:
         yield from (entry.id, entry.newer)
@@ -95,7 +97,8 @@ class _Lines:
         sections = (
             ("Certificates", [self.certificate(story) for story in told.certificates]),
             ("Bindings", [self.binding(story) for story in told.bindings]),
-            ("Hyperdrive", [self.hyperdrive(story) for story in told.hyperdrives]),
+            ("Hyperdrive", [self.update(story) for story in told.updates if not story.hostnames]),
+            ("Hostnames", [self.update(story) for story in told.updates if story.hostnames]),
             ("Live Workers", [self.live(row) for row in without_repeated_reasons(told.live or ())]),
             ("Uploaded certificates", [self.entry(story) for story in told.entries]),
         )
@@ -155,9 +158,12 @@ class _Lines:
         yield from self._field("because", printable(story.why))
         yield from self._field("file", printable(story.at.config))
 
-    def hyperdrive(self, story: HyperdriveStory) -> Iterator[str]:
-        sign = SIGNS[story.action] if story.action else "=" if story.found == story.wanted else "."
-        yield from self._head(sign, f"{story.at.field.text} of {story.at.label}", self.names.text(story.what))
+    def update(self, story: UpdateStory) -> Iterator[str]:
+        is_right = story.found == story.wanted and not story.lacking
+        sign = SIGNS[story.action] if story.action else "=" if is_right else "."
+        yield from self._head(sign, printable(story.at.short), self.names.text(story.what))
+        if story.hostnames:
+            yield from self._field("declared", printable(names_text(story.hostnames)))
         yield from self._field("because", self.names.text(story.why))
 
     def live(self, row: LiveBinding) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model import HyperdriveField
+from reconciler.model.hostnames import names_text
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.records.journal import Actor, ChangeSummary
 from reconciler.views.table import Display
@@ -173,5 +174,7 @@ def _describe(change: ChangeSummary, short: ShortIds) -> str:
     if change.hyperdrive is not None and change.field is not None:
         value = f" -> {printable(change.after)}" if change.after and change.field is HyperdriveField.SSLMODE else ""
         return f"{change.field.text} of {printable(change.hyperdrive)}{value}"
+    if change.zone is not None:
+        return f"{printable(names_text(change.hostnames or ()))} of {printable(change.zone)} trust {certificate}"
     serial = f" (serial {printable(change.serial)})" if change.serial is not None else ""
     return f"{short(change.before)} of {certificate}{serial}" if change.before else certificate

@@ -25,7 +25,7 @@ _DONE: dict[str, tuple[str, str]] = {
     Action.REBIND: ("binding", "written"),
     Action.UNBIND: ("binding", "removed"),
     Action.DEPLOY: ("Worker", "deployed"),
-    Action.UPDATE: ("Hyperdrive setting", "updated"),
+    Action.UPDATE: ("setting", "updated"),
     Action.VERIFY: ("certificate", "proved"),
     Action.RETIRE: ("old certificate", "deleted"),
     "renew": ("certificate", "renewed"),
@@ -36,7 +36,7 @@ _JOBS = {
     Action.REBIND: "config change",
     Action.UNBIND: "config change",
     Action.DEPLOY: "deploy",
-    Action.UPDATE: "Hyperdrive update",
+    Action.UPDATE: "update",
     Action.VERIFY: "proof",
     Action.RETIRE: "deletion",
 }

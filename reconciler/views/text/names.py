@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from reconciler.findings.escape import printable
-from reconciler.model import BindingAddress, HyperdriveAddress, SiteAddress
+from reconciler.model import BindingAddress, SiteAddress, UpdateAddress
 from reconciler.views.text.layout import ShortIds, shortened
 
 _LONGEST_TEXT = 24
@@ -58,9 +58,9 @@ class ShownNames:
         """`PARTNER of partner-gw (production)`, for a sentence."""
         return f"{printable(at.binding)} of {self.site(at)}"
 
-    def user(self, at: BindingAddress | HyperdriveAddress) -> str:
-        """A binding, or a field of a Hyperdrive configuration, for a sentence."""
-        return printable(at.text) if isinstance(at, HyperdriveAddress) else self.binding(at)
+    def user(self, at: BindingAddress | UpdateAddress) -> str:
+        """A binding, a field of a Hyperdrive configuration, or hostnames, for a sentence."""
+        return self.binding(at) if isinstance(at, BindingAddress) else printable(at.text)
 
 
 def environment(at: SiteAddress) -> str:

@@ -15,7 +15,6 @@ from reconciler.model import (
     BindingChange,
     Change,
     Deploy,
-    HyperdriveField,
     Retire,
     SiteAddress,
     StoreSettings,
@@ -25,6 +24,7 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.hostnames import names_text
 from reconciler.model.words import environment_text
 from reconciler.plan.coverage import Area, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
@@ -42,6 +42,7 @@ from reconciler.views.text.plan_groups import (
     deploy_lines,
     group_changes,
     group_lines,
+    is_mode,
     trouble_of,
     used_ids,
     waiting_block,
@@ -148,7 +149,7 @@ def _ids(plan: PlanFacts) -> Iterator[str | None]:
         match change:
             case BindingChange():
                 yield from (change.before, change.after)
-            case Update() if change.at.field is not HyperdriveField.SSLMODE:
+            case Update() if not is_mode(change):
                 yield from (change.before, change.after)
             case Retire():
                 yield change.entry.id
@@ -179,7 +180,7 @@ _COUNTED = (
     (frozenset({Action.UPLOAD}), "upload"),
     (frozenset({Action.BIND, Action.REBIND, Action.UNBIND}), "config change"),
     (frozenset({Action.DEPLOY}), "deploy"),
-    (frozenset({Action.UPDATE}), "Hyperdrive update"),
+    (frozenset({Action.UPDATE}), "update"),
     (frozenset({Action.VERIFY}), "proof"),
     (frozenset({Action.RETIRE}), "deletion"),
 )
@@ -242,6 +243,8 @@ def describe(change: Change) -> str:
             return f"{where}{built} as {printable(change.script)}"
         case Update():
             value = change.after if change.digest is None else change.certificate
+            if change.names:
+                return f"{printable(change.at.text)}: {printable(names_text(change.names))}"
             return f"{printable(change.at.text)} = {printable(value or '')}"
         case Verify():
             return f"{printable(change.certificate)} at {printable(change.origin)}"

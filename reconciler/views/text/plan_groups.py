@@ -20,6 +20,7 @@ from reconciler.model import (
     Difference,
     EntryId,
     Gate,
+    HyperdriveAddress,
     HyperdriveField,
     KeyReference,
     Reason,
@@ -29,6 +30,7 @@ from reconciler.model import (
     Verify,
     Waiting,
 )
+from reconciler.model.hostnames import names_text
 from reconciler.model.key_places import RENEWED
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import PlanFacts
@@ -50,6 +52,7 @@ SIGNS = {
 MAX_WAITING = 20
 """So many certificates of which something only waits have a block each."""
 _MOST_ALIKE = 10
+_MOST_HOSTNAMES = 50
 _INDENT, _DEEPER = "    ", "      "
 _NOTES = {
     Reason.PLACEHOLDER_ID: "placeholder",
@@ -137,8 +140,9 @@ def group_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | N
             yield from _step_lines(change, plan.keys, width, style)
     rows = [_binding_row(change, names, style) for change in group.changes if isinstance(change, BindingChange)]
     yield from table(rows, width, indent=_INDENT)
-    updates = [_update_row(change, names, style) for change in group.changes if isinstance(change, Update)]
-    yield from table(updates, width, indent=_INDENT)
+    updates = [change for change in group.changes if isinstance(change, Update)]
+    yield from table([_update_row(change, names, style) for change in updates], width, indent=_INDENT)
+    yield from _hostname_lines(updates, width, _INDENT)
     for change in group.changes:
         if isinstance(change, Retire):
             text = f"{names.id(change.entry.id)} {old_text(change)} {entry_text(change)}"
@@ -152,7 +156,7 @@ def _in_this_run(group: Group, wait: Waiting) -> Waiting:
         return wait
     if group.has(Action.BIND) or group.has(Action.REBIND):
         return replace(wait, detail="kept in this run: its bindings change first")
-    return replace(wait, detail="kept in this run: Hyperdrive changes first") if group.has(Action.UPDATE) else wait
+    return replace(wait, detail="kept in this run: its users are updated first") if group.has(Action.UPDATE) else wait
 
 
 def _head_lines(group: Group, plan: PlanFacts, names: ShownNames, width: int | None, style: Style) -> Iterator[str]:
@@ -328,18 +332,35 @@ def _binding_row(change: BindingChange, names: ShownNames, style: Style) -> list
 
 
 def _update_row(change: Update, names: ShownNames, style: Style) -> list[Cell]:
-    """One field of a Hyperdrive configuration."""
+    """One field of a Hyperdrive configuration, or the hostnames that get a CA."""
     return [
         Cell(f"~ {printable(change.at.label)}", style.change, shrinks=True),
-        Cell("Hyperdrive"),
-        Cell(change.at.field.text),
+        Cell(change.at.kind),
+        Cell(_part_of(change)),
         Cell(arrow(change, names)),
     ]
 
 
+def _part_of(change: Update) -> str:
+    return counted(len(change.names), "new hostname") if change.names else change.at.part
+
+
+def _hostname_lines(changes: Iterable[BindingChange | Update], width: int | None, indent: str) -> Iterator[str]:
+    """The hostnames that each update adds, which a reviewer has to see whole."""
+    for change in changes:
+        if isinstance(change, Update) and change.names:
+            added = printable(f"{change.at.label}: {names_text(change.names, _MOST_HOSTNAMES)}")
+            yield from wrapped(added, width, first=f"{indent}  ")
+
+
+def is_mode(change: Update) -> bool:
+    """Whether it is about a mode, and not about a certificate."""
+    return isinstance(change.at, HyperdriveAddress) and change.at.field is HyperdriveField.SSLMODE
+
+
 def arrow(change: BindingChange | Update, names: ShownNames) -> str:
     """The ID of a user, before and after; the mode, of `sslmode`."""
-    if isinstance(change, Update) and change.at.field is HyperdriveField.SSLMODE:
+    if isinstance(change, Update) and is_mode(change):
         return f"{printable(change.before or 'none')} -> {printable(change.after or '')}"
     after = names.id(change.after) if change.after is not None or change.action is Action.UNBIND else names.new
     if change.before is not None and change.before == change.after:
@@ -388,6 +409,7 @@ def waiting_block(
         yield from table([_waiting_row(change, names) for change in changes[:_MOST_ALIKE]], width, indent=indent)
         if len(changes) > _MOST_ALIKE:
             yield f"{indent}. and {counted(len(changes) - _MOST_ALIKE, 'more')}"
+        yield from _hostname_lines(changes[:_MOST_ALIKE], width, indent)
         first = f"wait until {time:%Y-%m-%d %H:%M} UTC, then for `mtlsctl apply`" if time is not None else "wait"
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
@@ -405,10 +427,10 @@ def waiting_block(
 
 
 def _waiting_row(change: BindingChange | Update, names: ShownNames) -> list[Cell]:
-    """One line of a wrangler file that is not written yet, or a Hyperdrive configuration that is not updated."""
+    """One line of a wrangler file that is not written yet, or an update that is not made."""
     if isinstance(change, Update):
         label = Cell(f". {printable(change.at.label)}", shrinks=True)
-        return [label, Cell("Hyperdrive"), Cell(change.at.field.text), Cell(arrow(change, names))]
+        return [label, Cell(change.at.kind), Cell(_part_of(change)), Cell(arrow(change, names))]
     return [
         Cell(f". {names.worker(change.at)}", shrinks=True),
         Cell(environment(change.at), shrinks=True),
