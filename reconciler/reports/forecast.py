@@ -287,10 +287,12 @@ def _assumptions(
     told = ["a renewed certificate is valid as long as the present one, counted from its due date"]
     if offline:
         return tuple(told)
+    has_zones = bool(assessment.desired.declaration.zones)
     deployed = f"within the grace period `mtlsctl apply` runs{_deployed_text(assessment.desired)}"
     told += [
         "each certificate is renewed and uploaded on its due date (now if overdue), once for each content",
         f"{deployed}; then the old certificate is deleted",
+        *(["hostnames trust an old CA, and so keep it, until a person removes them"] if has_zones else []),
         "nothing else is uploaded or deleted, and no certificate is added to mtls.toml or removed from it",
     ]
     stay = [one for one in timeline.stay if not _is_released(one, assessment)]

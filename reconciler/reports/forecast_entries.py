@@ -50,7 +50,8 @@ class Content:
     """A content with the declared certificates that share it; they are renewed together.
 
     `cycle`: the time from one renewal to the next; None if unknown. `retires`: this stack manages its entry, which is
-    deleted after the renewal. `foreign`: its entry is not managed here, and stays.
+    deleted after the renewal. `foreign`: its entry is not managed here, and stays. `trusted`: hostnames trust
+    it, so that every old entry stays until a person removes them.
     """
 
     names: tuple[CertificateName, ...]
@@ -61,6 +62,7 @@ class Content:
     grace: timedelta
     retires: bool
     foreign: bool
+    trusted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def group_contents(plan: Plan) -> tuple[Content, ...]:
                 grace=max(grace_of(declaration.policy, row.declared.grace) for row in rows),
                 retires=is_ours,
                 foreign=entry is not None and not is_ours,
+                trusted=any(name in zone.cas for zone in declaration.zones for name in names),
             )
         )
     return tuple(contents)
@@ -160,12 +163,13 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
 
 
 def _further_wait(wait: Waiting, plan: Plan, scene: RetireScene) -> Stays | None:
-    """What else than its grace period is known to keep an entry."""
-    if wait.condition is not Condition.GRACE or wait.entry is None:
+    """What else than its grace period is known to keep an entry. Hostnames of an old CA stay, whatever it waits for."""
+    is_grace = wait.condition is Condition.GRACE
+    if wait.entry is None or not (is_grace or wait.entry.ca):
         return None
     judged = conditions_of(plan.assessment.by_entry[wait.entry.id], scene)
-    found = (one for one in judged if one.holds is False and one.condition is not Condition.GRACE)
-    other = next(found, None)
+    known = [one for one in judged if one.holds is False and one.condition is not Condition.GRACE]
+    other = next((one for one in known if is_grace or one.condition is Condition.STILL_TRUSTED), None)
     return None if other is None else Stays(wait, other.condition, other.facts, other.detail or wait.detail)
 
 
@@ -255,7 +259,7 @@ class _Run:
 
     def _follow(self, content: Content, at: datetime, again: bool) -> None:
         left = self.until - at
-        if (content.retires or again) and content.grace <= left:
+        if (content.retires or again) and not content.trusted and content.grace <= left:
             self.add(at + content.grace, Event.RETIRE, content.names[0], content.ca, again=again)
         if content.cycle is not None and content.cycle <= left:
             self.renew(content, at + content.cycle, again=True)

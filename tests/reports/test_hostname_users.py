@@ -14,6 +14,7 @@ from reconciler.reports.drift import DriftFinding, State
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.explain import explain
+from reconciler.reports.forecast import make_forecast
 from reconciler.reports.metrics import make_metrics
 from reconciler.reports.status import make_status
 from reconciler.views.markdown.mermaid import show_bindings
@@ -102,6 +103,16 @@ def test_it_is_explained_by_its_zone_hostname_certificate_or_id(name: str) -> No
     (story,) = told.updates
     assert (story.what, story.why) == ("would be added: api.example.com, pay.example.com", f"they trust {uid(1)}")
     assert "Hostnames" in render(told, "text", Display(place))
+
+
+def test_a_forecast_keeps_the_old_ca_until_a_person_ends_its_trust() -> None:
+    """It takes one of the five places to the end, also after the next renewal."""
+    plan = rotated((1, [API]), (2, [API, PAY]))
+    told = make_forecast(plan, 5000)
+    assert told.ca is not None
+    assert (told.ca.now, told.ca.end > 2) == (2, True)
+    assert any("hostnames trust an old CA" in text for text in told.assumptions)
+    assert any("hostnames still trust it: api.example.com" in text for text in told.assumptions)
 
 
 def test_pictures_have_it_as_a_user() -> None:
