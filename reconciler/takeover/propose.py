@@ -5,23 +5,33 @@ What can't be declared becomes a comment with its reason.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from reconciler.desired.rules import accepts, check_binding_name, check_config_path, check_hyperdrive
+from reconciler.desired.rules import (
+    accepts,
+    check_binding_name,
+    check_config_path,
+    check_hostname,
+    check_hyperdrive,
+    check_zone,
+)
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import (
     BindingName,
     ByCertificate,
     ById,
+    CertificateName,
     DeclaredHyperdrive,
+    DeclaredZone,
     EntryId,
     EnvironmentName,
     HyperdriveField,
     WorkerLabel,
     WranglerFile,
 )
+from reconciler.model.hostnames import is_in_zone
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.plan.binding_findings import ids_not_asked
 from reconciler.takeover import findings as say
@@ -44,6 +54,7 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         matched.suggestions,
         savable=matched.savable,
         hyperdrives=tuple(_hyperdrives(scene, matched)),
+        zones=tuple(_zones(scene, matched)),
     )
     unasked = (ids_not_asked(None, len(scene.asked), len(scene.unasked)),) if scene.unasked else ()
     findings = (
@@ -59,8 +70,7 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
 def _hyperdrives(scene: Scene, matched: Matched) -> Iterator[DeclaredHyperdrive]:
     """Yield each configuration that uses a certificate which is declared now, with those alone: the rest stays as it
     is."""
-    names = {entry.id: name for name, entry in sorted(scene.stock.current.items(), reverse=True)}
-    names |= {one.entry.id: one.name for one in matched.certificates}
+    names = _names(scene, matched)
     times = Counter(one.name for one in scene.hyperdrives)
     labels = Names(one.label for one in scene.desired.declaration.hyperdrives)
     for config in scene.new_hyperdrives:
@@ -70,6 +80,26 @@ def _hyperdrives(scene: Scene, matched: Matched) -> Iterator[DeclaredHyperdrive]
             is_named = times[config.name] == 1 and accepts(check_hyperdrive, config.name)
             label = labels.give(config.name, fallback="hyperdrive")
             yield DeclaredHyperdrive(label, config.name if is_named else config.id, certificate, ca)
+
+
+def _zones(scene: Scene, matched: Matched) -> Iterator[DeclaredZone]:
+    """Yield each zone with the hostnames of each CA that is declared now, if it has none for that CA yet."""
+    names, declared = _names(scene, matched), {one.zone: one.cas for one in scene.desired.declaration.zones}
+    found: dict[str, dict[CertificateName, tuple[str, ...]]] = defaultdict(dict)
+    for zone, listed in scene.lists:
+        named = zone.name if accepts(check_zone, zone.name) else zone.id
+        key = next((one for one in (zone.id, zone.name) if one in declared), named)
+        hosts = tuple(one for one in listed.names if accepts(check_hostname, one) and is_in_zone(one, key))
+        ca = names.get(listed.ca)
+        if ca is not None and hosts and ca not in declared.get(key, ()):
+            found[key][ca] = hosts
+    yield from (DeclaredZone(zone, cas) for zone, cas in sorted(found.items()))
+
+
+def _names(scene: Scene, matched: Matched) -> Mapping[EntryId, CertificateName]:
+    """The certificate of each entry that is current, for what is declared already or now."""
+    names = {entry.id: name for name, entry in sorted(scene.stock.current.items(), reverse=True)}
+    return names | {one.entry.id: one.name for one in matched.certificates}
 
 
 # --- the tables of Workers ------------------------------------------------------------------------------------------

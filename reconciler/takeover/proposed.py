@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.model.declared import ByCertificate, ById, StoreSettings
 from reconciler.model.found import Entry
+from reconciler.model.hostnames import DeclaredZone
 from reconciler.model.hyperdrive import DeclaredHyperdrive
 from reconciler.model.words import BindingName, CertificateName, EntryId, EnvironmentName, WorkerLabel
 from reconciler.x509.certificates import Bundle
@@ -102,8 +103,9 @@ class Proposal:
     others: tuple[str, ...] = ()
     savable: frozenset[EntryId] = frozenset()
     hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
+    zones: tuple[DeclaredZone, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to declare."""
-        return not self.certificates and not self.workers and not self.hyperdrives
+        return not (self.certificates or self.workers or self.hyperdrives or self.zones)

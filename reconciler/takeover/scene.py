@@ -13,6 +13,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import (
     ById,
+    CaList,
     DeclaredBinding,
     DeclaredWorker,
     Desired,
@@ -26,6 +27,7 @@ from reconciler.model import (
     WorkerLabel,
     WranglerEnvironment,
     WranglerFile,
+    Zone,
 )
 from reconciler.model.identifiers import is_askable
 from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
@@ -72,7 +74,7 @@ class Scene:
 
     `desired`: what is declared already; for a new file only stack and store. `declared`: the wrangler files of its
     Workers, which are also in `configs`. `asked` and `unasked`: as in `Actual`, for all bindings. `hyperdrives`: the
-    configurations of the account.
+    configurations of the account. `lists`: the hostnames that trust each CA, of every zone.
     """
 
     desired: Desired
@@ -84,6 +86,7 @@ class Scene:
     declared: Mapping[WorkerLabel, WranglerFile] = field(default_factory=dict)
     unasked: frozenset[EntryId] = frozenset()
     hyperdrives: tuple[HyperdriveConfig, ...] = ()
+    lists: tuple[tuple[Zone, CaList], ...] = ()
 
     @cached_property
     def entries(self) -> Mapping[EntryId, Entry]:

@@ -14,13 +14,13 @@ import tomli
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import to_paste
-from reconciler.model import ByCertificate, CertificateName, Declaration, EnvironmentName, WorkerLabel
+from reconciler.model import ByCertificate, CertificateName, Declaration, DeclaredZone, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table
 from reconciler.syntax.text import line_end, split_bom
 from reconciler.syntax.toml import Key, TomlTree, read_tree
 from reconciler.takeover.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
-from reconciler.takeover.write import binding_line, write_tables
+from reconciler.takeover.write import binding_line, write_tables, zone_table
 from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
 from reconciler.wrangler.toml_style import indent_of, newline_near
 
@@ -58,7 +58,12 @@ def only_new(proposal: Proposal) -> Proposal:
         if environments:
             workers.append(ProposedWorker(worker.label, worker.config, environments, worker.exclusive, known=True))
     return Proposal(
-        proposal.stack, proposal.store, proposal.certificates, tuple(workers), hyperdrives=proposal.hyperdrives
+        proposal.stack,
+        proposal.store,
+        proposal.certificates,
+        tuple(workers),
+        hyperdrives=proposal.hyperdrives,
+        zones=proposal.zones,
     )
 
 
@@ -129,6 +134,16 @@ def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Additio
         alone = Proposal(proposal.stack, proposal.store, hyperdrives=(one,))
         added = _of_tables(f"the Hyperdrive configuration {one.label!r}", alone)
         yield replace(added, behind=(("hyperdrive",),), needs=frozenset(one.certificates.values()))
+
+    known = {one.zone for one in declaration.zones}
+    for zone in proposal.zones:
+        for ca in zone.cas if zone.zone in known else ():
+            alone = Proposal(proposal.stack, proposal.store, zones=(DeclaredZone(zone.zone, {ca: zone.cas[ca]}),))
+            added = _of_tables(f"the hostnames of {zone.zone} that trust {ca!r}", alone)
+            yield replace(added, lines=added.lines[1:], table=("hostnames", zone.zone), needs=frozenset({ca}))
+        if zone.zone not in known:
+            added = _of_tables(f"the hostnames of {zone.zone}", Proposal(proposal.stack, proposal.store, zones=(zone,)))
+            yield replace(added, behind=(("hostnames",),), needs=frozenset(zone.cas))
 
 
 def _needs(environment: ProposedEnvironment) -> frozenset[CertificateName]:
@@ -236,7 +251,10 @@ def _merged(values: Values, more: Values) -> Values:
 
 def _by_hand(path: str, addition: Addition) -> Diagnostic:
     table = addition.table
-    header = (bindings_table(str(table[1]), None if len(table) == 3 else str(table[3])),) if table is not None else ()
+    header: tuple[str, ...] = ()
+    if table is not None:
+        is_zone, environment = table[0] == "hostnames", None if len(table) == 3 else str(table[-2])
+        header = (zone_table(str(table[1])) if is_zone else bindings_table(str(table[1]), environment),)
     message = f"{addition.what} can't be added to {path} without changing an existing line"
     lines = (*header, *addition.lines)
     hint = to_paste("add these lines by hand", lines, names=lines)

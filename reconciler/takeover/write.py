@@ -7,13 +7,21 @@ count, no current ID.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import tomlkit
 from tomlkit.items import Comment, Item, Table
 
 from reconciler.findings.escape import printable
-from reconciler.model import ByCertificate, ById, CertificateName, DeclaredHyperdrive, Entry, StoreSettings
+from reconciler.model import (
+    ByCertificate,
+    ById,
+    CertificateName,
+    DeclaredHyperdrive,
+    DeclaredZone,
+    Entry,
+    StoreSettings,
+)
 from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.takeover.findings import facts_of
 from reconciler.takeover.proposed import (
@@ -66,6 +74,10 @@ HYPERDRIVES = """\
 Hyperdrive configurations. `mtlsctl apply --deploy` updates them; what is left out, such as `sslmode`, stays as it is.
 """
 
+HOSTNAMES = """\
+Hostnames that trust a CA for client certificates. `mtlsctl apply --deploy` adds them; no hostname is ever removed.
+"""
+
 EXAMPLE = """\
 [certificates.billing]
 certificate = "certs/billing.pem"           # PEM, leaf first, then its intermediates; public, so commit it
@@ -100,34 +112,35 @@ def write_declaration(proposal: Proposal, *, about: str = CERTIFICATES) -> str:
 def write_tables(proposal: Proposal, *, about: str = "") -> str:
     """The text of the certificate and Worker tables; with `about`, also the comments that explain each part."""
     document = tomlkit.document()
-    if proposal.certificates:
-        if about:
-            _add_lines(document, about)
-            document.append(None, tomlkit.nl())
-        tables = tomlkit.table(is_super_table=True)
-        for certificate in proposal.certificates:
-            tables.append(certificate.name, _certificate(certificate))
-        document.append("certificates", tables)
+    _add_tables(document, "certificates", about, {one.name: _certificate(one) for one in proposal.certificates})
     for line in (*_suggestion_lines(proposal.suggestions), *_other_lines(proposal.others)):
         document.append(None, _comment(line) if line else tomlkit.nl())
-    new = [worker for worker in proposal.workers if not worker.known]
-    if new:
-        if about:
-            _add_lines(document, WORKERS)
-            document.append(None, tomlkit.nl())
-        tables = tomlkit.table(is_super_table=True)
-        for worker in new:
-            tables.append(worker.label, _worker(worker))
-        document.append("workers", tables)
-    if proposal.hyperdrives:
-        if about:
-            _add_lines(document, HYPERDRIVES)
-            document.append(None, tomlkit.nl())
-        tables = tomlkit.table(is_super_table=True)
-        for one in proposal.hyperdrives:
-            tables.append(one.label, _hyperdrive(one))
-        document.append("hyperdrive", tables)
+    parts: tuple[tuple[str, str, Mapping[str, Table]], ...] = (
+        ("workers", WORKERS, {one.label: _worker(one) for one in proposal.workers if not one.known}),
+        ("hyperdrive", HYPERDRIVES, {one.label: _hyperdrive(one) for one in proposal.hyperdrives}),
+        ("hostnames", HOSTNAMES, {one.zone: _zone(one) for one in proposal.zones}),
+    )
+    for key, comment, made in parts:
+        _add_tables(document, key, comment if about else "", made)
     return tomlkit.dumps(document)
+
+
+def _add_tables(document: tomlkit.TOMLDocument, key: str, about: str, made: Mapping[str, Table]) -> None:
+    """Add the tables under one key, if there are any, with a comment before them."""
+    if not made:
+        return
+    if about:
+        _add_lines(document, about)
+        document.append(None, tomlkit.nl())
+    tables = tomlkit.table(is_super_table=True)
+    for name, table in made.items():
+        tables.append(name, table)
+    document.append(key, tables)
+
+
+def zone_table(zone: str) -> str:
+    """The header of the table of a zone."""
+    return f"[hostnames.{toml_key(zone)}]"
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------
@@ -166,6 +179,14 @@ def _hyperdrive(declared: DeclaredHyperdrive) -> Table:
     table.append("config", declared.config)
     for field, name in declared.certificates.items():
         table.append(field.value, str(name))
+    table.append(None, tomlkit.nl())
+    return table
+
+
+def _zone(zone: DeclaredZone) -> Table:
+    table = tomlkit.table()
+    for ca, names in zone.cas.items():
+        table.append(str(ca), tomlkit.item(list(names)))
     table.append(None, tomlkit.nl())
     return table
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import tomli
 
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
@@ -234,6 +235,52 @@ def test_two_stacks_do_not_own_one_list(account: Account, zone: str) -> None:
     told = " ".join(result.out.split())
     for other, there in (("a", zone), ("b", "example.com")):
         assert f"the list of the CA 'root' in the zone {there!r} is also declared in {other}/mtls.toml, in" in told
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["init --from", "init --update"])
+def test_what_a_zone_trusts_is_taken_over(account: Account, is_there: bool) -> None:
+    """The CA with its file, and its hostnames, with nothing to change after that; a second time nothing is added."""
+    root = account.upload(0, "client-root")
+    account.put(root, "pay.example.com", "API.example.com")
+    account.put("", "other.example.com")
+    project = account.project
+    (project.folder / "mtls.toml").unlink()
+    if is_there:
+        project.write("mtls.toml", 'version = 1\nstack = "payments"\n[store]\nkind = "cloudflare"\n')
+    command = ("init", "--update") if is_there else ("init", "--from", ".", "--store", "cloudflare")
+    result = project.run(*command)
+    assert result.code == 0, result
+    assert "1 hostname of 1 zone" in result.out
+    made = tomli.loads(project.read("mtls.toml"))
+    assert made["hostnames"] == {"example.com": {"client-root": ["pay.example.com"]}}
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+    text = project.read("mtls.toml")
+    assert project.run("init", "--update").code == 0
+    assert project.read("mtls.toml") == text
+
+
+def test_an_update_adds_another_ca_to_the_table_of_its_zone(account: Account) -> None:
+    """As one more line."""
+    account.run("apply", "--yes", "--deploy")
+    account.project.write("certs/other.pem", ROOTS[1])
+    account.put(account.upload(1, "other"), "pay.example.com")
+    before = account.project.read("mtls.toml")
+    assert account.project.run("init", "--update").code == 0
+    after = account.project.read("mtls.toml")
+    assert 'other = ["pay.example.com"]' in after
+    assert [line for line in before.splitlines() if line not in after.splitlines()] == []
+    assert account.project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+
+
+def test_without_the_right_to_read_them_init_declares_none(account: Account) -> None:
+    """And says so."""
+    account.put(account.upload(0), "pay.example.com")
+    (account.project.folder / "mtls.toml").unlink()
+    both = {Permission.ZONE_CERTIFICATES_READ, Permission.ZONE_CERTIFICATES_WRITE}
+    account.state.access.tokens[TOKEN] = Token(frozenset(Permission) - both)
+    result = account.project.run("init", "--from", ".", "--store", "cloudflare")
+    assert "warning[hostnames-unread]" in result.out + result.err
+    assert "hostnames" not in tomli.loads(account.project.read("mtls.toml"))
 
 
 @pytest.mark.parametrize("name", FEW.values(), ids=FEW)

@@ -27,6 +27,7 @@ from reconciler.model import (
     Zone,
 )
 from reconciler.model.errors import StoreError
+from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import LiveReader, Store, StoreReader
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.drift import DriftFinding
@@ -78,9 +79,7 @@ def init(project: Project, request: InitRequest) -> Adoption:
     if not request.same_stack:
         demand_new(stack, listing)
     bare = Desired(Declaration(project.name, stack, store=store), {})
-    scene, unread = _with_hyperdrives(
-        _scene(project, bare, found, reader, {}), reader, searched=request.below is not None
-    )
+    scene, unread = _with_users(_scene(project, bare, found, reader, {}), reader, searched=request.below is not None)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
     proposal = _named_alike(scene, proposal)
@@ -116,7 +115,7 @@ def update(project: Project, request: InitRequest) -> Adoption:
     found = survey(project, request.below or project.folder, checkout.configs, checkout.broken)
     reader = _Remembered(project.stores.open_reader(declaration.store))
     scene = _scene(project, checkout.desired, found, reader, checkout.configs)
-    scene, unread = _with_hyperdrives(scene, reader, searched=True)
+    scene, unread = _with_users(scene, reader, searched=True)
     scene = replace(scene, certificates=(*scene.certificates, *_to_save(scene, request.save)))
     proposal, about = propose(scene)
     proposal = only_new(_named_alike(scene, proposal))
@@ -173,13 +172,27 @@ def _scene(
     return Scene(desired, listing, asked, found.configs, found.certificates, now, declared, unasked)
 
 
-def _with_hyperdrives(scene: Scene, reader: StoreReader, *, searched: bool) -> tuple[Scene, tuple[Diagnostic, ...]]:
-    """The scene with the Hyperdrive configurations of the account; a warning if they can't be read."""
-    try:
-        return replace(scene, hyperdrives=reader.hyperdrives(()) if searched else ()), ()
-    except StoreError as error:
-        message = f"no Hyperdrive configuration is declared, because they could not be read: {error.message}"
-        return scene, (Diagnostic(Severity.WARNING, Code.HYPERDRIVE_UNREAD, message, None, error.hint),)
+def _with_users(scene: Scene, reader: StoreReader, *, searched: bool) -> tuple[Scene, tuple[Diagnostic, ...]]:
+    """The scene with the Hyperdrive configurations and hostnames of the account; a warning for what can't be read."""
+    unread: list[Diagnostic] = []
+
+    def warn(code: Code, what: str, error: StoreError) -> None:
+        message = f"no {what} is declared, because they could not be read: {error.message}"
+        unread.append(Diagnostic(Severity.WARNING, code, message, None, error.hint))
+
+    if searched:
+        try:
+            scene = replace(scene, hyperdrives=reader.hyperdrives(()))
+        except StoreError as error:
+            warn(Code.HYPERDRIVE_UNREAD, "Hyperdrive configuration", error)
+        cas = [entry.id for entry in scene.listing.entries if entry.ca and entry.type == CUSTOM]
+        try:
+            zones = reader.zones() if cas else ()
+            lists = tuple((zone, one) for zone in zones for one in reader.ca_lists(zone.id, cas))
+            scene = replace(scene, lists=lists)
+        except StoreError as error:
+            warn(Code.HOSTNAMES_UNREAD, "hostname", error)
+    return scene, tuple(unread)
 
 
 @dataclass

@@ -44,6 +44,14 @@ class TakenHyperdrivePart(JsonPart):
     ca: str | None = None
 
 
+class TakenHostnamesPart(JsonPart):
+    """The hostnames of a zone that are declared now to trust a CA. `zone`: its name or ID."""
+
+    zone: str
+    certificate: str
+    hostnames: tuple[str, ...]
+
+
 class InitDocument(JsonPart):
     """`changes`: what a plan of the result would do; none where everything could be taken over as it is."""
 
@@ -56,6 +64,7 @@ class InitDocument(JsonPart):
     certificates: tuple[TakenCertificatePart, ...]
     bindings: tuple[TakenBindingPart, ...]
     hyperdrives: tuple[TakenHyperdrivePart, ...] | None = None
+    hostnames: tuple[TakenHostnamesPart, ...] | None = None
     changes: tuple[ChangePart, ...]
     pending: dict[Action, int]
     findings: tuple[DiagnosticPart, ...]
@@ -77,6 +86,12 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
         ),
         bindings=tuple(map(_binding, adoption.bindings)),
         hyperdrives=tuple(map(_hyperdrive, adoption.proposal.hyperdrives)) or None,
+        hostnames=tuple(
+            TakenHostnamesPart(zone=zone.zone, certificate=ca, hostnames=names)
+            for zone in adoption.proposal.zones
+            for ca, names in zone.cas.items()
+        )
+        or None,
         changes=tuple(map(change_part, adoption.plan.changes)),
         pending=adoption.plan.summary,
         findings=tuple(diagnostic_part(finding, resolve) for finding in adoption.findings),

@@ -59,6 +59,9 @@ def _taken(adoption: Adoption) -> Iterator[str]:
         yield f"{counted(len(adoption.bindings), 'binding')} of {counted(workers, 'Worker')}"
     if adoption.proposal.hyperdrives:
         yield counted(len(adoption.proposal.hyperdrives), "Hyperdrive configuration")
+    names = sum(len(names) for zone in adoption.proposal.zones for names in zone.cas.values())
+    if names:
+        yield f"{counted(names, 'hostname')} of {counted(len(adoption.proposal.zones), 'zone')}"
     if by_id:
         yield f"{counted(len(by_id), 'certificate')} bound by {'its ID' if len(by_id) == 1 else 'their IDs'}"
     savable = len(by_id & adoption.proposal.savable)
