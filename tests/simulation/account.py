@@ -36,7 +36,7 @@ from reconciler.stores.database import MemoryDatabase
 from tests.simulation.gate import Gate
 from tests.simulation.pool import NOW
 from tests.simulation.record import Recorder, Row, Sent
-from tests.simulation.spec import CONFIG
+from tests.simulation.spec import CONFIG, ZONE, ZONE_ID
 from tests.simulation.weather import Weather, faults_at
 from tests.support.emulated import TOKEN, DirectTransport, make_state
 from tests.support.memory import MemoryClock
@@ -62,6 +62,7 @@ class AccountStock:
         self.here = clock
         self.clock = MemoryClock(clock.time)
         self.state = make_state(self.clock, first_id=first_id)
+        self.state.account().holders.zones[ZONE_ID] = ZONE
         self.weather = Weather()
         self.lock = RLock()
 
@@ -117,6 +118,15 @@ class AccountStock:
 
     def set_mtls(self, mtls: Mapping[str, object]) -> None:
         self.there.holders.hyperdrive[CONFIG_ID] = {"id": CONFIG_ID, "name": CONFIG, "mtls": dict(mtls)}
+
+    def trusted(self) -> dict[str, tuple[str, ...]]:
+        lists = self.there.holders.hostnames.get(ZONE_ID, {})
+        return {ca: tuple(names) for ca, names in lists.items() if names}
+
+    def trust(self, ca: str, names: tuple[str, ...]) -> None:
+        before = self.there.held()
+        self.there.holders.hostnames.setdefault(ZONE_ID, {})[ca] = list(names)
+        self.there.release(before)
 
     def pass_time(self, time: timedelta) -> None:
         self.clock.time += max(time, timedelta())
@@ -275,6 +285,8 @@ def _effect_of(request: httpx.Request) -> tuple[str, str]:
         )
     if "/hyperdrive/" in path:
         return ("hyperdrive.read" if request.method == "GET" else "hyperdrive.update"), path.rpartition("/")[2]
+    if path.endswith("/hostname_associations"):
+        return ("hostnames.read" if request.method == "GET" else "hostnames.add"), path.split("/")[-3]
     below = path.removeprefix(f"{_CERTIFICATES}/")
     if below == path:
         return "live.read", ""

@@ -22,15 +22,19 @@ def no_upload_is_repeated_blindly(run: Run, _: Declared) -> Iterator[str]:
 
 
 def no_update_is_repeated_blindly(run: Run, _: Declared) -> Iterator[str]:
-    """After an answer that leaves it open, the Hyperdrive configuration is read before it is updated again."""
-    is_open = False
-    for sent in run.did.sent:
-        if sent.name == "hyperdrive.read" and sent.clear:
-            is_open = False
-        elif sent.name == "hyperdrive.update":
-            if is_open:
-                yield "the Hyperdrive configuration was updated again without a look"
-            is_open = not sent.clear
+    """After an answer that leaves it open, a Hyperdrive configuration or list is read before it is updated again."""
+    for what, reads, update in (
+        ("the Hyperdrive configuration", "hyperdrive.read", "hyperdrive.update"),
+        ("the list of a CA", "hostnames.read", "hostnames.add"),
+    ):
+        is_open = False
+        for sent in run.did.sent:
+            if sent.name == reads and sent.clear:
+                is_open = False
+            elif sent.name == update:
+                if is_open:
+                    yield f"{what} was updated again without a look"
+                is_open = not sent.clear
 
 
 def nothing_is_let_go_that_is_live(run: Run, means: Declared) -> Iterator[str]:

@@ -116,7 +116,7 @@ def _subject_of(change: dict[str, Any]) -> tuple[str, ...]:
         case "retire":
             return "retire", change["before"]
         case "update":
-            return "update", change["field"]
+            return "update", change.get("field", change.get("zone", ""))
         case _:
             return "bind", change["config"], change.get("environment") or "", change["binding"]
 

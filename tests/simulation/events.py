@@ -25,6 +25,23 @@ def rotate(world: World, random: Random) -> None:
     _give(world, random, some_leaf(random))
 
 
+def rotate_ca(world: World, random: Random) -> None:
+    """A declared CA has a new content, or one that was there."""
+    cas = [certificate for certificate in world.main.spec.certificates.values() if certificate.ca]
+    if cas:
+        cas[0].content = random.choice(CAS)
+    world.main.save()
+
+
+def move_hostnames(world: World, random: Random) -> None:
+    """Somebody ends the trust of hostnames in a CA, or lets another one trust it."""
+    cas = [row.id for row in world.rows().values() if row.ca]
+    if cas:
+        ca = random.choice(cas)
+        listed = world.stock.trusted().get(ca, ())
+        world.stock.trust(ca, random.choice(((), listed[:1], (*listed, "hand.example.com"))))
+
+
 def _give(world: World, random: Random, number: int) -> str:
     """A declared leaf gets a content; its name, "" where none is declared."""
     spec = world.main.spec

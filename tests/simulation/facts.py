@@ -16,6 +16,7 @@ from typing import Any
 from cryptography import x509
 
 from tests.simulation.pool import CAS, FOREIGN, LEAVES, Period, content, periods
+from tests.simulation.spec import ZONE
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _ID = re.compile(rb'("?certificate_id"?\s*[=:]\s*")[^"]*(")')
@@ -182,6 +183,8 @@ class Declared:
     bindings: tuple[Binding, ...]
     hyperdrive: str | None = None
     """The certificate that `[hyperdrive.db]` declares."""
+    hostnames: dict[str, list[str]] = field(default_factory=dict)
+    """The hostnames of the zone that are to trust each CA."""
     tables: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """(path, environment) of every declared table, empty ones too."""
 
@@ -221,6 +224,7 @@ def declared(data: bytes) -> Declared:
         certificates=found.get("certificates", {}),
         bindings=tuple(bindings),
         hyperdrive=found.get("hyperdrive", {}).get("db", {}).get("certificate"),
+        hostnames=found.get("hostnames", {}).get(ZONE, {}),
         tables=frozenset(tables),
     )
 

@@ -204,6 +204,34 @@ def nothing_that_hyperdrive_uses_is_deleted(run: Run, means: Declared) -> Iterat
         yield from (f"{gone.id} was deleted, and Hyperdrive uses it" for gone in run.did.deletions if gone.id in used)
 
 
+def hostnames_only_come_to_trust_a_declared_ca(run: Run, means: Declared) -> Iterator[str]:
+    """No list gets shorter; what is added is declared for a CA with this content, which can serve."""
+    after = run.after.trusted
+    before = {ca: names for ca, names in run.before.trusted.items() if ca in run.after.rows}
+    if run.did.listed or before == after:
+        return
+    contents = wanted(means, run.before.tree)
+    for ca in before.keys() | after.keys():
+        old, new = before.get(ca, ()), after.get(ca, ())
+        if new[: len(old)] != old:
+            yield f"hostnames were removed from {ca}"
+        row = run.after.rows.get(ca) or run.before.rows.get(ca)
+        own = [name for name in means.hostnames if row is not None and digest(row.pem) == contents[name]]
+        if not set(new[len(old) :]) <= {host for name in own for host in means.hostnames[name]}:
+            yield f"{new} trust {ca}, which is not declared"
+        elif new != old and row is not None and (row.ca != 1 or has_ended(row.pem, run.now)):
+            yield f"{new} trust {ca}, which can't serve"
+    if '"hostnames"' not in run.after.journal[len(run.before.journal) :].decode():
+        yield "the update of hostnames is not told"
+
+
+def nothing_that_hostnames_trust_is_deleted(run: Run, means: Declared) -> Iterator[str]:
+    """Neither what they trusted when the run began, nor what they trust now."""
+    if means.hostnames and not run.did.listed:
+        used = run.before.trusted.keys() | run.after.trusted.keys()
+        yield from (f"{gone.id} was deleted, and hostnames trust it" for gone in run.did.deletions if gone.id in used)
+
+
 def the_journal_is_true(run: Run, _: Declared) -> Iterator[str]:
     """It only grows; each step that ended had begun; each effect was told before."""
     old, new = run.before.journal, run.after.journal
@@ -275,6 +303,8 @@ RULES: tuple[Rule, ...] = (
     nothing_but_our_bindings_changes,
     hyperdrive_uses_only_what_is_declared,
     nothing_that_hyperdrive_uses_is_deleted,
+    hostnames_only_come_to_trust_a_declared_ca,
+    nothing_that_hostnames_trust_is_deleted,
     no_update_is_repeated_blindly,
     the_journal_is_true,
     what_is_told_as_done_is_done,
@@ -289,6 +319,7 @@ def unfinished(run: Run) -> list[str]:
         *_not_stored(run, means),
         *_not_bound(run, means, run.after),
         *_not_moved(run, means),
+        *_not_trusted(run, means),
         *_leftovers(means, run.after),
     ]
 
@@ -330,6 +361,16 @@ def _not_moved(run: Run, means: Declared) -> Iterator[str]:
     found = str(world.mtls.get(LEAF, ""))
     if same and found not in {row.id for row in same} and not _may_wait(same[0].pem, world.rows.get(found), run.now):
         yield f"Hyperdrive uses {found}, which is not {name}"
+
+
+def _not_trusted(run: Run, means: Declared) -> Iterator[str]:
+    """Each declared hostname trusts its CA, where that can serve."""
+    contents, world = wanted(means, run.after.tree), run.after
+    for name, hosts in means.hostnames.items():
+        same = [row for row in world.rows.values() if contents[name] and digest(row.pem) == contents[name]]
+        missing = [host for row in same for host in hosts if host not in world.trusted.get(row.id, ())]
+        if missing and all(usable(means, name, row) and is_valid(row.pem, run.now) for row in same):
+            yield f"{', '.join(missing)} do not trust {name}"
 
 
 def _may_wait(pem: str, old: Row | None, now: datetime) -> bool:

@@ -72,12 +72,14 @@ Mtls = Mapping[str, object]
 
 
 class Snapshot(NamedTuple):
-    """The world between two moments. `mtls`: what the Hyperdrive configuration uses."""
+    """The world between two moments. `mtls`: what the Hyperdrive configuration uses. `trusted`: the hostnames that
+    trust each CA."""
 
     rows: Rows
     tree: Tree
     journal: bytes
     mtls: Mtls
+    trusted: Mapping[str, tuple[str, ...]]
 
 
 def _nothing() -> Mapping[str, Row]:
@@ -111,6 +113,8 @@ class Recorder:
     """Files that somebody else changed meanwhile."""
     moved: bool = False
     """Whether somebody else changed the Hyperdrive configuration meanwhile."""
+    listed: bool = False
+    """Whether somebody else changed the list of a CA meanwhile."""
     hidden: set[str] = field(default_factory=set)
     """Entries that some list lacked."""
     sent: list[Sent] = field(default_factory=list)

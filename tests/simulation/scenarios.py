@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from tests.simulation.pool import CAS, CHAINED, LATER, NOW, periods
-from tests.simulation.spec import FORMER_STACK, TOP, Certificate, Spec, Worker
+from tests.simulation.spec import FORMER_STACK, HOSTS, TOP, Certificate, Spec, Worker
 from tests.simulation.stock import EmbeddedStock
 from tests.simulation.world import MakeStock, World, mark_of
 from tests.simulation.wrangler_texts import STYLES, Style
@@ -76,28 +76,34 @@ def rotation(stock: MakeStock) -> World:
 
 
 def shared(stock: MakeStock) -> World:
-    """What Workers and a Hyperdrive configuration share is rotated; what it was before is still stored."""
+    """What Workers and a Hyperdrive configuration share is rotated, and so is a CA that hostnames trust; what they were
+    before is still stored."""
     world = _base(stock, NOW - timedelta(days=30))
     spec = world.main.spec
     spec.hyperdrive = True
     world.stock.set_mtls({"later": "kept"})
+    spec.hostnames = True
+    spec.certificates["root"] = Certificate(CAS[0], key="", ca=True)
     world.main.save()
     world.run(world.main)
     world.deploy()
     world.pass_time(timedelta(days=30))
-    spec.certificates["alpha"].content = 2
+    spec.certificates["alpha"].content, spec.certificates["root"].content = 2, CAS[1]
     del spec.workers["two"], spec.workers["three"]
     world.main.save()
     return world
 
 
 def behind(stock: MakeStock) -> World:
-    """The same, but only the Hyperdrive configuration still has to move; the Workers have."""
+    """The same, but only the Hyperdrive configuration and one hostname still have to move; the Workers have."""
     world = shared(stock)
     old = world.stock.mtls()
+    trusted = world.stock.trusted()
     world.run(world.main)
     world.deploy()
     world.stock.set_mtls(old)
+    for ca in world.stock.trusted().keys() - trusted.keys():
+        world.stock.trust(ca, ("own.example.com", HOSTS[0]))
     world.pass_time(timedelta(minutes=1))
     return world
 

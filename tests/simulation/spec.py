@@ -11,6 +11,9 @@ OTHER_STACK = "search"
 FORMER_STACK = "payments-old"
 CONFIG = "db"
 """The one Hyperdrive configuration that there is."""
+ZONE, ZONE_ID = "example.com", "e" * 32
+"""The one zone that there is."""
+HOSTS = ("api.example.com", "pay.example.com")
 TOP = ""
 """The top-level environment, wherever a name is needed."""
 
@@ -50,6 +53,8 @@ class Spec:
     account: str | None = None
     hyperdrive: bool = False
     """Whether `[hyperdrive.db]` is declared, with the first leaf that is."""
+    hostnames: bool = False
+    """Whether `[hostnames."ZONE"]` is declared, with the first CA that is."""
 
     def copy(self) -> Spec:
         """The same, apart from this one."""
@@ -85,6 +90,9 @@ class Spec:
         leaf = next((name for name, certificate in self.certificates.items() if not certificate.ca), None)
         if self.hyperdrive and leaf is not None:
             yield f'[hyperdrive.db]\nconfig = "{CONFIG}"\ncertificate = "{leaf}"\n'
+        root = next((name for name, certificate in self.certificates.items() if certificate.ca), None)
+        if self.hostnames and root is not None:
+            yield f'[hostnames."{ZONE}"]\n{root} = [{", ".join(map(_quoted, HOSTS))}]\n'
         for label, worker in self.workers.items():
             yield f'[workers.{label}]\nconfig = "{worker.config}"\nexclusive = {str(worker.exclusive).lower()}\n'
             for environment, table in worker.tables.items():

@@ -9,14 +9,14 @@ from random import Random
 from typing import Protocol
 
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import EntryId, StoreSettings
+from reconciler.model import CaList, EntryId, StoreSettings
 from reconciler.model.ports import NewEntry
 from reconciler.runs.project import Stores
 from reconciler.stores.local import open_in_memory
 from tests.simulation.gate import Gate
 from tests.simulation.ports import GatedStores
 from tests.simulation.record import Recorder, Row
-from tests.simulation.spec import CONFIG
+from tests.simulation.spec import CONFIG, ZONE
 from tests.support.memory import MemoryClock
 
 _ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
@@ -52,6 +52,12 @@ class Stock(Protocol):
 
     def set_mtls(self, mtls: Mapping[str, object]) -> None:
         """Somebody makes or changes it."""
+
+    def trusted(self) -> dict[str, tuple[str, ...]]:
+        """The hostnames of the zone that trust each CA, where there are some."""
+
+    def trust(self, ca: str, names: tuple[str, ...]) -> None:
+        """Somebody replaces the list of a CA."""
 
     def pass_time(self, time: timedelta) -> None:
         """Time passes; a clock on this side of the world may be set back, one on the other never is."""
@@ -108,6 +114,13 @@ class EmbeddedStock:
 
     def set_mtls(self, mtls: Mapping[str, object]) -> None:
         self._store.update_hyperdrive(self._store.hyperdrive(CONFIG), mtls)
+
+    def trusted(self) -> dict[str, tuple[str, ...]]:
+        lists = self._store.ca_lists(ZONE, [EntryId(row.id) for row in self.rows().values() if row.ca])
+        return {one.ca: one.names for one in lists if one.names}
+
+    def trust(self, ca: str, names: tuple[str, ...]) -> None:
+        self._store.add_hostnames(CaList(ZONE, EntryId(ca)), names)
 
     def pass_time(self, time: timedelta) -> None:
         pass

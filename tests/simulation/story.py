@@ -12,13 +12,14 @@ from random import Random
 from tests.simulation.account import AccountStock
 from tests.simulation.birth import Size, new_ripe_world, new_world
 from tests.simulation.dates import changed_by_time
-from tests.simulation.events import ACCOUNT_EVENTS, CLOCK_EVENTS, EVENTS, Event, mend
+from tests.simulation.events import ACCOUNT_EVENTS, CLOCK_EVENTS, EVENTS, Event, mend, move_hostnames, rotate_ca
 from tests.simulation.facts import declared
 from tests.simulation.gate import Fault, Mode
 from tests.simulation.invariants import unfinished, violations
 from tests.simulation.ownership import owner
+from tests.simulation.pool import CAS
 from tests.simulation.scenarios import scenario
-from tests.simulation.spec import DECLARATION
+from tests.simulation.spec import DECLARATION, HOSTS, Certificate
 from tests.simulation.stock import EmbeddedStock
 from tests.simulation.world import APPLY, LOOK, LOOK_AHEAD, MEDDLERS, Ask, Checkout, MakeStock, Result, World
 
@@ -42,7 +43,8 @@ class Where:
     """What certificates are kept in, and what stories of it are like.
 
     `lengths`: how many events one may have; `runs`: how many runs come after each; `ripe`: how many of the stories
-    begin when entries are to go. `hyperdrive`: a Hyperdrive configuration uses the first certificate.
+    begin when entries are to go. `users`: a Hyperdrive configuration uses the first certificate, and hostnames trust
+    the first CA.
     """
 
     stock: MakeStock
@@ -51,19 +53,22 @@ class Where:
     runs: tuple[int, ...]
     ripe: float
     size: Size
-    hyperdrive: bool = False
+    users: bool = False
 
 
+_OF_USERS = (("rotate_ca", rotate_ca),) * 3 + (("move_hostnames", move_hostnames),) * 3
 _SMALL = Size(certificates=2, entries=3, workers=1)
 WHERE: Mapping[str, Where] = {
     "embedded": Where(EmbeddedStock, EVENTS, (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size()),
     "account": Where(AccountStock, ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
-    "hyperdrive": Where(EmbeddedStock, EVENTS, (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size(), hyperdrive=True),
-    "hyperdrive-account": Where(AccountStock, ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.5, _SMALL, hyperdrive=True),
+    "hyperdrive": Where(EmbeddedStock, (*EVENTS, *_OF_USERS), (2, 3, 4, 5, 6, 7), (1, 1, 2), 0.0, Size(), users=True),
+    "hyperdrive-account": Where(
+        AccountStock, (*ACCOUNT_EVENTS, *_OF_USERS), (0, 0, 0, 1), (1,), 0.5, _SMALL, users=True
+    ),
     "busy-account": Where(partial(AccountStock, at_once=10), ACCOUNT_EVENTS, (0, 0, 0, 1), (1,), 0.15, _SMALL),
 }
 """The embedded store; an account with one call after the other, so that a seed tells the same story each time; the same
-with a Hyperdrive configuration; and an account with ten calls at once, where a seed need not."""
+with a Hyperdrive configuration and hostnames; and an account with ten calls at once, where a seed need not."""
 
 
 class Broken(AssertionError):
@@ -94,11 +99,12 @@ class Story:
         where = WHERE[self.where]
         birth = new_ripe_world if random.random() < where.ripe else new_world
         world = birth(random, where.stock, where.size)
-        if where.hyperdrive:
+        if where.users:
             world.main.spec.hyperdrive = True
             leaves = [row.id for row in world.rows().values() if not row.ca and row.type == "custom"]
             used = {"mtls_certificate_id": random.choice(leaves)} if leaves and random.random() < 0.7 else {}
             world.stock.set_mtls({"later": "kept", **used})
+            _let_trust(world, random)
             world.main.save()
         self.tell(f"mtls.toml:\n{world.main.spec.render().decode()}")
         self._disturbed_run(world, world.main, random)
@@ -194,6 +200,17 @@ class Story:
     def _broken(self, found: list[str]) -> Broken:
         lines = "\n".join(f"  {sentence}" for sentence in found)
         return Broken(f"a promise was broken:\n{lines}\nreplay: python -m tests.simulation {self.replay}")
+
+
+def _let_trust(world: World, random: Random) -> None:
+    """Hostnames trust some of the stored CAs, and are declared for the first declared one; some CA is declared."""
+    spec = world.main.spec
+    spec.hostnames = True
+    if not any(certificate.ca for certificate in spec.certificates.values()):
+        spec.certificates["root"] = Certificate(random.choice(CAS), key="", ca=True)
+    for row in world.rows().values():
+        if row.ca and random.random() < 0.7:
+            world.stock.trust(row.id, tuple(random.sample((*HOSTS, "own.example.com"), random.randint(0, 3))))
 
 
 def _let_settle(world: World) -> None:

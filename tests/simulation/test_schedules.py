@@ -34,7 +34,7 @@ def test_every_schedule_of_faults_ends_converged(chunk: int) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(size(1, full=6)))
-def test_every_schedule_with_a_hyperdrive_configuration_ends_converged(chunk: int) -> None:
+def test_every_schedule_with_hyperdrive_and_hostnames_ends_converged(chunk: int) -> None:
     """An update that was made and answered by an error, one that was lost, and a death around it."""
     for seed in range(chunk * EACH, (chunk + 1) * EACH):
         Story(seed, where="hyperdrive-account").play()

@@ -29,7 +29,7 @@ def test_random_stories_keep_every_promise(chunk: int) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(size(1, full=8)))
-def test_random_stories_with_a_hyperdrive_configuration_keep_every_promise(chunk: int) -> None:
+def test_random_stories_with_hyperdrive_and_hostnames_keep_every_promise(chunk: int) -> None:
     """What it shares with Workers is deleted only after all of them have moved."""
     runs = 0
     for seed in count(chunk * 10_000):

@@ -15,9 +15,9 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError
 from reconciler.keys.env import EnvironmentKeySource
-from reconciler.model import Condition, EntryId, HyperdriveConfig, Sweep
+from reconciler.model import CaList, Condition, EntryId, HyperdriveConfig, Sweep
 from reconciler.plan import bindings as judged
-from reconciler.plan import handover, inventory, plan, retire, updates
+from reconciler.plan import handover, hostnames, inventory, plan, retire, updates
 from reconciler.plan.assessment import Held, Pending, UpToDate, Verdict, Waits
 from reconciler.runs.journal import Journal
 from reconciler.wrangler.edit import SetBinding, edit_wrangler
@@ -77,6 +77,24 @@ def delete_what_hyperdrive_uses(patch: Patch) -> None:
 
 def never_update(patch: Patch) -> None:
     patch.setattr(updates.UpdateScene, "asked", lambda *_: UpToDate())
+
+
+def replace_the_list_of_a_ca(patch: Patch) -> None:
+    def add(store: GatedStore, before: CaList, names: tuple[str, ...]) -> None:
+        original(store, CaList(before.zone, before.ca), names)
+
+    original = GatedStore.add_hostnames
+    patch.setattr(GatedStore, "add_hostnames", add)
+
+
+def delete_what_hostnames_trust(patch: Patch) -> None:
+    skipped = {Condition.STILL_TRUSTED, Condition.USED_ELSEWHERE, Condition.BINDINGS_PENDING}
+    for name in ("WITHOUT_SWEEP", "WITH_LIVE"):
+        patch.setattr(retire, name, tuple(item for item in getattr(retire, name) if item[0] not in skipped))
+
+
+def find_every_list_complete(patch: Patch) -> None:
+    patch.setattr(hostnames, "lacking", lambda *_: ())
 
 
 def delete_newer_entries(patch: Patch) -> None:
@@ -285,6 +303,9 @@ PLANTED_IN_HYPERDRIVE: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (send_what_changes_alone, "something else of the Hyperdrive configuration changed"),
     (delete_what_hyperdrive_uses, "and Hyperdrive uses it"),
     (never_update, "Hyperdrive uses"),
+    (replace_the_list_of_a_ca, "hostnames were removed from"),
+    (delete_what_hostnames_trust, "and hostnames trust it"),
+    (find_every_list_complete, "do not trust root"),
 )
 
 
@@ -330,10 +351,10 @@ def test_a_bug_planted_in_what_dates_decide_is_caught(
 @pytest.mark.parametrize(
     ("plant", "sentence"), PLANTED_IN_HYPERDRIVE, ids=[plant.__name__ for plant, _ in PLANTED_IN_HYPERDRIVE]
 )
-def test_a_bug_planted_in_updates_of_hyperdrive_is_caught(
+def test_a_bug_planted_in_what_is_updated_at_once_is_caught(
     plant: Callable[[Patch], None], sentence: str, monkeypatch: Patch
 ) -> None:
-    """In stories with a Hyperdrive configuration."""
+    """In stories with a Hyperdrive configuration and hostnames."""
     plant(monkeypatch)
     play_until_caught((Story(seed, where="hyperdrive").play for seed in range(SEEDS)), sentence)
 

@@ -37,6 +37,8 @@ from tests.simulation.spec import (
     FORMER_STACK,
     OTHER_STACK,
     STACK,
+    ZONE,
+    ZONE_ID,
     Spec,
     certificate_path,
     key_path,
@@ -190,7 +192,9 @@ class World:
         return Result(run, told.changes, told.waiting, told.binds, told.document, gate.seen, gate.met)
 
     def _snapshot(self, checkout: Checkout) -> Snapshot:
-        return Snapshot(self.rows(), dict(checkout.tree), bytes(checkout.journal), self.stock.mtls())
+        return Snapshot(
+            self.rows(), dict(checkout.tree), bytes(checkout.journal), self.stock.mtls(), self.stock.trusted()
+        )
 
     def _project(self, checkout: Checkout, gate: Gate, recorder: Recorder, tell: Callable[[str], None]) -> Project:
         return Project(
@@ -280,8 +284,8 @@ def _plan(project: Project, ask: Ask, former: tuple[str, ...]) -> Planned:
     return plan(project, PlanRequest(patience=patience, prune=True, take_over=former, deploy=_UPDATES))
 
 
-_UPDATES = DeployChoice(hyperdrives=frozenset({CONFIG, CONFIG_ID}))
-"""The Hyperdrive configuration is updated; who deploys Workers is somebody else."""
+_UPDATES = DeployChoice(hyperdrives=frozenset({CONFIG, CONFIG_ID}), zones=frozenset({ZONE, ZONE_ID}))
+"""The Hyperdrive configuration and the hostnames are updated; who deploys Workers is somebody else."""
 
 
 class _Silent:
@@ -320,6 +324,12 @@ class _Meddler:
         elif name in ("hyperdrive.get", "hyperdrive.read"):
             self.world.stock.set_mtls({**self.world.stock.mtls(), "sslmode": "require", "hand": str(which)})
             self.recorder.moved = True
+        elif name == "hostnames.read":
+            lists = self.world.stock.trusted()
+            for ca in [row.id for row in before.values() if row.ca]:
+                kept = () if which % 2 else lists.get(ca, ())
+                self.world.stock.trust(ca, (*kept, f"hand{which}.example.com"))
+            self.recorder.listed = True
         elif name == "clock.wait" and self.checkout.wranglers:
             self.meddle("file.replace", self.checkout.wranglers[which % len(self.checkout.wranglers)], 1)
         self.recorder.touched |= before.keys() ^ self.world.rows().keys()
