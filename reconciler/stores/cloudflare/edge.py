@@ -15,7 +15,7 @@ from reconciler.model.errors import StoreError
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import ApiCall, Client, send_patiently
 from reconciler.stores.cloudflare.errors import Operation, WorkerNotFound
-from reconciler.stores.cloudflare.live import demand, demand_whole
+from reconciler.stores.cloudflare.listing import demand, demand_whole
 from reconciler.stores.cloudflare.wire import MTLS, Envelope, ScriptBody, SettingsBody, SubdomainBody
 from reconciler.web.http import Address, Http
 
