@@ -45,6 +45,9 @@ GROUPS = {
     "Pipelines": {
         "ci": ("ci", "Run a command in a pipeline, and publish its result."),
     },
+    "Fleets": {
+        "fleet": ("fleet", "Look after many stacks in many accounts."),
+    },
     "Emergencies": {
         "retire": ("applying", "Delete the old versions of one certificate."),
     },

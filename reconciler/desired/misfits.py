@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from reconciler.desired.certificate_policy import CertificatePolicyTable
@@ -21,6 +22,7 @@ from reconciler.desired.shapes import (
     CertificateTable,
     Document,
     EnvironmentTable,
+    FleetPolicyTable,
     FreezeTable,
     PolicyTable,
     StoreTable,
@@ -39,7 +41,7 @@ _EXPECTED = {
     "model_type": "a table",
     "float_type": "a number",
 }
-_DURATIONS = frozenset({"grace", "lifetime", "max_lifetime", "renew_before"})
+_DURATIONS = frozenset({"for", "grace", "lifetime", "look", "max_lifetime", "renew_before"})
 
 # Where a key belongs that is in the wrong table.
 _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
@@ -66,7 +68,7 @@ _OTHER_WORDS = {
 
 def add_misfits(error: ValidationError, raw: Raw, kinds: Kinds, findings: Findings) -> None:
     """Add a finding for each validation error. A misspelt key is not also reported as missing."""
-    _Misfits(raw, kinds, findings).add(error.errors(include_url=False, include_input=False))
+    Misfits(raw, kinds, findings).add(error.errors(include_url=False, include_input=False))
 
 
 _POLICY: dict[tuple[str | int, ...], type[BaseModel]] = {
@@ -79,7 +81,9 @@ _POLICY: dict[tuple[str | int, ...], type[BaseModel]] = {
 
 
 @dataclass(slots=True)
-class _Misfits:
+class Misfits:
+    """Adds a finding for each validation error of one file; `_model` and `_home` know which file that is."""
+
     raw: Raw
     kinds: Kinds
     findings: Findings
@@ -87,6 +91,7 @@ class _Misfits:
     misspelt: set[Keys] = field(default_factory=set)
 
     def add(self, errors: Sequence[ErrorDetails]) -> None:
+        """Add a finding for each error. A misspelt key is not also reported as missing."""
         for error in errors:
             if error["type"] == "extra_forbidden":
                 self._unknown(error["loc"])
@@ -99,7 +104,7 @@ class _Misfits:
     def _unknown(self, keys: Keys) -> None:
         name = str(keys[-1])
         model = self._model(keys[:-1])
-        known = list(model.model_fields) if model else []
+        known = list(_fields(model))
         hint = self._home(keys, model)
         meant = _OTHER_WORDS.get(name)
         if meant not in known:
@@ -115,7 +120,7 @@ class _Misfits:
             return
         place = f" in {table(keys[:-1])}" if len(keys) > 1 else ""
         model = self._model(keys[:-1])
-        shape = model.model_fields.get(str(keys[-1])) if model else None
+        shape = _fields(model).get(str(keys[-1]))
         examples = shape.examples if shape else None
         hint = f"add it, for example: {keys[-1]} = {_toml(examples[0])}" if examples else None
         self.findings.add(
@@ -146,7 +151,7 @@ class _Misfits:
         """Report a rule of a key source's own shape, with its message if the rule has one."""
         reason = str(cause) if isinstance(cause, ValueError) else "not a valid value for this key"
         model = self._model(keys[:-1])
-        shape = model.model_fields.get(str(keys[-1])) if model else None
+        shape = _fields(model).get(str(keys[-1]))
         hint = shape.description if shape else None
         self.findings.add(Code.BAD_VALUE, keys, f"{named(keys)}: {reason}", hint=hint)
 
@@ -157,6 +162,8 @@ class _Misfits:
                 return Document
             case ("store",):
                 return StoreTable
+            case ("fleet",):
+                return FleetPolicyTable
             case ("policy", *rest):
                 return _POLICY.get(tuple(rest[:1]))
             case ("certificates", _):
@@ -213,6 +220,11 @@ class _Misfits:
             return None
         homes = [place for shape, place in _HOMES if shape is not model and name in shape.model_fields]
         return f"move it to {' or '.join(homes)}" if homes else None
+
+
+def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """The keys of a table as the file has them."""
+    return {} if model is None else {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _type_hint(keys: Keys, value: object) -> str | None:

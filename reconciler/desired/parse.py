@@ -21,6 +21,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import (
+    Act,
     BindingName,
     CertificateName,
     Declaration,
@@ -71,7 +72,7 @@ def parse_declaration(
     """
     raw = read_document(data, path)
     _refuse_other_mtlsctl(raw, path)
-    _refuse_newer(raw, path)
+    refuse_newer(raw, path)
     findings = Findings(path)
     findings.add_leaks(raw)
     by_name = {kind.name: kind for kind in kinds}
@@ -103,7 +104,7 @@ def _refuse_other_mtlsctl(raw: Raw, path: str) -> None:
         raise InputError(findings.in_order(raw))
 
 
-def _refuse_newer(raw: Raw, path: str) -> None:
+def refuse_newer(raw: Raw, path: str) -> None:
     """InputError for a newer version. The other keys may differ in that format, so nothing else is reported."""
     version = raw.get("version")
     if type(version) is int and version > VERSION:
@@ -140,6 +141,7 @@ def build_declaration(document: Document, path: str) -> Declaration:
             DeclaredZone(zone, {CertificateName(name): tuple(names) for name, names in cas.items()})
             for zone, cas in document.hostnames.items()
         ),
+        fleet_act=Act(document.fleet.act),
     )
 
 

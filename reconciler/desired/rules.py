@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
 from reconciler.findings.codes import Code
-from reconciler.model import Deployer, StoreKind
+from reconciler.model import Act, Deployer, StoreKind
 from reconciler.model.accounts import account_problem
 from reconciler.model.hostnames import is_zone_id
 from reconciler.model.hyperdrive import SSLMODES
@@ -177,6 +177,11 @@ def check_deployer(text: str) -> str:
     return check_known(text, [one.value for one in Deployer])
 
 
+def check_act(text: str) -> str:
+    """What a fleet may do without a person."""
+    return check_known(text, [one.value for one in Act])
+
+
 def check_sslmode(text: str) -> str:
     """A mode that Hyperdrive knows, of PostgreSQL or MySQL."""
     return check_known(text, list(SSLMODES))
@@ -266,7 +271,7 @@ def check_url(text: str) -> str:
 
 def check_certificate_path(text: str) -> str:
     """A path to a file in the tree, judged by its text alone; `..` can lead up to the git root."""
-    _check_relative(text)
+    check_relative(text)
     if text.endswith("/") or text.rsplit("/", 1)[-1] in {".", ".."}:
         raise Refused(Code.BAD_PATH, "must name a file, not a folder")
     return text
@@ -274,7 +279,7 @@ def check_certificate_path(text: str) -> str:
 
 def check_config_path(text: str) -> str:
     """A path to a wrangler file, or to a folder that contains one. A folder with a dot in its name ends with `/`."""
-    _check_relative(text)
+    check_relative(text)
     name = text.rsplit("/", 1)[-1]
     if name in {"", ".", ".."} or "." not in name or name.endswith(CONFIG_SUFFIXES):
         return text
@@ -302,7 +307,7 @@ def check_key_path(text: str) -> str:
 
 def check_tree_folder(text: str) -> str:
     """A path to a folder of the tree; never shown, as that of a private key."""
-    _check_relative(check_key_path(text))
+    check_relative(check_key_path(text))
     return text
 
 
@@ -318,7 +323,7 @@ SHAPE_HINT = (
 )
 
 
-def _check_relative(text: str) -> None:
+def check_relative(text: str) -> None:
     """The rules for every path in the tree. Where links lead is checked when the file is opened."""
     if looks_like_key(text):
         hint = "write the certificate to a file and use the path of that file"

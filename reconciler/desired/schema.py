@@ -1,4 +1,4 @@
-"""The JSON Schema of mtls.toml for editors and other tools, generated from the models that the parser uses.
+"""The JSON Schemas of mtls.toml and fleet.toml for editors and other tools, from the models that the parsers use.
 
 Draft 07, because all TOML language servers support it: taplo, which is part of Even Better TOML, supports drafts 4 to
 7, and tombi 07 and later. No references, because in draft 07 the keys next to a `$ref`, such as a description, are
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from reconciler.desired.fleet import FleetDocument
 from reconciler.desired.shapes import Document
 from reconciler.desired.unions import PASSPHRASE
 from reconciler.model.keys import KeySourceKind
@@ -49,6 +50,11 @@ def declaration_schema(kinds: Sequence[KeySourceKind]) -> dict[str, object]:
     certificate["if"] = {"properties": {"ca": {"const": True}}, "required": ["ca"]}
     certificate["then"] = {"properties": {"private_key": False, "renew": False}}
     return {"$schema": DRAFT, "title": TITLE, **schema}
+
+
+def fleet_schema() -> dict[str, object]:
+    """The schema of fleet.toml."""
+    return {"$schema": DRAFT, "title": "fleet.toml", **_schema_of(FleetDocument)}
 
 
 def _with_passphrase(table: JsonSchemaValue, shapes: Sequence[JsonSchemaValue]) -> JsonSchemaValue:

@@ -16,7 +16,7 @@ from reconciler.desired.forms import CertificatePath, Table
 from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.renewal import IssuerValue, RenewTable
 from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
-from reconciler.model import Deployer, StoreKind
+from reconciler.model import Act, Deployer, StoreKind
 from reconciler.model.hyperdrive import SSLMODES
 
 
@@ -85,6 +85,7 @@ ConfigPath = Annotated[
 DeployerText = Annotated[
     str, AfterValidator(rules.check_deployer), Field(json_schema_extra={"enum": [one.value for one in Deployer]})
 ]
+ActText = Annotated[str, AfterValidator(rules.check_act), Field(json_schema_extra={"enum": [one.value for one in Act]})]
 Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
 
 RequiredVersion = Annotated[
@@ -364,6 +365,17 @@ class HyperdriveTable(Table):
     )
 
 
+class FleetPolicyTable(Table):
+    """What the operator of a fleet may have done to this stack without a person."""
+
+    act: ActText = Field(
+        default=Act.ALL.value,
+        description="The most that `mtlsctl fleet run` may do here, whatever fleet.toml allows: none, retire, rotate or"
+        " all.",
+        examples=["none"],
+    )
+
+
 class Document(Table):
     """mtls.toml: which certificates exist, and which binding of which Worker uses which of them."""
 
@@ -422,4 +434,9 @@ class Document(Table):
         "with MTLSCTL_DEPLOY=1; no hostname is ever removed.",
         examples=[{"example.com": {"partner-ca": ["api.example.com", "pay.example.com"]}}],
         json_schema_extra={"propertyNames": {"pattern": rules.ZONE_PATTERN}},
+    )
+    fleet: FleetPolicyTable = Field(
+        default_factory=FleetPolicyTable,
+        description="What `mtlsctl fleet run` may do to this stack; it never allows more than fleet.toml.",
+        examples=[{"act": "none"}],
     )

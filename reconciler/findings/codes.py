@@ -718,6 +718,21 @@ class Code(StrEnum):
     STACK_SHARED = ("stack-shared", _W,
         "Another repository seems to upload certificates under the name of this stack, or of a former one.",
         "Let each repository have a `stack` of its own; ignore it if you removed these certificates from mtls.toml.")
+    BAD_CRON = ("bad-cron", _E,
+        "The `cron` of a `deny` in fleet.toml is not a cron expression.",
+        'Write five fields: minute, hour, day of month, month, day of week, such as `"0 16 * * FRI"`.')
+    UNKNOWN_CREDENTIAL = ("unknown-credential", _E,
+        "A `[[stacks]]` of fleet.toml names a credential that is not there.",
+        "Add `[credentials.NAME]`, or correct the name.")
+    FLEET_ACCOUNT = ("fleet-account", _E,
+        "The account of an mtls.toml is missing, or the credential of its `[[stacks]]` may not be used for it.",
+        "Write `account_id` in `[store]`, and list that account in `[credentials.NAME]` of fleet.toml.")
+    FLEET_FILES = ("fleet-files", _E,
+        "A path or glob of fleet.toml matches no file or can't be searched, or two `[[stacks]]` have the same file.",
+        "Correct the glob, let this user read its folders, or use `exclude`.")
+    FLEET_STATE = ("fleet-state", _E,
+        "The file of `--state` is not what this version of mtlsctl remembers of this fleet.",
+        "Name another file. If you delete it, all stacks are checked again, but no missing one is noticed.")
     STACK_TWICE = ("stack-twice", _E,
         "Two mtls.toml of one run have the same `stack` in one account, so each would delete what the other uploads.",
         "Give each mtls.toml a `stack` of its own; leave out a copy, such as one in a build folder, with `--file`.")
@@ -1035,7 +1050,7 @@ class Code(StrEnum):
         "Choose another `--port`, or 0 for a free one.")
     EXTRA = ("extra", _E,
         "A part of mtlsctl that is installed separately is missing.",
-        "Run `pipx install --force '.[age,aws,calendar,emulator,html,socks,sops,step]'` in a checkout of mtlsctl.")
+        "Run `pipx install --force '.[age,aws,calendar,emulator,fleet,html,socks,sops,step]'` in its checkout.")
     OUT_OF_MEMORY = ("out-of-memory", _E,
         "This machine has not enough memory for the run.",
         "Give it more memory, or split the stack. Completed steps are kept, and the next run continues.")

@@ -25,6 +25,7 @@ from reconciler.model.changes import (
 )
 from reconciler.model.declared import (
     CA_LIMIT,
+    Act,
     ByCertificate,
     ById,
     Declaration,
@@ -73,6 +74,7 @@ from reconciler.model.words import (
 
 __all__ = [
     "CA_LIMIT",
+    "Act",
     "Action",
     "Actual",
     "Adopted",

@@ -34,6 +34,27 @@ class Gate(StrEnum):
     RETIRE = "retire"
 
 
+class Act(StrEnum):
+    """What may be done without a person; each allows all before it.
+
+    `retire`: delete old certificates that nothing uses. `rotate`: also renew certificates, and upload and bind those
+    that replace an older one. `all`: also upload and bind what is new.
+    """
+
+    NONE = "none"
+    RETIRE = "retire"
+    ROTATE = "rotate"
+    ALL = "all"
+
+    def narrowed(self, other: Act) -> Act:
+        """The one of the two that allows less."""
+        return min(self, other, key=list(Act).index)
+
+    def allows(self, other: Act) -> bool:
+        """Whether the other one is allowed, too."""
+        return self.narrowed(other) is other
+
+
 CA_LIMIT = 5
 """Limit of custom CA certificates in an account, shared with API Shield and Gateway (Cloudflare's error 1489)."""
 
@@ -187,7 +208,7 @@ class DeclaredWorker:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """mtls.toml, parsed and validated; `path` is its name in diagnostics."""
+    """mtls.toml, parsed and validated; `path` is its name in diagnostics. `fleet_act`: the most that a fleet may do."""
 
     path: str
     stack: str
@@ -199,6 +220,7 @@ class Declaration:
     issuers: Mapping[str, DeclaredIssuer] = field(default_factory=dict)
     hyperdrives: tuple[DeclaredHyperdrive, ...] = ()
     zones: tuple[DeclaredZone, ...] = ()
+    fleet_act: Act = Act.ALL
 
     @property
     def secret_variables(self) -> frozenset[str]:

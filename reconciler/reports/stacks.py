@@ -20,7 +20,8 @@ class StackResult:
     """One stack of a run. `file`: its mtls.toml, as it leads there from the working directory, with `/`. `stack`: its
     name; None if mtls.toml could not be read. `report`: what a command shows of one stack, such as a plan; a
     `RunFailure` if an error stopped it. `exit_code`: that of the command for this stack alone. `place`: where its
-    findings are, relative to `folder`. `within`: the file, from the root of the repository.
+    findings are, relative to `folder`. `within`: the file, from the root of the repository. `note`: what else is to be
+    said of it, on one line.
     """
 
     file: str
@@ -29,6 +30,7 @@ class StackResult:
     exit_code: ExitCode
     place: Resolve = field(default=_known, compare=False, repr=False)
     within: str = field(default="mtls.toml", compare=False)
+    note: str = ""
 
     @property
     def folder(self) -> str:

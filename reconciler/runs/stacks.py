@@ -13,7 +13,7 @@ from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import suggest
-from reconciler.model import Desired, HyperdriveAddress
+from reconciler.model import Act, Desired, HyperdriveAddress, StoreSettings
 from reconciler.plan.assessment import UpdateRow
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks, join
@@ -26,12 +26,14 @@ from reconciler.system.clock import SystemClock
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One stack of a run. `file`: its mtls.toml, seen from the working directory. `stack`: its name. `problem`: why
-    nothing can be done with it."""
+    """One stack of a run. `file`: its mtls.toml, seen from the working directory. `stack`: its name. `store`: where its
+    certificates are. `act`: the most that a fleet may do. `problem`: why nothing can be done with it."""
 
     file: str
     project: Project
     stack: str | None = None
+    store: StoreSettings | None = None
+    act: Act = Act.ALL
     problem: ReconcilerError | None = None
 
     def result(self, report: object, exit_code: ExitCode) -> StackResult:
@@ -50,15 +52,27 @@ Make = Callable[[Project], tuple[object, ExitCode] | None]
 def open_members(
     files: Sequence[Path], *, cwd: Path, environ: Mapping[str, str], context: StoreContext
 ) -> tuple[Member, ...]:
-    """The stacks of these files, absolute paths. One whose mtls.toml can't be used has a problem; and all that have the
-    name of another one in the same account, because each would delete what the other uploaded."""
+    """The stacks of these files, absolute paths, as `read_members`."""
     ledger = Ledger(Connections(SystemClock(), context))
+    return read_members(
+        [
+            (
+                Path(os.path.relpath(file, cwd)).as_posix(),
+                project_at(file, environ=environ, context=context, ledger=ledger),
+            )
+            for file in files
+        ]
+    )
+
+
+def read_members(projects: Sequence[tuple[str, Project]]) -> tuple[Member, ...]:
+    """The stacks of these projects, each with its file. One whose mtls.toml can't be used has a problem; and all that
+    have the name of another one in the same account, because each would delete what the other uploaded."""
     members: list[Member] = []
     by_name: dict[tuple[Account, str], list[int]] = defaultdict(list)
     by_config: dict[tuple[Account, str], list[int]] = defaultdict(list)
-    for file in files:
-        project = project_at(file, environ=environ, context=context, ledger=ledger)
-        member = Member(Path(os.path.relpath(file, cwd)).as_posix(), project)
+    for file, project in projects:
+        member = Member(file, project)
         try:
             declaration = project.declaration()[0]
         except ReconcilerError as error:
@@ -68,7 +82,7 @@ def open_members(
         by_name[account, declaration.stack].append(len(members))
         for one in declaration.hyperdrives:
             by_config[account, one.config].append(len(members))
-        members.append(replace(member, stack=declaration.stack))
+        members.append(replace(member, stack=declaration.stack, store=declaration.store, act=declaration.fleet_act))
     for alike in (indexes for indexes in by_name.values() if len(indexes) > 1):
         for index in alike:
             others = [members[other].file for other in alike if other != index]

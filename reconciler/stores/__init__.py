@@ -66,8 +66,8 @@ class StoreRoom(Protocol):
     def connect(
         self, settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext, beside: Connection | None
     ) -> Connection:
-        """A connection to the store. Sends and creates nothing yet. `beside`: one of this run to another account, whose
-        rate limit it shares: a run has one token."""
+        """A connection to the store. Sends and creates nothing yet. `beside`: another one whose rate limit it shares:
+        to another account with the same token, or with another token of the same user."""
 
 
 _ROOMS: Mapping[StoreKind, str] = {
@@ -96,11 +96,12 @@ def connect(
 @dataclass(frozen=True, slots=True)
 class Connections:
     """The connections of one run: one for each account, or for each folder with a local store; for all accounts one
-    rate limit and one limit for waiting."""
+    rate limit and one limit for waiting. `budget`: what was connected with this rate limit, also with other tokens."""
 
     clock: Clock
     context: StoreContext
     made: dict[tuple[StoreSettings, Path | None], Connection] = field(default_factory=dict)
+    budget: dict[StoreKind, Connection] = field(default_factory=dict)
 
     def open(self, settings: StoreSettings, root: Path) -> Connection:
         """The connection to this store, the same for the whole run."""
@@ -108,8 +109,10 @@ class Connections:
         # Of an account it is the same, whatever quota each stack expects.
         key = (replace(settings, limit=0), None) if has_accounts else (settings, root)
         if key not in self.made:
-            beside = next((one for (other, _), one in self.made.items() if other.kind is settings.kind), None)
+            same = (one for (other, _), one in self.made.items() if other.kind is settings.kind)
+            beside = next(same, self.budget.get(settings.kind))
             self.made[key] = connect(settings, root=root, clock=self.clock, context=self.context, beside=beside)
+            self.budget.setdefault(settings.kind, self.made[key])
         return self.made[key]
 
 

@@ -114,6 +114,29 @@ def head_of(root: Path) -> str | GitProblem:
     return found if isinstance(found, GitProblem) else found.decode().strip()
 
 
+def changed_since(root: Path, revision: str) -> frozenset[str] | NotThere | GitProblem:
+    """The files of the repository at `root` that differ from a revision now, or that git does not track yet; relative
+    to `root`. ValueError if the revision could be an option of git."""
+    if not is_revision(revision):
+        raise ValueError("not a revision")
+    commit = _output(_git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"), root, none=1)
+    if isinstance(commit, GitProblem):
+        return commit
+    if not _OBJECT.fullmatch(commit.strip()):
+        return NotThere.REVISION
+    names: set[str] = set()
+    for arguments in (
+        # Nothing that .gitattributes names is run: no filter of a text, and no program that compares.
+        ("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", commit.strip().decode(), "--"),
+        ("ls-files", "--others", "--exclude-standard", "-z", "--"),
+    ):
+        found = _names(_git(root, *arguments), root)
+        if isinstance(found, GitProblem):
+            return found
+        names |= found
+    return frozenset(names)
+
+
 def is_revision(text: str) -> bool:
     """Whether git can be asked for a revision of this name."""
     return 0 < len(text) <= _LONGEST_REVISION and text.isprintable() and not text.startswith("-")

@@ -48,6 +48,15 @@ def find_named(files: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
     return _limited(found)
 
 
+def find_matches(pattern: str, folder: Path) -> tuple[Path, ...]:
+    """The absolute path of each file that a path or pattern matches, sorted; empty if there is none. FileError for a
+    folder that can't be searched."""
+    path = folder / pattern
+    if is_pattern(path):
+        return tuple(sorted(_matching(path)))
+    return (path,) if os.path.lexists(path) else ()
+
+
 def find_all(cwd: Path) -> tuple[Path, ...]:
     """The absolute path of every mtls.toml below the git root, sorted. UsageError outside of git, or without any."""
     root = git_root(cwd)

@@ -94,6 +94,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.stacks:Stacks", "markdown"): f"{_MARKDOWN}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "html"): f"{_HTML}.stacks:show_stacks",
     (f"{_REPORTS}.stacks:Stacks", "prometheus"): "reconciler.views.prometheus.metrics:show_stacks",
+    (f"{_REPORTS}.fleet:FleetList", "text"): f"{_TEXT}.fleet:show_list",
+    (f"{_REPORTS}.fleet:FleetList", "json"): f"{_JSON}.fleet:show_list",
     (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
     (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,7 @@ from reconciler.findings.errors import InputError
 from reconciler.syntax.places import resolve
 from reconciler.version import __version__
 from tests.support.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems
-from tests.support.source import sources
+from tests.support.source import Source, sources
 
 
 def place(problem: Diagnostic, text: str) -> Place:
@@ -300,9 +301,14 @@ def test_only_the_first_of_many_findings_are_shown() -> None:
     assert (found[-1].code, found[-1].severity) == ("too-many-findings", Severity.ERROR)
 
 
+def _of_mtls_toml(source: Source) -> Iterator[Code]:
+    """The codes of a file, but of what reads fleet.toml, which has a table of its own."""
+    return source.codes() if source.path.name != "fleet.py" else iter(())
+
+
 def test_every_code_of_the_file_is_tested() -> None:
     """Users look codes up in the reference."""
     elsewhere = {Code.REQUIRED_VERSION, Code.NOT_UTF8, Code.TOO_LARGE, Code.TOO_DEEP, Code.ACCOUNT_ID_UNUSED}
     elsewhere.add(Code.ISSUER_UNUSED)
-    of_mtls_toml = {code for source in sources("desired") for code in source.codes()}
+    of_mtls_toml = {code for source in sources("desired") for code in _of_mtls_toml(source)}
     assert {bad.code for bad in BAD} | elsewhere == of_mtls_toml

@@ -17,7 +17,7 @@ from reconciler.cli.commands import load_command
 from reconciler.cli.help import GLOBAL
 from reconciler.desired import parse, rules
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, SHARE_PATTERN
-from reconciler.desired.schema import declaration_schema
+from reconciler.desired.schema import declaration_schema, fleet_schema
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import PRECEDENCE, ExitCode
 from reconciler.model import Condition
@@ -132,7 +132,16 @@ def _code(value: object) -> str:
 
 def _keys(path: str = "") -> Iterator[str]:
     """The keys of a table of mtls.toml: type, default and meaning. `*` in a path is any name."""
-    tables: list[Any] = [declaration_schema(keys.KINDS)]
+    return _keys_of(declaration_schema(keys.KINDS), path)
+
+
+def _fleet_keys(path: str = "") -> Iterator[str]:
+    """The same, of fleet.toml."""
+    return _keys_of(fleet_schema(), path)
+
+
+def _keys_of(schema: Schema, path: str) -> Iterator[str]:
+    tables: list[Any] = [schema]
     for part in path.split(".") if path else ():
         tables = [
             inner
@@ -264,6 +273,7 @@ PARTS: Mapping[str, Callable[..., Iterator[str]]] = {
     "conditions": _conditions,
     "global-options": _global_options,
     "keys": _keys,
+    "fleet-keys": _fleet_keys,
     "file-limits": _file_limits,
     "exit-codes": _exit_codes,
     "exit-order": _exit_order,

@@ -13,6 +13,7 @@ from reconciler.findings.differences import Comparison, Differences, FieldDiffer
 from reconciler.findings.events import CallMade
 from reconciler.findings.exits import ExitCode
 from reconciler.model import (
+    Act,
     Action,
     Actual,
     Adopted,
@@ -96,6 +97,7 @@ from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
+from reconciler.reports.fleet import FleetList, FleetStack
 from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
@@ -738,6 +740,22 @@ STACKS = join(
     ),
 )
 
+FLEET_LIST = FleetList(
+    "acme",
+    (
+        FleetStack("apps/shop/mtls.toml", "shop", ACCOUNT, "eu", "prod", ("prod",), Act.RETIRE, timedelta(hours=1)),
+        FleetStack(
+            *("apps/bad/mtls.toml", None, None, None, "prod", (), Act.NONE, timedelta(minutes=90)),
+            problem="`stack` is missing",
+        ),
+    ),
+    (
+        Diagnostic(
+            Severity.ERROR, Code.FLEET_FILES, "'gone/*' matches no file", Pointer("fleet.toml", ("stacks", 0)), "fix"
+        ),
+    ),
+)
+
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
     *(
@@ -756,6 +774,7 @@ REPORTS: tuple[object, ...] = (
         LOG_LINE,
         STACKS,
         RECORDING,
+        FLEET_LIST,
     ),
 )
 

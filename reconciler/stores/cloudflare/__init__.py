@@ -15,7 +15,7 @@ from reconciler.model import StoreSettings
 from reconciler.model.ports import Clock
 from reconciler.stores import Connection, StoreContext
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
-from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
+from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time, Turns
 from reconciler.stores.cloudflare.edge import CloudflareEdge
 from reconciler.stores.cloudflare.rights import examine
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
@@ -26,12 +26,15 @@ def connect(
 ) -> CloudflareConnection:
     """A connection to one account. StoreError for an invalid token, account or address. Makes no call."""
     access = find_access(settings, context.environ, root)
-    if isinstance(beside, CloudflareConnection):
+    if isinstance(beside, CloudflareConnection) and beside.has_token_of(access):
         return beside.to(access)
     if access.has_global_key:
         context.tell(f"{GLOBAL_KEY} is set, too: mtlsctl uses only the token, but wrangler would use that key")
     bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)
-    client = Client(access, Time(now=clock.now), bounds=bounds, tell=context.tell, progress=context.progress)
+    turns = beside.turns if isinstance(beside, CloudflareConnection) else None
+    client = Client(
+        access, Time(now=clock.now), bounds=bounds, tell=context.tell, progress=context.progress, turns=turns
+    )
     return CloudflareConnection(client, access)
 
 
@@ -43,6 +46,15 @@ class CloudflareConnection:
         self._client = client
         self._access = access
         self._reader = CloudflareReader(client, access.certificates_path, random.random)
+
+    @property
+    def turns(self) -> Turns:
+        """The rate limit."""
+        return self._client.turns
+
+    def has_token_of(self, access: Access) -> bool:
+        """Whether its token is that of another access."""
+        return access.token == self._access.token
 
     def to(self, access: Access) -> CloudflareConnection:
         """The connection to another account, with the same client."""

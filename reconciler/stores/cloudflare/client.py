@@ -238,6 +238,14 @@ class Time:
     sleep: Callable[[float], None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Which call may begin, for all clients with one rate limit. `turn` guards `budget`."""
+
+    budget: Budget = field(default_factory=Budget)
+    turn: threading.Condition = field(default_factory=threading.Condition)
+
+
 class Client:
     """The API for one account, or for several with one token; thread-safe. `calls` is the number of calls made so far.
 
@@ -253,7 +261,9 @@ class Client:
         tell: Callable[[str], None] = lambda _: None,
         progress: Progress = SILENT,
         transport: httpx.BaseTransport | None = None,
+        turns: Turns | None = None,
     ) -> None:
+        """`turns`: the rate limit that it shares with other clients; None: it has its own."""
         self.calls = 0
         self.ahead: timedelta | None = None
         self._access = access
@@ -263,8 +273,8 @@ class Client:
         self._tell = tell
         self._progress = progress
         self._secrets = Secrets((access.token,))
-        self._budget = Budget()
-        self._turn = threading.Condition()
+        self.turns = turns or Turns()
+        self._budget, self._turn = self.turns.budget, self.turns.turn
         self._closed = threading.Event()
         self._deadline: float | None = None
         self._waited_s = 0.0

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
-from reconciler.desired.schema import declaration_schema
+from reconciler.desired.schema import declaration_schema, fleet_schema
 from reconciler.model.keys import KeySourceKind
 from reconciler.records.base import JsonPart
+from reconciler.records.fleet import FleetStatusDocument
 from reconciler.records.history import HistoryDocument
 from reconciler.records.plan import PlanDocument
 from reconciler.records.recording import MAX_BYTES as MAX_RECORDING
@@ -23,6 +24,7 @@ from reconciler.views.json.codes import CodeDocument, ConditionDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
+from reconciler.views.json.fleet import FleetListDocument
 from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.guard import GuardDocument
 from reconciler.views.json.log import LogDocument
@@ -34,6 +36,7 @@ from reconciler.views.json.takeover import ExportDocument, InitDocument
 from reconciler.views.json.verify import VerifyDocument
 
 DECLARATION_SCHEMA = "mtls.schema.json"
+FLEET_SCHEMA = "fleet.schema.json"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "plan.schema.json": PlanDocument,
@@ -54,14 +57,16 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "renew.schema.json": RenewDocument,
     "log.schema.json": LogDocument,
     "stacks.schema.json": StacksDocument,
+    "fleet-list.schema.json": FleetListDocument,
+    "fleet-status.schema.json": FleetStatusDocument,
     "recording.schema.json": RecordingDocument,
 }
-SCHEMAS = (DECLARATION_SCHEMA, *_DOCUMENTS)
+SCHEMAS = (DECLARATION_SCHEMA, FLEET_SCHEMA, *_DOCUMENTS)
 """The names of all files."""
 
 _LARGEST = MAX_RECORDING, MAX_VALUES
 
-_FORMAT = re.compile(rb'\s*\{\s*"format"\s*:\s*"mtlsctl\.([a-z]+)/[0-9]+"')
+_FORMAT = re.compile(rb'\s*\{\s*"format"\s*:\s*"mtlsctl\.([a-z-]+)/[0-9]+"')
 
 
 def is_document(text: bytes) -> bool:
@@ -93,9 +98,12 @@ class _AbsentForNone(GenerateJsonSchema):
 
 
 def schema_text(name: str, kinds: Sequence[KeySourceKind]) -> str:
-    """The schema with this file name, one of SCHEMAS: of mtls.toml, or of a document that the tool writes."""
+    """The schema with this file name, one of SCHEMAS: of mtls.toml or fleet.toml, or of a document that the tool
+    writes."""
     if name == DECLARATION_SCHEMA:
         return _text(declaration_schema(kinds))
+    if name == FLEET_SCHEMA:
+        return _text(fleet_schema())
     made = _DOCUMENTS[name].model_json_schema(mode="serialization", schema_generator=_AbsentForNone)
     return _text({"$schema": _DRAFT} | made)
 

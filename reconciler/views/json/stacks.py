@@ -17,7 +17,8 @@ from reconciler.views.text.stacks import display_of
 class StackPart(JsonPart):
     """One stack. `file`: its mtls.toml, seen from the working directory. `stack` is absent if that could not be read.
     `exit_code`: that of the command for this stack alone. `report`: the document of the command for it, whose `format`
-    says which; absent if an error stopped this stack. Then `diagnostics` has the error.
+    says which; absent if an error stopped this stack. Then `diagnostics` has the error. `note`: of a fleet, what was
+    done without a person, or why nothing was.
     """
 
     file: str
@@ -25,6 +26,7 @@ class StackPart(JsonPart):
     exit_code: int
     report: dict[str, JsonValue] | None = None
     diagnostics: tuple[DiagnosticPart, ...] | None = None
+    note: str | None = None
 
 
 class StacksDocument(JsonPart):
@@ -44,7 +46,7 @@ def show_stacks(stacks: Stacks, display: Display) -> str:
 
 def _part(result: StackResult, display: Display) -> StackPart:
     """Its document; a report without one, such as metrics, is left out."""
-    part = StackPart(file=result.file, stack=result.stack, exit_code=result.exit_code)
+    part = StackPart(file=result.file, stack=result.stack, exit_code=result.exit_code, note=result.note or None)
     if isinstance(result.report, RunFailure):
         found = tuple(diagnostic_part(one, result.place) for one in result.report.diagnostics)
         return part.model_copy(update={"diagnostics": found})

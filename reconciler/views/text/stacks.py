@@ -49,6 +49,7 @@ def show_stacks(stacks: Stacks, display: Display) -> str:
     for result in by_urgency(stacks):
         if not _is_quiet(result) and "text" in formats_of(type(result.report)):
             shown = render(result.report, "text", display_of(result, display)).strip("\n")
+            shown += f"\n{printable(result.note)}" if result.note else ""
             parts.append(f"{style.bold(f'=== {heading_of(result)}')}\n{shown}\n")
     return "\n".join((*parts, style.bold(f"{count_stacks(stacks)}."), *_rows(stacks, display))) + "\n"
 

@@ -1,0 +1,106 @@
+"""`fleet`: many stacks in many accounts, in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from reconciler.cli.session import OutOption, Session, command
+from reconciler.findings.errors import UsageError
+from reconciler.findings.exits import ExitCode
+from reconciler.reports.fleet import FleetList
+from reconciler.reports.stacks import Stacks
+from reconciler.runs.fleet.listed import changed_members, list_fleet, validate_fleet
+from reconciler.runs.fleet.opened import FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
+from reconciler.stores import StoreContext
+from reconciler.views.table import formats_of
+
+
+class FleetCommand(StrEnum):
+    """What is done with a fleet."""
+
+    VALIDATE = "validate"
+    LIST = "list"
+
+
+@command(
+    example="mtlsctl fleet validate\nmtlsctl fleet list --changed-since origin/main --format json",
+    shows=(FleetList, Stacks),
+    asks=True,
+)
+def fleet(
+    session: Session,
+    action: Annotated[FleetCommand, typer.Argument(metavar="COMMAND", help="Run validate or list.")],
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Limit it to stacks with TAG (repeatable).")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="STACK", help="Limit it to stacks or files matching STACK (glob; repeatable)."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="STACK", help="Leave out stacks or files matching STACK (glob; repeatable)."),
+    ] = None,
+    changed_since: Annotated[
+        str | None,
+        typer.Option("--changed-since", metavar="REF", help="Limit the list to stacks with files changed since REF."),
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Look after many stacks in many accounts.
+
+    fleet.toml lists the stacks and the tokens of their accounts; --file names it (default: fleet.toml here).
+
+    \b
+    validate  Check fleet.toml and all files; ask no server.
+    list      List the stacks; as JSON, a pipeline's matrix.
+    """
+    selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
+    if changed_since is not None and action is not FleetCommand.LIST:
+        raise UsageError(f"`fleet {action}` has no `--changed-since`", hint="use it with `fleet list`")
+    opened = _open(session)
+    members = selected.choose(opened.members)
+    match action:
+        case FleetCommand.VALIDATE:
+            _demand_format(session, Stacks, action)
+            session.end_with_all(validate_fleet(opened, members), out)
+        case FleetCommand.LIST:
+            _demand_format(session, FleetList, action)
+            _list(session, opened, members, changed_since, out)
+
+
+def _list(
+    session: Session,
+    opened: OpenedFleet,
+    members: Sequence[FleetMember],
+    changed_since: str | None,
+    out: Path | None,
+) -> NoReturn:
+    if changed_since is not None:
+        members = changed_members(opened, members, changed_since)
+    found = list_fleet(opened, members)
+    session.show(found, out)
+    is_whole = not opened.problems and all(one.problem is None for one in found.stacks)
+    raise typer.Exit(ExitCode.OK if is_whole else ExitCode.FAILED)
+
+
+def _demand_format(session: Session, report: type, action: FleetCommand) -> None:
+    if not session.can_show(report):
+        known = ", ".join(formats_of(report))
+        raise UsageError(f"`fleet {action}` has no format {session.format}", hint=f"use one of these: {known}")
+
+
+def _open(session: Session) -> OpenedFleet:
+    """The fleet of `--file`. From here on, what is found in fleet.toml has its place."""
+    cwd = Path.cwd()
+    file = read_fleet_file(session.file, cwd)
+    session.log(f"fleet: {file.path}")
+    session.resolve = file.place
+    context = StoreContext(os.environ, session.max_wait_s, session.tell)
+    return open_fleet(file, cwd=cwd, environ=os.environ, context=context)

@@ -1,0 +1,136 @@
+"""When a stack of a fleet is looked at, what may be done there, and which stacks are missed. Pure: of values and a
+time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from reconciler.model import Act
+from reconciler.model.fleet import DenyRule, Fleet, LookState, StackKey, StackRow
+from reconciler.model.freezes import Freeze, Once
+from reconciler.plan.freeze import Frozen, frozen
+
+_CLOCK_SHIFT = timedelta(hours=2)
+"""Local clocks are put back by at most that: a start that is so near may have come twice."""
+_MOST_STARTS = 3
+"""Of one rule, how many starts after the present one are known to the search for the end."""
+
+
+# --- looks ----------------------------------------------------------------------------------------------------------
+
+
+def offset_of(key: StackKey, interval: timedelta) -> timedelta:
+    """How long after the beginning of each interval a stack is looked at: the same always, spread by its name."""
+    number = int.from_bytes(hashlib.sha256("/".join(key).encode()).digest()[:8], "big")
+    seconds = int(interval.total_seconds())
+    return timedelta(seconds=number % seconds)
+
+
+def last_turn(key: StackKey, interval: timedelta, now: datetime) -> datetime:
+    """The latest time, up to now, from which a look at this stack was due. Intervals are counted from 1970."""
+    offset = offset_of(key, interval)
+    since = (now - _EPOCH - offset) % interval
+    return now - since
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_due(row: StackRow | None, key: StackKey, interval: timedelta, now: datetime) -> bool:
+    """Whether a stack has to be looked at: it never was, or not since its last turn."""
+    return row is None or row.look is None or row.look.time < last_turn(key, interval, now)
+
+
+def is_overdue(row: StackRow | None, interval: timedelta, now: datetime) -> bool:
+    """Whether a stack was not looked at for two intervals, so that what is known of it is no longer true."""
+    return row is None or row.look is None or now - row.look.time > 2 * interval
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+
+def denied(rules: Sequence[DenyRule], now: datetime) -> Frozen | None:
+    """The `deny` that holds now, the one that ends last; None if acts may begin."""
+    if not rules:
+        return None
+    times = [(index, one) for index, rule in enumerate(rules) for one in _times(rule, now)]
+    found = frozen([one for _, one in times], now)
+    return None if found is None else Frozen(found.freeze, times[found.index][0], found.until)
+
+
+def _times(rule: DenyRule, now: datetime) -> Iterator[Freeze]:
+    """The times of a rule that begin around now, as freezes, whose ends are judged with all doubts about clocks."""
+    from cronsim import CronSim  # only a fleet with `deny` needs it
+
+    local = now.astimezone(rule.zone).replace(tzinfo=None) + _CLOCK_SHIFT
+    before, after = CronSim(rule.cron, local, reverse=True), CronSim(rule.cron, local)
+    starts = [next(before, None), next(before, None)]
+    starts += [start for start, _ in zip(after, range(_MOST_STARTS), strict=False)]
+    for start in starts:
+        if start is not None:
+            yield Freeze(Once(start, start + rule.length), rule.zone, rule.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What may be done to one stack. `why`: the rule that decided, for reports."""
+
+    act: Act
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds for all stacks of a pass. `deny`: the one that holds now. `shrunk`: fewer than half of the known
+    stacks were found. `left`: how many more stacks may be changed."""
+
+    deny: Frozen | None
+    shrunk: bool
+    left: int
+
+
+def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Circumstances, *, where: str) -> Permit:
+    """What may be done to a stack now. `rule`: what fleet.toml allows at `where`; `declared`: what its mtls.toml
+    allows; `state`: what the look came to."""
+    allowed = rule.narrowed(declared)
+    source = f'`act = "{allowed}"` of {where}' if allowed is rule else f'`[fleet] act = "{allowed}"` of its mtls.toml'
+    if allowed is Act.NONE:
+        return Permit(Act.NONE, f"not allowed by {source}")
+    if state is LookState.FAILED:
+        return Permit(Act.NONE, "not done: the stack could not be planned")
+    if around.shrunk:
+        return Permit(Act.NONE, "not done: fewer than half of the known stacks were found")
+    if around.deny is not None:
+        why, until = around.deny.freeze.why, around.deny.until
+        text = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
+        return Permit(Act.NONE, f"not done: `deny` holds{text}{f' ({why})' if why else ''}")
+    if around.left <= 0:
+        return Permit(Act.NONE, f"waits for the next pass: this one changed {fleet.max_acts} stacks (`max_acts`)")
+    return Permit(allowed, f"allowed by {source}")
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The known stacks that were not found. `retired`: those that left for good. `shrunk`: fewer than half of all are
+    there."""
+
+    vanished: tuple[StackRow, ...]
+    retired: tuple[StackKey, ...]
+    shrunk: bool
+
+
+def find_missed(
+    rows: Sequence[StackRow], found: Collection[StackKey], files: Mapping[str, object], retired: Collection[str]
+) -> Missed:
+    """Compare the known stacks with those that were found. `files`: those that were found and can't be read, which may
+    still be the stack that was there. `retired`: names that left the fleet."""
+    left = tuple(row.key for row in rows if row.stack in retired)
+    known = [row for row in rows if row.stack not in retired]
+    vanished = tuple(row for row in known if row.key not in found and row.file not in files)
+    return Missed(vanished, left, shrunk=2 * (len(known) - len(vanished)) < len(known))

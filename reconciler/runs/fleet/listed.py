@@ -1,0 +1,111 @@
+"""Lists and checks the stacks of a fleet, from files alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.escape import printable
+from reconciler.findings.exits import ExitCode
+from reconciler.plan.plan import exit_code_of
+from reconciler.reports.checks import RunFailure, Validation
+from reconciler.reports.fleet import FleetList, FleetStack
+from reconciler.reports.stacks import StackResult, Stacks, join
+from reconciler.runs.fleet.look import placed
+from reconciler.runs.fleet.opened import FleetMember, OpenedFleet
+from reconciler.runs.project import Project
+from reconciler.runs.validate import validate
+from reconciler.system.discover import git_root
+from reconciler.system.git import GitProblem, NotThere, changed_since, is_revision
+
+
+def list_fleet(opened: OpenedFleet, members: Sequence[FleetMember]) -> FleetList:
+    """These stacks, those with a problem, too."""
+    return FleetList(
+        opened.fleet.name, tuple(_stack(one, opened) for one in members), (*opened.warnings, *opened.problems)
+    )
+
+
+def _stack(one: FleetMember, opened: OpenedFleet) -> FleetStack:
+    problem = one.member.problem
+    return FleetStack(
+        file=one.member.file,
+        stack=one.member.stack,
+        account=one.account,
+        alias=None if one.account is None else opened.fleet.alias(one.account),
+        credential=one.rule.credential,
+        tags=one.rule.tags,
+        act=one.act,
+        look=one.rule.look,
+        problem=None if problem is None else problem.message,
+    )
+
+
+def validate_fleet(opened: OpenedFleet, members: Sequence[FleetMember]) -> Stacks:
+    """The findings about fleet.toml, and those of each stack."""
+    found = (*opened.warnings, *opened.problems)
+    whole = [StackResult(opened.fleet.path, None, Validation(found), exit_code_of(found), opened.file.place)]
+    return join("validate", [*(whole if found else ()), *(_validated(one, opened) for one in members)])
+
+
+def _validated(one: FleetMember, opened: OpenedFleet) -> StackResult:
+    member = one.member
+    try:
+        if member.problem is not None:
+            raise member.problem
+        report = Validation(validate(member.project))
+        result = member.result(report, exit_code_of(report.diagnostics))
+    except ReconcilerError as error:
+        result = member.failure(error)
+    return placed(result, one, opened)
+
+
+def alarms_of(opened: OpenedFleet) -> StackResult | None:
+    """What could not be found, as a result of its own; None if everything was."""
+    if not opened.problems:
+        return None
+    return StackResult(opened.fleet.path, None, RunFailure(opened.problems), ExitCode.FAILED, opened.file.place)
+
+
+def changed_members(opened: OpenedFleet, members: Sequence[FleetMember], revision: str) -> tuple[FleetMember, ...]:
+    """Those of which a file differs from a revision, or all if fleet.toml does; one that can't be read is among them.
+
+    UsageError if git has no such revision here. What git can't be asked is an error: no stack is left out for it.
+    """
+    shown = printable(revision)
+    root = git_root(opened.folder)
+    if root is None:
+        raise UsageError("`--changed-since` needs a git repository, and none was found here", hint="leave it out")
+    if not is_revision(revision):
+        raise UsageError(f"`--changed-since {shown}` is not a revision", hint="name a commit or a branch, such as main")
+    found = changed_since(root, revision)
+    if isinstance(found, GitProblem):
+        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
+    if isinstance(found, NotThere):
+        hint = "check the name; a shallow clone has only its newest commits: in GitHub Actions, set `fetch-depth: 0`"
+        raise UsageError(f"`--changed-since {shown}`: git has no such revision here", hint=hint)
+    file = os.path.relpath(os.path.realpath(opened.file.path), root)
+    return tuple(one for one in members if file in found or _is_changed(one, found))
+
+
+def _is_changed(one: FleetMember, changed: frozenset[str]) -> bool:
+    """Whether a file in the folder of a stack, or another one that its mtls.toml names, is among these."""
+    project = one.member.project
+    folder = os.path.relpath(os.path.realpath(project.folder), project.files.root)
+    prefix = "" if folder == "." else f"{folder}/"
+    if any(path.startswith(prefix) for path in changed):
+        return True
+    try:
+        return any(path == name or path.startswith(f"{name}/") for name in _named(project) for path in changed)
+    except ReconcilerError:
+        return True
+
+
+def _named(project: Project) -> list[str]:
+    """The files and folders that an mtls.toml names, from the root of the repository."""
+    declaration = project.declaration()[0]
+    paths = [one.path for one in declaration.certificates.values()]
+    paths += [worker.config for worker in declaration.workers.values()]
+    return [project.files.identity(path) for path in paths]

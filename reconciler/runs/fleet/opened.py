@@ -1,0 +1,292 @@
+"""Finds the stacks of a fleet, and connects each with the token of its credential."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from threading import Lock
+
+from reconciler.desired.fleet import parse_fleet
+from reconciler.desired.parse import MAX_BYTES
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.model import Act, StoreKind
+from reconciler.model.fleet import Credential, Fleet, FleetRule, SecretPlace, StackKey
+from reconciler.runs.ledger import Ledger
+from reconciler.runs.operator import SCHEDULED
+from reconciler.runs.project import Project, project_at
+from reconciler.runs.stacks import Member, read_members
+from reconciler.stores import Connection, Connections, StoreContext
+from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
+from reconciler.syntax.places import Places
+from reconciler.system.clock import SystemClock
+from reconciler.system.files import read_named
+from reconciler.system.several import find_matches
+
+FLEET_FILE = "fleet.toml"
+_MOST_TOKEN_BYTES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFile:
+    """fleet.toml: its absolute path, and its bytes."""
+
+    path: Path
+    data: bytes = field(repr=False)
+
+    def place(self, where: Pointer | Place | None) -> Place | None:
+        """The place of a finding in it."""
+        return Places(FLEET_FILE, self.data).find(where) if isinstance(where, Pointer) else where
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMember:
+    """One mtls.toml of a fleet. `file`: relative to the folder of fleet.toml. `member`: without a token, for what is
+    read from files alone; its `problem` says why nothing can be done."""
+
+    file: str
+    path: Path
+    rule: FleetRule
+    member: Member
+
+    @property
+    def key(self) -> StackKey | None:
+        """What tells it from others; None if its mtls.toml can't be used, or names no account."""
+        account, stack = self.account, self.member.stack
+        return None if account is None or stack is None else (account, stack)
+
+    @property
+    def account(self) -> str | None:
+        """The ID of its account, if it names one."""
+        return None if self.member.store is None else self.member.store.account
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its mtls.toml."""
+        return self.path.parent
+
+    @property
+    def act(self) -> Act:
+        """The most that may be done."""
+        return self.rule.act.narrowed(self.member.act)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFleet:
+    """A fleet and the stacks that were found. `warnings`: about it. `problems`:
+    what could not be found."""
+
+    fleet: Fleet
+    folder: Path
+    file: FleetFile
+    members: tuple[FleetMember, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+
+    def path_from(self, folder: Path) -> str:
+        """The path that leads from a folder to fleet.toml."""
+        return os.path.relpath(self.file.path, folder)
+
+    @property
+    def retired(self) -> frozenset[str]:
+        """The names of stacks that left."""
+        return frozenset(name for rule in self.fleet.rules for name in rule.retired)
+
+
+def read_fleet_file(file: Path | None, cwd: Path) -> FleetFile:
+    """The file of `--file`, else the fleet.toml here. UsageError if there is none."""
+    path = cwd / (file or FLEET_FILE)
+    if not os.path.lexists(path):
+        hint = "go to its folder, or name it with `--file`" if file is None else "check the path of `--file`"
+        raise UsageError(f"{file or FLEET_FILE} does not exist{' here' if file is None else ''}", hint=hint)
+    return FleetFile(path, read_named(path, limit=MAX_BYTES))
+
+
+def open_fleet(file: FleetFile, *, cwd: Path, environ: Mapping[str, str], context: StoreContext) -> OpenedFleet:
+    """The fleet of a fleet.toml and its stacks; InputError with all problems of that file. Asks no server. Places in
+    it lead from `cwd`."""
+    path = file.path
+    fleet, warnings = parse_fleet(file.data, Path(os.path.relpath(path, cwd)).as_posix())
+    folder = path.parent
+    found, problems = _find_files(fleet, folder)
+    quiet = environ_of(environ, fleet, None)
+    projects = [
+        (Path(os.path.relpath(one, cwd)).as_posix(), project_at(one, environ=quiet, context=context)) for one in found
+    ]
+    members = tuple(
+        _checked(FleetMember(Path(os.path.relpath(file, folder)).as_posix(), file, rules[0], member), rules, fleet)
+        for (file, rules), member in zip(found.items(), read_members(projects), strict=True)
+    )
+    retired = {name for rule in fleet.rules for name in rule.retired}
+    kept = tuple(one for one in members if one.member.stack not in retired)
+    return OpenedFleet(fleet, folder, file, kept, warnings, tuple(problems))
+
+
+def _find_files(fleet: Fleet, folder: Path) -> tuple[dict[Path, list[FleetRule]], list[Diagnostic]]:
+    """Each file with the rules that have it, in the order of fleet.toml; and which globs found nothing."""
+    found: dict[Path, list[FleetRule]] = {}
+    problems: list[Diagnostic] = []
+    for rule in fleet.rules:
+        excluded: set[Path] = set()
+        for index, pattern in enumerate(rule.exclude):
+            excluded |= set(_matches(pattern, folder, fleet, (rule.index, "exclude", index), problems) or ())
+        for index, pattern in enumerate(rule.files):
+            matches = _matches(pattern, folder, fleet, (rule.index, "files", index), problems)
+            if matches == ():
+                where = Pointer(fleet.path, ("stacks", rule.index, "files", index))
+                message, hint = f"{pattern!r} matches no file", "check the path; it is relative to this file's folder"
+                problems.append(Diagnostic(Severity.ERROR, Code.FLEET_FILES, message, where, hint))
+            for path in matches or ():
+                if path not in excluded and rule not in found.setdefault(path, []):
+                    found[path].append(rule)
+    return {path: rules for path, rules in found.items() if rules}, problems
+
+
+def _matches(
+    pattern: str, folder: Path, fleet: Fleet, keys: tuple[int, str, int], problems: list[Diagnostic]
+) -> tuple[Path, ...] | None:
+    """The files of a pattern; None, with a problem, if a folder can't be searched."""
+    try:
+        return find_matches(pattern, folder)
+    except ReconcilerError as error:
+        where = Pointer(fleet.path, ("stacks", *keys))
+        problems.append(Diagnostic(Severity.ERROR, Code.FLEET_FILES, error.message, where, error.hint))
+        return None
+
+
+def _checked(one: FleetMember, rules: Sequence[FleetRule], fleet: Fleet) -> FleetMember:
+    """The same, with the problem of a stack that the fleet must not touch."""
+    member, project = one.member, one.member.project
+    if member.problem is not None:
+        return one
+    where = Pointer(project.name, ("store", "account_id"))
+    credential = fleet.credentials[one.rule.credential]
+    if len(rules) > 1:
+        numbers = " and ".join(f"[[stacks]] {rule.index + 1}" for rule in rules)
+        message, hint = f"this file is in {numbers} of {fleet.path}", "add it to `exclude` of all but one"
+        problem = ReconcilerError(message, hint=hint, where=Pointer(project.name), code=Code.FLEET_FILES)
+    elif member.store is None or member.store.kind is not StoreKind.CLOUDFLARE:
+        message = "this stack uses the local store, but a fleet is of Cloudflare accounts"
+        hint = 'set `kind = "cloudflare"` in `[store]`, or add the file to `exclude`'
+        problem = ReconcilerError(message, hint=hint, where=Pointer(project.name, ("store",)), code=Code.FLEET_ACCOUNT)
+    elif one.account is None:
+        message = "`account_id` in `[store]` is missing: a fleet takes no account from the environment"
+        problem = ReconcilerError(message, hint="write the ID of the account", where=where, code=Code.FLEET_ACCOUNT)
+    elif one.account not in credential.accounts:
+        message = f"the credential {credential.name!r} of {fleet.path} may not be used for the account {one.account}"
+        hint = f"correct the account, or add it to `accounts` of [credentials.{credential.name}]"
+        problem = ReconcilerError(message, hint=hint, where=where, code=Code.FLEET_ACCOUNT)
+    else:
+        return one
+    return replace(one, member=replace(member, problem=problem))
+
+
+def environ_of(environ: Mapping[str, str], fleet: Fleet, token: str | None) -> dict[str, str]:
+    """What a stack is given of the environment: no token of the fleet but its own, and no account. No person waits for
+    a pass, so what a freeze holds is no error."""
+    hidden = fleet.secret_variables | {TOKEN, ACCOUNT, GLOBAL_KEY}
+    kept = {name: value for name, value in environ.items() if name not in hidden}
+    return kept | {SCHEDULED: "1"} | ({} if token is None else {TOKEN: token})
+
+
+# --- selection ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """`--tag`, `--only` and `--exclude`: any of the tags; names or globs of stacks, or paths of their files."""
+
+    tags: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.tags or self.only or self.exclude)
+
+    def choose(self, members: Sequence[FleetMember]) -> tuple[FleetMember, ...]:
+        """The stacks that are meant. UsageError if a tag or name of `only` matches none."""
+        for option, words, has in (("--tag", self.tags, _has_tag), ("--only", self.only, _is_named)):
+            for word in words:
+                if not any(has(one, word) for one in members):
+                    raise UsageError(
+                        f"`{option} {word}` matches no stack of the fleet", hint="run `mtlsctl fleet list`"
+                    )
+        return tuple(
+            one
+            for one in members
+            if (not self.tags or any(_has_tag(one, tag) for tag in self.tags))
+            and (not self.only or any(_is_named(one, name) for name in self.only))
+            and not any(_is_named(one, name) for name in self.exclude)
+        )
+
+
+def _has_tag(one: FleetMember, tag: str) -> bool:
+    return tag in one.rule.tags
+
+
+def _is_named(one: FleetMember, pattern: str) -> bool:
+    return fnmatchcase(one.member.stack or "", pattern) or fnmatchcase(one.file, pattern)
+
+
+# --- connections ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Desk:
+    """The connections of one pass: one client for each token, one rate limit for each budget, and of each account one
+    list. Used by several threads."""
+
+    opened: OpenedFleet
+    cwd: Path
+    environ: Mapping[str, str] = field(repr=False)
+    context: StoreContext
+    _ledgers: dict[SecretPlace, Ledger] = field(default_factory=dict)
+    _budgets: dict[str, dict[StoreKind, Connection]] = field(default_factory=dict, repr=False)
+    _opening: Lock = field(default_factory=Lock)
+
+    def project(self, one: FleetMember, *, acts: bool) -> Project:
+        """A stack with the token of its credential: the one for looks, unless it `acts`. ReconcilerError if the token
+        can't be read or is not valid. Makes no call."""
+        credential = self.opened.fleet.credentials[one.rule.credential]
+        place = credential.token if acts else credential.read_token or credential.token
+        with self._opening:
+            ledger = self._ledger(credential, place)
+            context = ledger.connections.context
+            project = project_at(one.path, environ=context.environ, context=context, ledger=ledger)
+            project.stores.open_reader(project.declaration()[0].store)
+        return project
+
+    def _ledger(self, credential: Credential, place: SecretPlace) -> Ledger:
+        if place not in self._ledgers:
+            token = read_secret(place, self.environ, self.opened, ("credentials", credential.name))
+            environ = environ_of(self.environ, self.opened.fleet, token)
+            budget = self._budgets.setdefault(credential.budget or f"token {token}", {})
+            context = replace(self.context, environ=environ)
+            self._ledgers[place] = Ledger(Connections(SystemClock(), context, budget=budget))
+        return self._ledgers[place]
+
+
+def read_secret(
+    place: SecretPlace, environ: Mapping[str, str], opened: OpenedFleet, keys: tuple[str | int, ...]
+) -> str:
+    """A token; ReconcilerError, at these keys of fleet.toml, if it is not there."""
+    where = Pointer(opened.fleet.path, keys)
+    if place.env is not None:
+        token = environ.get(place.env, "")
+        problem, hint = f"the variable {place.env} is not set", "set it to the API token"
+    else:
+        path = opened.folder / (place.file or "")
+        problem, hint = f"the file {place.file} has no token", "write the API token alone into it"
+        try:
+            token = read_named(path, limit=_MOST_TOKEN_BYTES).decode(errors="replace").strip()
+        except ReconcilerError as error:
+            raise ReconcilerError(error.message, hint=error.hint, where=where, code=Code.TOKEN_MISSING) from error
+    if not token.strip():
+        raise ReconcilerError(problem, hint=hint, where=where, code=Code.TOKEN_MISSING)
+    return token

@@ -1,0 +1,248 @@
+"""Fleets: many stacks in many accounts, found, checked and listed by files alone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.state import ACCOUNT_ID
+from tests.runs.test_several import BROKEN
+from tests.runs.test_several import Fleet as Checkout
+
+ACCOUNTS = (ACCOUNT_ID, "b" * 32, "c" * 32)
+FLEET = f"""\
+version = 1
+fleet = "acme"
+
+[defaults]
+act = "retire"
+
+[accounts]
+shop = "{ACCOUNT_ID}"
+
+[credentials.one]
+token = {{ env = "TOKEN_ONE" }}
+accounts = ["shop"]
+
+[credentials.two]
+token = {{ env = "TOKEN_TWO" }}
+accounts = ["{ACCOUNTS[1]}"]
+
+[[stacks]]
+files = ["apps/*/mtls.toml"]
+exclude = ["apps/old/**"]
+credential = "one"
+tags = ["prod", "eu"]
+
+[[stacks]]
+files = ["own/mtls.toml"]
+credential = "two"
+act = "none"
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Checkout:
+    """Three stacks in two accounts, and one that is left out."""
+    fleet = Checkout(tmp_path / "checkout")
+    fleet.folder.mkdir()
+    fleet.write("fleet.toml", FLEET)
+    for number, name in enumerate(("a", "b"), 1):
+        fleet.stack(name, number, account=ACCOUNTS[0])
+    fleet.stack("old", 3, account=ACCOUNTS[0])
+    fleet.stack("own", 4, account=ACCOUNTS[1], folder="own")
+    return fleet
+
+
+def listed(fleet: Checkout, *words: str) -> list[dict[str, Any]]:
+    """The stacks of the list."""
+    result = fleet.run("fleet", "list", "--format", "json", *words)
+    assert result.out.count("\n") == 1
+    stacks: list[dict[str, Any]] = result.json["stacks"]
+    return stacks
+
+
+def names(fleet: Checkout, *words: str) -> list[str]:
+    """The names of the stacks of the list."""
+    return [one.get("stack", one["file"]) for one in listed(fleet, *words)]
+
+
+# --- the list -------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_a_matrix_of_all_stacks(fleet: Checkout) -> None:
+    """With all that a job of a pipeline needs."""
+    assert listed(fleet)[0] == {
+        "file": "apps/a/mtls.toml",
+        "stack": "a",
+        "account": ACCOUNT_ID,
+        "account_name": "shop",
+        "credential": "one",
+        "tags": ["prod", "eu"],
+        "act": "retire",
+        "look": "1h",
+    }
+    assert names(fleet) == ["a", "b", "own"]
+    assert fleet.run("fleet", "list").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--tag", "prod"), ["a", "b"]),
+        (("--tag", "prod", "--tag", "eu"), ["a", "b"]),
+        (("--only", "a"), ["a"]),
+        (("--only", "apps/*"), ["a", "b"]),
+        (("--exclude", "a", "--exclude", "own"), ["b"]),
+        (("--tag", "eu", "--exclude", "apps/b/mtls.toml"), ["a"]),
+        (("--exclude", "gone"), ["a", "b", "own"]),
+    ],
+)
+def test_stacks_are_selected_by_tags_names_and_files(
+    fleet: Checkout, words: tuple[str, ...], expected: list[str]
+) -> None:
+    """`--exclude` of what is gone is no error: a list of exceptions outlives its stacks."""
+    assert names(fleet, *words) == expected
+
+
+@pytest.mark.parametrize("words", [("--tag", "prd"), ("--only", "aa")])
+def test_a_selection_of_nothing_is_wrong_use(fleet: Checkout, words: tuple[str, ...]) -> None:
+    """It is misspelled."""
+    result = fleet.run("fleet", "list", *words)
+    assert (result.code, result.out) == (64, "")
+    assert f"`{' '.join(words)}` matches no stack of the fleet" in result.err
+
+
+def test_a_repository_narrows_what_may_be_done_and_never_widens_it(fleet: Checkout) -> None:
+    """Its mtls.toml is written by others than fleet.toml."""
+    fleet.write("apps/a/mtls.toml", fleet.read("apps/a/mtls.toml") + '\n[fleet]\nact = "none"\n')
+    fleet.write("apps/b/mtls.toml", fleet.read("apps/b/mtls.toml") + '\n[fleet]\nact = "all"\n')
+    fleet.write("own/mtls.toml", fleet.read("own/mtls.toml") + '\n[fleet]\nact = "rotate"\n')
+    assert [one["act"] for one in listed(fleet)] == ["none", "retire", "none"]
+
+
+def test_a_stack_that_can_not_be_used_is_listed_with_its_error(fleet: Checkout) -> None:
+    """And the list ends with 1, so that no pipeline leaves it out silently."""
+    fleet.write("apps/b/mtls.toml", BROKEN)
+    result = fleet.run("fleet", "list")
+    assert result.code == 1
+    assert "error: `stack` must be a string, not a number" in result.out
+    assert names(fleet) == ["a", "apps/b/mtls.toml", "own"]
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git there, as someone."""
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    subprocess.run(("git", *identity, *words), cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("apps/a/wrangler.toml", ["a"]),
+        ("apps/b/notes.md", ["b"]),
+        ("fleet.toml", ["a", "b", "own"]),
+        ("shared/billing.pem", ["own"]),
+        ("README.md", []),
+    ],
+)
+def test_changed_stacks_are_those_with_a_changed_file(fleet: Checkout, path: str, expected: list[str]) -> None:
+    """In its folder, or named by it; also one that is new to git."""
+    fleet.write("own/mtls.toml", fleet.read("own/mtls.toml").replace("certs/billing.pem", "../shared/billing.pem"))
+    fleet.write("shared/billing.pem", "x")
+    git(fleet.folder, "init", "-q", "-b", "main")
+    git(fleet.folder, "add", ".")
+    git(fleet.folder, "commit", "-q", "-m", "x")
+    fleet.write(path, (fleet.read(path) if (fleet.folder / path).exists() else "") + "\n")
+    assert names(fleet, "--changed-since", "main") == expected
+
+
+def test_changed_since_needs_git_and_a_revision(fleet: Checkout) -> None:
+    """Nothing is left out because git could not be asked."""
+    assert "needs a git repository" in fleet.run("fleet", "list", "--changed-since", "main").err
+    git(fleet.folder, "init", "-q")
+    assert "git has no such revision" in fleet.run("fleet", "list", "--changed-since", "main").err
+    assert "is not a revision" in fleet.run("fleet", "list", "--changed-since=--output=x").err
+
+
+# --- the checks -----------------------------------------------------------------------------------------------------
+
+
+def findings(fleet: Checkout) -> dict[str, list[str]]:
+    """The codes of `fleet validate` by file."""
+    found = fleet.run("fleet", "validate", "--format", "json").json["stacks"]
+    parts = {one["file"]: one.get("diagnostics") or one["report"]["diagnostics"] for one in found}
+    return {file: [one["code"] for one in part if one["severity"] == "error"] for file, part in parts.items()}
+
+
+def test_everything_in_order_ends_with_0(fleet: Checkout) -> None:
+    """No server is asked, and no token is needed."""
+    result = fleet.run("fleet", "validate")
+    assert (result.code, result.err) == (0, "")
+    assert set(findings(fleet)) == {"apps/a/mtls.toml", "apps/b/mtls.toml", "own/mtls.toml"}
+
+
+def test_one_broken_file_stops_only_its_stack(fleet: Checkout) -> None:
+    """The others are checked."""
+    fleet.write("apps/b/mtls.toml", BROKEN)
+    assert findings(fleet) == {"apps/a/mtls.toml": [], "apps/b/mtls.toml": ["wrong-type"], "own/mtls.toml": []}
+    result = fleet.run("fleet", "validate")
+    assert result.code == 1
+    assert "apps/b/mtls.toml:2:9" in result.out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        (f'account_id = "{ACCOUNT_ID}"\n', "", "fleet-account"),
+        (ACCOUNT_ID, ACCOUNTS[2], "fleet-account"),
+        (f'kind = "cloudflare"\naccount_id = "{ACCOUNT_ID}"\n', "", "fleet-account"),
+        ('stack = "a"', 'stack = "b"', "stack-twice"),
+    ],
+    ids=["no account", "another account", "local store", "one name twice"],
+)
+def test_a_stack_that_the_fleet_must_not_touch_is_an_error(fleet: Checkout, before: str, after: str, code: str) -> None:
+    """The account is named by its file and by the credential; a name is only once in an account."""
+    fleet.environ["CLOUDFLARE_ACCOUNT_ID"] = ACCOUNT_ID
+    fleet.write("apps/a/mtls.toml", fleet.read("apps/a/mtls.toml").replace(before, after))
+    assert findings(fleet)["apps/a/mtls.toml"] == [code]
+
+
+def test_a_name_may_be_in_two_accounts(fleet: Checkout) -> None:
+    """It is the account and the name that tell stacks apart."""
+    fleet.write("own/mtls.toml", fleet.read("own/mtls.toml").replace('"own"', '"a"'))
+    assert findings(fleet) == {"apps/a/mtls.toml": [], "apps/b/mtls.toml": [], "own/mtls.toml": []}
+
+
+def test_a_file_of_two_rules_is_an_error(fleet: Checkout) -> None:
+    """Which of them would decide what may be done?"""
+    fleet.write("fleet.toml", FLEET.replace('"own/mtls.toml"', '"own/mtls.toml", "apps/a/mtls.toml"'))
+    assert findings(fleet)["apps/a/mtls.toml"] == ["fleet-files"]
+    assert "[[stacks]] 1 and [[stacks]] 2" in fleet.run("fleet", "validate").out
+
+
+def test_a_glob_without_a_file_is_an_error_at_its_place(fleet: Checkout) -> None:
+    """The others are checked all the same."""
+    fleet.write("fleet.toml", FLEET.replace('"own/mtls.toml"', '"onw/mtls.toml"'))
+    result = fleet.run("fleet", "validate")
+    assert result.code == 1
+    assert "'onw/mtls.toml' matches no file\n  at   fleet.toml:25:10" in result.out
+    assert findings(fleet)["apps/b/mtls.toml"] == []
+
+
+def test_fleet_toml_is_found_by_its_option(fleet: Checkout, tmp_path: Path) -> None:
+    """Paths in it are relative to its folder."""
+    result = fleet.run("fleet", "list", "-f", "../fleet.toml", folder="apps")
+    assert "b/mtls.toml" in result.out
+    assert fleet.run("fleet", "list", folder="apps").code == 64
+    assert fleet.run("fleet", "validate", "-f", "../fleet.toml", folder="apps").code == 0
+
+
+def test_a_format_that_a_command_has_not_is_wrong_use(fleet: Checkout) -> None:
+    """With those that it has."""
+    result = fleet.run("fleet", "list", "--format", "html")
+    assert (result.code, result.out) == (64, "")
+    assert "use one of these: text, json" in result.err
