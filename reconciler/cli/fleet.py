@@ -13,11 +13,14 @@ import typer
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
-from reconciler.reports.fleet import FleetList
+from reconciler.reports.fleet import FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.fleet.listed import changed_members, list_fleet, validate_fleet
-from reconciler.runs.fleet.opened import FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
+from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
+from reconciler.runs.fleet.record import FileRecord, state_file
+from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
 from reconciler.stores import StoreContext
+from reconciler.system.clock import SystemClock
 from reconciler.views.table import formats_of
 
 
@@ -26,16 +29,19 @@ class FleetCommand(StrEnum):
 
     VALIDATE = "validate"
     LIST = "list"
+    PLAN = "plan"
+    RUN = "run"
+    STATUS = "status"
 
 
 @command(
     example="mtlsctl fleet validate\nmtlsctl fleet list --changed-since origin/main --format json",
-    shows=(FleetList, Stacks),
+    shows=(FleetStatus, FleetList, Stacks),
     asks=True,
 )
 def fleet(
     session: Session,
-    action: Annotated[FleetCommand, typer.Argument(metavar="COMMAND", help="Run validate or list.")],
+    action: Annotated[FleetCommand, typer.Argument(metavar="COMMAND", help="Run validate, list, plan, run or status.")],
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Limit it to stacks with TAG (repeatable).")
     ] = None,
@@ -51,6 +57,14 @@ def fleet(
         str | None,
         typer.Option("--changed-since", metavar="REF", help="Limit the list to stacks with files changed since REF."),
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Check stacks that are not due, too (run).")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change and remember nothing; show what would be allowed (run).")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="Remember the stacks in FILE (default: .mtlsctl/fleet.json)."),
+    ] = None,
     out: OutOption = None,
 ) -> None:
     """Look after many stacks in many accounts.
@@ -60,6 +74,9 @@ def fleet(
     \b
     validate  Check fleet.toml and all files; ask no server.
     list      List the stacks; as JSON, a pipeline's matrix.
+    plan      Show the plan of every stack; change nothing.
+    run       Check what is due, then do what is allowed.
+    status    Show how each stack was when it was checked.
     """
     selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
     if changed_since is not None and action is not FleetCommand.LIST:
@@ -73,6 +90,23 @@ def fleet(
         case FleetCommand.LIST:
             _demand_format(session, FleetList, action)
             _list(session, opened, members, changed_since, out)
+        case FleetCommand.PLAN | FleetCommand.RUN:
+            _demand_format(session, Stacks, action)
+            acts = action is FleetCommand.RUN and not dry_run
+            request = PassRequest(everything or action is FleetCommand.PLAN, acts=acts, remembers=acts)
+            context = StoreContext(os.environ, session.max_wait_s, session.tell)
+            desk = Desk(opened, os.environ, context)
+            record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
+            found = run_pass(f"fleet {action}", desk, members, record, request, session.tell)
+            if not found.results:
+                session.tell("no stack is due; `--all` checks all of them")
+            session.end_with_all(found, out)
+        case FleetCommand.STATUS:
+            _demand_format(session, FleetStatus, action)
+            record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
+            status = status_of(opened, members, record, SystemClock().now(), whole=selected.is_all)
+            session.show(status, out)
+            raise typer.Exit(status.exit_code)
 
 
 def _list(

@@ -730,6 +730,16 @@ class Code(StrEnum):
     FLEET_FILES = ("fleet-files", _E,
         "A path or glob of fleet.toml matches no file or can't be searched, or two `[[stacks]]` have the same file.",
         "Correct the glob, let this user read its folders, or use `exclude`.")
+    FLEET_STACK_MISSING = ("fleet-stack-missing", _E,
+        "A stack that was part of the fleet was not found. Nothing is done for it, and nothing is deleted.",
+        "Restore its mtls.toml; if it left for good, add its name to `retired` of its `[[stacks]]`.")
+    FLEET_SHRUNK = ("fleet-shrunk", _E,
+        "Fewer than half of the known stacks of a fleet were found, so nothing was changed anywhere.",
+        "Check the checkout and the globs of fleet.toml; add the names of stacks that left to `retired`.",
+        ExitCode.BLOCKED)
+    FLEET_NOT_DONE = ("fleet-not-done", _W,
+        "A fleet may do something, but it would write files that it can't propose, so it was not done.",
+        "Add `[forge]` to fleet.toml, or do it in a checkout or a pipeline, and commit the files.")
     FLEET_STATE = ("fleet-state", _E,
         "The file of `--state` is not what this version of mtlsctl remembers of this fleet.",
         "Name another file. If you delete it, all stacks are checked again, but no missing one is noticed.")

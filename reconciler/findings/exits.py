@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     FAILED = (1,
         "An error: invalid input, or something could not be read or written; you answered no; `verify`: refuted.")
     CHANGES = (2,
-        "Something is pending or differs: only with `plan --detailed-exitcode`, `drift` and `status --fail-on`.")
+        "Something is pending or differs: `plan --detailed-exitcode`, `drift`, `status --fail-on`, and `fleet`.")
     BLOCKED = (3,
         "Blocked by a guard rail or a policy; what was not blocked is done. `verify`: neither proved nor refuted.")
     STALE_PLAN = (4,

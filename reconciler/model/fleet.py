@@ -136,9 +136,11 @@ class Look:
 
 
 class ActState(StrEnum):
-    """What an act came to. `begun`: it did not end yet, or the pass died."""
+    """What an act came to. `begun`: it did not end yet. `interrupted`: its process ended before it; what it did is in
+    the journal of the stack, and the next act goes on from there."""
 
     BEGUN = "begun"
+    INTERRUPTED = "interrupted"
     DONE = "done"
     PROPOSED = "proposed"
     FAILED = "failed"

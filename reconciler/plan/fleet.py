@@ -7,16 +7,16 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from reconciler.model import Act
 from reconciler.model.fleet import DenyRule, Fleet, LookState, StackKey, StackRow
 from reconciler.model.freezes import Freeze, Once
 from reconciler.plan.freeze import Frozen, frozen
 
-_CLOCK_SHIFT = timedelta(hours=2)
-"""Local clocks are put back by at most that: a start that is so near may have come twice."""
 _MOST_STARTS = 3
-"""Of one rule, how many starts after the present one are known to the search for the end."""
+"""Of one rule, how many starts after the last one are looked for. They may follow each other without a gap; and where a
+clock was put back, one that local time has still before it has begun already."""
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------
@@ -65,13 +65,10 @@ def _times(rule: DenyRule, now: datetime) -> Iterator[Freeze]:
     """The times of a rule that begin around now, as freezes, whose ends are judged with all doubts about clocks."""
     from cronsim import CronSim  # only a fleet with `deny` needs it
 
-    local = now.astimezone(rule.zone).replace(tzinfo=None) + _CLOCK_SHIFT
-    before, after = CronSim(rule.cron, local, reverse=True), CronSim(rule.cron, local)
-    starts = [next(before, None), next(before, None)]
-    starts += [start for start, _ in zip(after, range(_MOST_STARTS), strict=False)]
-    for start in starts:
-        if start is not None:
-            yield Freeze(Once(start, start + rule.length), rule.zone, rule.why)
+    local = now.astimezone(rule.zone).replace(tzinfo=None, microsecond=0) + timedelta(seconds=1)
+    last = islice(CronSim(rule.cron, local, reverse=True), 1)
+    for start in (*last, *islice(CronSim(rule.cron, local), _MOST_STARTS)):
+        yield Freeze(Once(start, start + rule.length), rule.zone, rule.why)
 
 
 @dataclass(frozen=True, slots=True)

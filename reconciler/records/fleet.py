@@ -19,8 +19,8 @@ MAX_BYTES = 64_000_000
 class FleetStackPart(JsonPart):
     """One stack. `look`: the last one, absent if there was none. `success`: when the last look ended without an error.
     `act`: the last one. What follows is only in the output of `fleet status`. `account_name`: as in fleet.toml.
-    `state`: one of vanished, broken, failed, not-looked-at, blocked, drift, changes, ok. `due`: when the next look is
-    due. `allowed`: what may be done without a person."""
+    `state`: one of vanished, broken, failed, not-checked, blocked, drift, changes, ok. `due`: when it is checked next.
+    `allowed`: what may be done without a person. `message`: what is wrong."""
 
     stack: str | None = None
     account: str | None = None
@@ -32,6 +32,7 @@ class FleetStackPart(JsonPart):
     state: str | None = None
     due: UtcTime | None = None
     allowed: str | None = None
+    message: str | None = None
 
 
 class FleetStatusDocument(JsonPart):

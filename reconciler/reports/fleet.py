@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
-from reconciler.model import Act
-from reconciler.model.fleet import Look, LookState
+from reconciler.model import Act, Action
+from reconciler.model.fleet import Acted, ActState, Look, LookState, StackKey, StackRow
+from reconciler.plan.fleet import is_due, is_overdue, last_turn
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.drift_look import make_drift
+from reconciler.reports.metrics import Family, Labels, Sample
 from reconciler.reports.outage import find_outages, first_of
+from reconciler.reports.stacks import code_over
 
 
 def look_of(plan: Plan, now: datetime) -> Look:
@@ -43,6 +48,14 @@ def failed_look(report: object, now: datetime) -> Look:
     return Look(now, LookState.FAILED, message=next((one.message for one in found if one.is_error), None))
 
 
+def look_after(look: Look, acted: Acted) -> Look:
+    """What is still true of a look once something was done."""
+    left = {action: count - acted.done.get(action, 0) for action, count in look.changes.items()}
+    changes = {action: count for action, count in left.items() if count > 0}
+    is_done = look.state is LookState.CHANGES and not changes
+    return replace(look, changes=changes, state=LookState.OK if is_done else look.state)
+
+
 # --- the stacks -----------------------------------------------------------------------------------------------------
 
 
@@ -69,3 +82,174 @@ class FleetList:
     fleet: str
     stacks: tuple[FleetStack, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+
+
+# --- how they are ---------------------------------------------------------------------------------------------------
+
+
+class StackState(StrEnum):
+    """How a stack is, most urgent first.
+
+    `vanished`: it is known, and its file is not there. `broken`: its mtls.toml can't be used. `failed`: the last check
+    or change failed. `not-checked`: never, or not for two intervals. `blocked`: a guard rail holds something.
+    """
+
+    VANISHED = "vanished"
+    BROKEN = "broken"
+    FAILED = "failed"
+    NOT_CHECKED = "not-checked"
+    BLOCKED = "blocked"
+    DRIFT = "drift"
+    CHANGES = "changes"
+    OK = "ok"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a stack in this state means for the exit code."""
+        if self in {StackState.DRIFT, StackState.CHANGES}:
+            return ExitCode.CHANGES
+        return {StackState.OK: ExitCode.OK, StackState.BLOCKED: ExitCode.BLOCKED}.get(self, ExitCode.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStackStatus:
+    """One stack. `one`: as it is listed; of a vanished one without credential. `row`: what is remembered of it, None if
+    it was never checked. `due`: when it is checked next, in the past if it is due. `message`: what is wrong."""
+
+    one: FleetStack
+    state: StackState
+    row: StackRow | None = None
+    due: datetime | None = None
+    message: str | None = None
+
+    @property
+    def look(self) -> Look | None:
+        """The last check."""
+        return None if self.row is None else self.row.look
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """All stacks, the most urgent first, then by the time of their outage. `diagnostics`: about fleet.toml."""
+
+    fleet: str
+    made: datetime
+    stacks: tuple[FleetStackStatus, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[StackState, int]:
+        """How many stacks are in each state."""
+        return {state: sum(one.state is state for one in self.stacks) for state in StackState}
+
+    @property
+    def outage(self) -> FleetStackStatus | None:
+        """The stack whose calls fail first."""
+        times = [one for one in self.stacks if one.look is not None and one.look.outage is not None]
+        return min(times, key=_outage_key, default=None)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """That of the status: 5 if some stacks failed, 1 if all did."""
+        codes = [one.state.exit_code for one in self.stacks]
+        codes += [ExitCode.FAILED] if any(one.is_error for one in self.diagnostics) else []
+        return code_over("fleet status", codes)
+
+
+def make_fleet_status(
+    found: FleetList, rows: Sequence[StackRow], vanished: Sequence[StackRow], alias: Callable[[str], str], now: datetime
+) -> FleetStatus:
+    """The status of the stacks that were found, and of those that are missing."""
+    known = {row.key: row for row in rows}
+    stacks = [_status_of(one, known, now) for one in found.stacks]
+    for row in vanished:
+        one = FleetStack(row.file, row.stack, row.account, alias(row.account), "", (), Act.NONE, timedelta(0))
+        message = "its mtls.toml was not found any more; nothing is done for it"
+        stacks.append(FleetStackStatus(one, StackState.VANISHED, row, message=message))
+    order = list(StackState)
+    stacks.sort(key=lambda one: (order.index(one.state), _outage_key(one), one.one.stack or "", one.one.file))
+    return FleetStatus(found.fleet, now, tuple(stacks), found.diagnostics)
+
+
+def _outage_key(one: FleetStackStatus) -> tuple[bool, str]:
+    outage = one.look.outage if one.look is not None else None
+    return outage is None, str(outage)
+
+
+def _status_of(one: FleetStack, known: Mapping[StackKey, StackRow], now: datetime) -> FleetStackStatus:
+    if one.stack is None or one.account is None:
+        return FleetStackStatus(one, StackState.BROKEN, message=one.problem)
+    key = (one.account, one.stack)
+    row = known.get(key)
+    turn = last_turn(key, one.look, now)
+    due = turn if is_due(row, key, one.look, now) else turn + one.look
+    if one.problem is not None:
+        return FleetStackStatus(one, StackState.BROKEN, row, due, one.problem)
+    if row is None or row.look is None:
+        return FleetStackStatus(one, StackState.NOT_CHECKED, row, due, "it was never checked")
+    if row.look.state is LookState.FAILED:
+        return FleetStackStatus(one, StackState.FAILED, row, due, row.look.message)
+    if is_overdue(row, one.look, now):
+        return FleetStackStatus(one, StackState.NOT_CHECKED, row, due, "it was not checked for two intervals")
+    act = row.act
+    if act is not None and act.state is ActState.FAILED and act.time >= row.look.time:
+        return FleetStackStatus(one, StackState.FAILED, row, due, act.message)
+    return FleetStackStatus(one, StackState(row.look.state), row, due, row.look.message)
+
+
+def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
+    """The metrics of a fleet. Those of a stack have its name and account as labels, and nothing of a certificate."""
+    stacks = [one for one in status.stacks if one.one.stack is not None]
+    labelled = [((("stack", one.one.stack or ""), ("account", one.one.alias or "")), one) for one in stacks]
+    looks = [(labels, one.look) for labels, one in labelled if one.look is not None]
+    good = {StackState.OK, StackState.CHANGES, StackState.DRIFT, StackState.BLOCKED}
+    return (
+        _family(
+            "fleet_stacks",
+            "Stacks of the fleet, by state.",
+            (((("fleet", status.fleet), ("state", state)), count) for state, count in status.counts.items()),
+        ),
+        _family(
+            "fleet_stack_ok",
+            "Whether the stack was found, checked in time, and nothing failed: 1 or 0.",
+            ((labels, one.state in good) for labels, one in labelled),
+        ),
+        _family(
+            "fleet_stack_last_look_timestamp_seconds",
+            "When the stack was checked last.",
+            ((labels, look.time.timestamp()) for labels, look in looks),
+        ),
+        _family(
+            "fleet_stack_last_success_timestamp_seconds",
+            "When the stack was checked last without an error.",
+            ((labels, one.row.success.timestamp()) for labels, one in labelled if one.row and one.row.success),
+        ),
+        _family(
+            "fleet_stack_outage_timestamp_seconds",
+            "When calls through a binding of the stack begin to fail if nothing is done.",
+            ((labels, look.outage.timestamp()) for labels, look in looks if look.outage is not None),
+        ),
+        _family(
+            "fleet_stack_changes",
+            "Changes that the stack needs, by action.",
+            (
+                ((*labels, ("action", action)), look.changes.get(action, 0))
+                for labels, look in looks
+                for action in Action
+            ),
+        ),
+        _family(
+            "fleet_stack_drift",
+            "Differences from mtls.toml that the last check of the stack found.",
+            ((labels, look.drift) for labels, look in looks),
+        ),
+        _family(
+            "fleet_made_timestamp_seconds",
+            "When these metrics were written; check that they are not outdated.",
+            (((("fleet", status.fleet),), status.made.timestamp()),),
+        ),
+    )
+
+
+def _family(name: str, meaning: str, samples: Iterable[tuple[Labels, float]]) -> Family:
+    return Family(name, meaning, tuple(Sample(labels, value) for labels, value in samples))

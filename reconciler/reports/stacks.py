@@ -71,4 +71,4 @@ def code_over(command: str, codes: Sequence[ExitCode]) -> ExitCode:
     return code
 
 
-_PARTIAL = frozenset({"plan", "apply"})
+_PARTIAL = frozenset({"plan", "apply", "fleet plan", "fleet run", "fleet status"})

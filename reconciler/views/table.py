@@ -96,6 +96,11 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.stacks:Stacks", "prometheus"): "reconciler.views.prometheus.metrics:show_stacks",
     (f"{_REPORTS}.fleet:FleetList", "text"): f"{_TEXT}.fleet:show_list",
     (f"{_REPORTS}.fleet:FleetList", "json"): f"{_JSON}.fleet:show_list",
+    (f"{_REPORTS}.fleet:FleetStatus", "text"): f"{_TEXT}.fleet:show_fleet",
+    (f"{_REPORTS}.fleet:FleetStatus", "json"): f"{_JSON}.fleet:show_fleet",
+    (f"{_REPORTS}.fleet:FleetStatus", "markdown"): f"{_MARKDOWN}.fleet:show_fleet",
+    (f"{_REPORTS}.fleet:FleetStatus", "html"): f"{_HTML}.fleet:show_fleet",
+    (f"{_REPORTS}.fleet:FleetStatus", "prometheus"): "reconciler.views.prometheus.metrics:show_fleet",
     (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
     (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",
 }

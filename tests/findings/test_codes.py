@@ -59,7 +59,7 @@ def test_the_guard_rails_end_a_run_as_blocked() -> None:
     plan = {"account-id-declared", "account-id-in-file", "gradual-deployment", "quota", "verify-inconclusive"}
     policy = {f"policy-{rule}" for rule in ("lifetime", "key-type", "issuer", "extension", "key-reuse", "name")}
     guard = {code for code in blocked if code.startswith("guard-")}  # tests/reports/test_guard.py has a row for each
-    rails = {"freeze", "nothing-declared", "protect", "too-many-unbinds"}
+    rails = {"fleet-shrunk", "freeze", "nothing-declared", "protect", "too-many-unbinds"}
     assert blocked - guard == {*plan, *policy, *rails, "blocked", "stack-taken", "key-tracking-unknown"}
 
 

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 
 from reconciler.views.table import Display, render
 from tests.support.paths import REPOSITORY
-from tests.support.reports import place
+from tests.support.reports import FLEET_STATUS, place
 from tests.support.screens_of_plans import PLANS
 from tests.support.screens_of_work import WORK
 
@@ -24,6 +24,7 @@ PAGES: Mapping[str, object] = {
     "status": PLANS["status"],
     "forecast": PLANS["forecast"],
     "outcome": WORK["outcome-failed"],
+    "fleet-status": FLEET_STATUS,
 }
 """Name to report."""
 VOID = frozenset({"meta"})

@@ -24,6 +24,7 @@ from reconciler.model import Condition
 from reconciler.plan.plan import Plan
 from reconciler.plan.wording import MEANINGS
 from reconciler.records import saved_plan
+from reconciler.reports.fleet import fleet_families
 from reconciler.reports.metrics import Family, make_metrics
 from reconciler.runs import configs
 from reconciler.syntax import jsonc, toml_read
@@ -32,6 +33,7 @@ from reconciler.views.prometheus.metrics import PREFIX
 from reconciler.wrangler import formats
 from reconciler.x509 import files, pem
 from tests.support.paths import REPOSITORY
+from tests.support.reports import FLEET_STATUS
 from tests.support.worlds import actual, desired, entry, file, plan_of, uid, worker
 
 FOLDER = REPOSITORY / "docs/reference"
@@ -239,6 +241,15 @@ def _metrics() -> Iterator[str]:
     yield from _table(("metric", "labels", "meaning"), rows)
 
 
+def _fleet_metrics() -> Iterator[str]:
+    rows = ((f"`{PREFIX}{one.name}`", _all_labels(one), one.help) for one in fleet_families(FLEET_STATUS))
+    yield from _table(("metric", "labels", "meaning"), rows)
+
+
+def _all_labels(family: Family) -> str:
+    return ", ".join(f"`{name}`" for name, _ in family.samples[0].labels)
+
+
 def _labels(family: Family) -> str:
     """Its labels, but for those that every metric has."""
     return ", ".join(f"`{name}`" for name, _ in family.samples[0].labels if name != "stack")
@@ -279,6 +290,7 @@ PARTS: Mapping[str, Callable[..., Iterator[str]]] = {
     "exit-order": _exit_order,
     "exit-findings": _exit_findings,
     "metrics": _metrics,
+    "fleet-metrics": _fleet_metrics,
 }
 """What can be generated, by the first word of its comment."""
 

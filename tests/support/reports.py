@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +55,7 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
+from reconciler.model.fleet import Acted, ActState, Look, LookState, StackRow
 from reconciler.model.key_places import SopsSink
 from reconciler.model.ownership import Mark
 from reconciler.model.renewal import Renewal
@@ -97,7 +98,7 @@ from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
-from reconciler.reports.fleet import FleetList, FleetStack
+from reconciler.reports.fleet import FleetList, FleetStack, make_fleet_status
 from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
@@ -756,6 +757,29 @@ FLEET_LIST = FleetList(
     ),
 )
 
+_LOOK = Look(NOW, LookState.CHANGES, {Action.UPLOAD: 1, Action.REBIND: 2}, 3, END, "sha256:" + "0" * 64)
+_FAILED = Look(NOW - timedelta(minutes=5), LookState.FAILED, message="the API refused the token")
+FLEET_STATUS = make_fleet_status(
+    replace(
+        FLEET_LIST,
+        stacks=(
+            *FLEET_LIST.stacks,
+            FleetStack("apps/pay/mtls.toml", "pay", ACCOUNT, "eu", "prod", (), Act.NONE, timedelta(hours=1)),
+            FleetStack("apps/new/mtls.toml", "new", ACCOUNT, "eu", "prod", (), Act.NONE, timedelta(hours=1)),
+        ),
+    ),
+    (
+        StackRow(
+            *(ACCOUNT, "shop", "apps/shop/mtls.toml", _LOOK, NOW),
+            Acted(NOW, Act.RETIRE, ActState.PROPOSED, {Action.RETIRE: 1}, "a note", "https://forge.example/pull/1"),
+        ),
+        StackRow(ACCOUNT, "pay", "apps/pay/mtls.toml", _FAILED, NOW - timedelta(days=1)),
+    ),
+    (StackRow(ACCOUNT, "left", "apps/left/mtls.toml", Look(NOW - timedelta(days=3), LookState.OK), NOW),),
+    lambda _: "eu",
+    NOW + timedelta(minutes=3),
+)
+
 REPORTS: tuple[object, ...] = (
     *(PLAN, OFFLINE, SAVED_PLAN, APPLIED, STATUS, METRICS, EXPLANATION, CURRENT_ENTRY, DRIFT, FORECAST),
     *(
@@ -775,6 +799,7 @@ REPORTS: tuple[object, ...] = (
         STACKS,
         RECORDING,
         FLEET_LIST,
+        FLEET_STATUS,
     ),
 )
 

@@ -27,6 +27,7 @@ from reconciler.plan.plan import PlanFacts
 from reconciler.plan.renewals import Due
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.drift import Drift
+from reconciler.reports.fleet import FleetStatus
 from reconciler.reports.forecast import Forecast
 from reconciler.reports.left import Applied
 from reconciler.reports.outage import Outage
@@ -45,6 +46,7 @@ from tests.support.reports import (
     APPLIED,
     BIND,
     DRIFT,
+    FLEET_STATUS,
     FORECAST,
     OFFLINE,
     PLAN,
@@ -79,7 +81,7 @@ def test_pages_are_as_they_were_looked_at() -> None:
 
 def test_every_report_with_a_page_is_tried_here() -> None:
     """Each row of the table."""
-    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS)}
+    known = {f"{type(report).__module__}:{type(report).__qualname__}" for report in (*REPORTS, STACKS, FLEET_STATUS)}
     assert known == {report for report, shown in VIEWS if shown == "html"}
 
 
@@ -161,7 +163,7 @@ def test_states_are_more_than_colours(report: object) -> None:
 
 def _findings(report: object) -> Iterator[Diagnostic]:
     match report:
-        case PlanFacts() | Status() | Drift():
+        case PlanFacts() | Status() | Drift() | FleetStatus():
             yield from report.diagnostics
         case Applied():
             yield from report.outcome.problems

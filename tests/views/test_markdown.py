@@ -18,7 +18,18 @@ from reconciler.reports.checks import Validation
 from reconciler.views.markdown.page import code, fence, page, table, words
 from reconciler.views.table import MOST_CHARACTERS, VIEWS, Display, render
 from tests.support.hostile import NAMES, check_texts
-from tests.support.reports import APPLIED, DRIFT, FORECAST, HISTORY, PLAN, RENEWALS, SAVED_PLAN, STACKS, STATUS
+from tests.support.reports import (
+    APPLIED,
+    DRIFT,
+    FLEET_STATUS,
+    FORECAST,
+    HISTORY,
+    PLAN,
+    RENEWALS,
+    SAVED_PLAN,
+    STACKS,
+    STATUS,
+)
 
 PARSER = MarkdownIt("commonmark").enable("table")
 MARKUP = {
@@ -41,7 +52,7 @@ MARKUP = {
 ALL = {**MARKUP, **NAMES}
 VALIDATION = Validation(PLAN.diagnostics)
 JUDGED = (PLAN, SAVED_PLAN, APPLIED, DRIFT, STATUS, FORECAST)
-REPORTS = (*JUDGED, HISTORY, RENEWALS)
+REPORTS = (*JUDGED, HISTORY, RENEWALS, FLEET_STATUS)
 NAMED = "billing|payments|ledger|checkout|BILLING|octocat|refs/heads/main|anna|laptop"
 HTML = re.compile(r"</?(?:code|details|summary)>|<details><summary>Details</summary>")
 

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.findings.escape import printable
 from reconciler.model import Action, Actual, Condition, Desired, Entry, Policy, StoreKind, StoreSettings
+from reconciler.reports.fleet import fleet_families
 from reconciler.reports.metrics import make_metrics
 from reconciler.reports.status import Standing
 from reconciler.system.atomic import is_leftover
@@ -24,6 +25,7 @@ from tests.support.cli import MTLS, Project
 from tests.support.paths import REPOSITORY
 from tests.support.pki import DAY, END, NOW, make_ca
 from tests.support.reference import watched
+from tests.support.reports import FLEET_STATUS
 from tests.support.worlds import actual, certificate, days_ago, desired, entry, file, issued, plan_of, uid, worker
 
 EXAMPLE = REPOSITORY / "examples/prometheus"
@@ -294,20 +296,26 @@ def load(name: str) -> Any:
     return yaml.safe_load((EXAMPLE / name).read_text())
 
 
-def rules() -> list[dict[str, Any]]:
-    """Every alert rule."""
-    return [rule for group in load("alerts.yml")["groups"] for rule in group["rules"]]
+def rules(which: str) -> list[dict[str, Any]]:
+    """Every alert rule of a file."""
+    return [rule for group in load(f"{which}.yml")["groups"] for rule in group["rules"]]
 
 
-def written() -> Mapping[str, set[str]]:
-    """Every metric that `status` writes, with its labels."""
-    text = render_metrics(make_metrics(watched(), "1"))
+def written(which: str) -> Mapping[str, set[str]]:
+    """Every metric that `status`, or `fleet status`, writes, with its labels."""
+    text = render_metrics(make_metrics(watched(), "1") if which == "alerts" else fleet_families(FLEET_STATUS))
     return {
         family.name: {label for sample in family.samples for label in sample.labels}
         for family in text_string_to_metric_families(text)
     }
 
 
+NOT_USED = {
+    "alerts": {"certificate_stored", "certificate_info", "certificate_bindings", "entry_bindings", "build_info"},
+    "fleet": {"fleet_stack_last_look_timestamp_seconds"},
+}
+"""The metrics of each file that wake no one."""
+both = pytest.mark.parametrize("which", NOT_USED)
 WORDS = {"time", "sum", "absent"}
 """What PromQL itself has, of what the rules use."""
 
@@ -320,29 +328,25 @@ def named(expression: str) -> Iterator[tuple[str, set[str]]]:
             yield name, set(re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)", matchers))
 
 
-def test_the_rules_name_only_metrics_and_labels_that_status_writes() -> None:
+@both
+def test_the_rules_name_only_metrics_and_labels_that_status_writes(which: str) -> None:
     """And each metric about which somebody should be woken stands in one of them."""
-    known = written()
+    known = written(which)
     used: set[str] = set()
-    for rule in rules():
+    for rule in rules(which):
         found = dict(named(rule["expr"]))
         assert found, rule["alert"]
         assert found.keys() <= known.keys(), rule["alert"]
         assert all(labels <= known[name] for name, labels in found.items()), rule["alert"]
         used |= found.keys()
-    assert {name.removeprefix("mtlsctl_") for name in known.keys() - used} == {
-        "certificate_stored",
-        "certificate_info",
-        "certificate_bindings",
-        "entry_bindings",
-        "build_info",
-    }
+    assert {name.removeprefix("mtlsctl_") for name in known.keys() - used} == NOT_USED[which]
 
 
-def test_the_texts_of_the_rules_use_labels_that_their_metrics_have() -> None:
+@both
+def test_the_texts_of_the_rules_use_labels_that_their_metrics_have(which: str) -> None:
     """An empty word in an alarm at night helps nobody."""
-    known = written()
-    for rule in rules():
+    known = written(which)
+    for rule in rules(which):
         metrics_of = [known[name] for name, _ in named(rule["expr"])]
         gone = {label for part in re.findall(r"without \(([^)]*)\)", rule["expr"]) for label in part.split(", ")}
         labels = set.intersection(*metrics_of) - gone if "absent" not in rule["expr"] else set()
@@ -356,7 +360,7 @@ def test_conditions_in_the_rules_are_conditions() -> None:
     """A word that was misspelt would never match."""
     asked = [
         word
-        for rule in rules()
+        for rule in rules("alerts")
         for text in re.findall(r'condition=~"([^"]+)"', rule["expr"])
         for word in text.split("|")
     ]
@@ -364,18 +368,26 @@ def test_conditions_in_the_rules_are_conditions() -> None:
     assert set(asked) <= set(Condition)
 
 
-def test_each_rule_has_a_test_for_promtool_over_metrics_that_are_written() -> None:
+@both
+def test_each_rule_has_a_test_for_promtool_over_metrics_that_are_written(which: str) -> None:
     """Made to fire, and silent where all is well."""
-    known, tests = written(), load("alerts.test.yml")["tests"]
+    known, tests = written(which), load(f"{which}.test.yml")["tests"]
     fired = {one["alertname"] for test in tests for one in test.get("alert_rule_test", ()) if one["exp_alerts"]}
-    assert fired == {rule["alert"] for rule in rules()}
+    assert fired == {rule["alert"] for rule in rules(which)}
     for test in tests:
         for series in test.get("input_series", ()):
             name, _, labels = series["series"].partition("{")
             assert set(re.findall(r"([a-z_]+)=", labels)) <= known[name]
 
 
-@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (word, "rules", file)
+        for name in NOT_USED
+        for word, file in (("check", f"{name}.yml"), ("test", f"{name}.test.yml"))
+    ],
+)
 def test_promtool_agrees_with_the_rules_and_their_tests(arguments: tuple[str, ...]) -> None:
     """The real program, which a user has."""
     program = find_program("promtool")

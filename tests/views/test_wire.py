@@ -43,6 +43,8 @@ DOCUMENTS: Mapping[str, object] = {
     "log": reports.LOG_LINE,
     "stacks": reports.STACKS,
     "recording": reports.RECORDING,
+    "fleet-list": reports.FLEET_LIST,
+    "fleet-status": reports.FLEET_STATUS,
 }
 
 
@@ -100,7 +102,7 @@ def test_every_kind_of_document_is_on_the_wire() -> None:
     """A new one is written down here as well."""
     kinds = {json.loads(path.read_text())["format"] for path in WIRE.glob("*.json")}
     schemas = {path.name.removesuffix(".schema.json") for path in (REPOSITORY / "schemas").iterdir()}
-    assert kinds == {f"mtlsctl.{kind}/1" for kind in schemas - {"mtls"}}
+    assert kinds == {f"mtlsctl.{kind}/1" for kind in schemas - {"mtls", "fleet"}}
 
 
 @pytest.mark.parametrize("name", ["plan", "plan-offline"])

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.findings.exits import ExitCode
 from reconciler.plan.plan import exit_code_of
-from reconciler.reports.checks import RunFailure, Validation
+from reconciler.reports.checks import Validation
 from reconciler.reports.fleet import FleetList, FleetStack
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.look import placed
@@ -60,13 +59,6 @@ def _validated(one: FleetMember, opened: OpenedFleet) -> StackResult:
     except ReconcilerError as error:
         result = member.failure(error)
     return placed(result, one, opened)
-
-
-def alarms_of(opened: OpenedFleet) -> StackResult | None:
-    """What could not be found, as a result of its own; None if everything was."""
-    if not opened.problems:
-        return None
-    return StackResult(opened.fleet.path, None, RunFailure(opened.problems), ExitCode.FAILED, opened.file.place)
 
 
 def changed_members(opened: OpenedFleet, members: Sequence[FleetMember], revision: str) -> tuple[FleetMember, ...]:

@@ -11,12 +11,14 @@ from pathlib import Path
 from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.model.errors import StoreError
 from reconciler.model.fleet import StackRow
 from reconciler.plan.plan import Plan
 from reconciler.reports.fleet import failed_look, look_of
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
-from reconciler.runs.plan import PlanRequest, plan
+from reconciler.runs.ledger import account_of
+from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.stacks import Member, plan_each
 
 
@@ -32,7 +34,7 @@ class Looked:
 def look_at(desk: Desk, members: Sequence[FleetMember], now: datetime) -> tuple[Looked, ...]:
     """Look at the stacks of one account with one credential. What fails is in their results; raises nothing else."""
     opened = [_opened(desk, one) for one in members]
-    found = plan_each(opened, lambda member: plan(member.project, PlanRequest()))
+    found = plan_each(opened, _Planner().plan)
     results = [
         one if isinstance(one, StackResult) else member.result(one.plan, code_of(one.plan))
         for member, one in zip(opened, found, strict=True)
@@ -68,6 +70,26 @@ def _opened(desk: Desk, one: FleetMember) -> Member:
         return replace(one.member, project=desk.project(one, acts=False))
     except ReconcilerError as error:
         return replace(one.member, problem=error)
+
+
+@dataclass(slots=True)
+class _Planner:
+    """Plans the stacks of one account. If its list can't be read, that fails for all, and is not tried again."""
+
+    failed: StoreError | None = None
+
+    def plan(self, member: Member) -> Planned:
+        """The plan of a stack."""
+        if self.failed is not None:
+            raise self.failed
+        try:
+            return plan(member.project, PlanRequest())
+        except StoreError as error:
+            project, ledger = member.project, member.project.ledger
+            if member.store is not None and ledger is not None:
+                is_listed = ledger.listing(account_of(member.store, project.folder)) is not None
+                self.failed = None if is_listed else error
+            raise
 
 
 def _row(one: FleetMember, result: StackResult, now: datetime) -> StackRow | None:

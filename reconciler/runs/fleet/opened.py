@@ -16,6 +16,7 @@ from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.model import Act, StoreKind
 from reconciler.model.fleet import Credential, Fleet, FleetRule, SecretPlace, StackKey
+from reconciler.model.ports import Clock
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import SCHEDULED
 from reconciler.runs.project import Project, project_at
@@ -240,13 +241,13 @@ def _is_named(one: FleetMember, pattern: str) -> bool:
 @dataclass(slots=True)
 class Desk:
     """The connections of one pass: one client for each token, one rate limit for each budget, and of each account one
-    list. Used by several threads."""
+    list for all checks, and one for all that is changed. Used by several threads."""
 
     opened: OpenedFleet
-    cwd: Path
     environ: Mapping[str, str] = field(repr=False)
     context: StoreContext
-    _ledgers: dict[SecretPlace, Ledger] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    _ledgers: dict[tuple[SecretPlace, bool], Ledger] = field(default_factory=dict)
     _budgets: dict[str, dict[StoreKind, Connection]] = field(default_factory=dict, repr=False)
     _opening: Lock = field(default_factory=Lock)
 
@@ -256,20 +257,21 @@ class Desk:
         credential = self.opened.fleet.credentials[one.rule.credential]
         place = credential.token if acts else credential.read_token or credential.token
         with self._opening:
-            ledger = self._ledger(credential, place)
+            ledger = self._ledger(credential, place, acts=acts)
             context = ledger.connections.context
             project = project_at(one.path, environ=context.environ, context=context, ledger=ledger)
             project.stores.open_reader(project.declaration()[0].store)
         return project
 
-    def _ledger(self, credential: Credential, place: SecretPlace) -> Ledger:
-        if place not in self._ledgers:
-            token = read_secret(place, self.environ, self.opened, ("credentials", credential.name))
+    def _ledger(self, credential: Credential, place: SecretPlace, *, acts: bool) -> Ledger:
+        if (place, acts) not in self._ledgers:
+            name = "token" if place is credential.token else "read_token"
+            token = read_secret(place, self.environ, self.opened, ("credentials", credential.name, name))
             environ = environ_of(self.environ, self.opened.fleet, token)
             budget = self._budgets.setdefault(credential.budget or f"token {token}", {})
             context = replace(self.context, environ=environ)
-            self._ledgers[place] = Ledger(Connections(SystemClock(), context, budget=budget))
-        return self._ledgers[place]
+            self._ledgers[place, acts] = Ledger(Connections(self.clock, context, budget=budget))
+        return self._ledgers[place, acts]
 
 
 def read_secret(

@@ -1,11 +1,13 @@
-"""`mtlsctl.fleet-list/1`: the stacks of a fleet, on one line, for the matrix of a pipeline."""
+"""`mtlsctl.fleet-list/1`: the stacks of a fleet, on one line, for a pipeline's matrix. `mtlsctl.fleet-status/1`: how
+each of them is."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
-from reconciler.reports.fleet import FleetList, FleetStack
+from reconciler.records.fleet import FleetStackPart, FleetStatusDocument
+from reconciler.reports.fleet import FleetList, FleetStack, FleetStackStatus, FleetStatus
 from reconciler.views.table import Display
 from reconciler.views.text.fleet import interval_text
 
@@ -33,6 +35,35 @@ class FleetListDocument(JsonPart):
     fleet: str
     stacks: tuple[FleetListPart, ...]
     diagnostics: tuple[DiagnosticPart, ...]
+
+
+def show_fleet(status: FleetStatus, display: Display) -> str:
+    """The document of a status, the most urgent stacks first."""
+    document = FleetStatusDocument(
+        fleet=status.fleet,
+        made=status.made,
+        exit_code=status.exit_code,
+        stacks=tuple(map(_status_part, status.stacks)),
+        diagnostics=tuple(diagnostic_part(one, display.place) for one in status.diagnostics),
+    )
+    return to_json(document)
+
+
+def _status_part(one: FleetStackStatus) -> FleetStackPart:
+    row = one.row
+    return FleetStackPart(
+        stack=one.one.stack,
+        account=one.one.account,
+        file=one.one.file,
+        look=one.look,
+        success=None if row is None else row.success,
+        act=None if row is None else row.act,
+        account_name=one.one.alias,
+        state=one.state,
+        due=one.due,
+        allowed=one.one.act,
+        message=one.message,
+    )
 
 
 def show_list(found: FleetList, display: Display) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reconciler.findings.escape import printable
+from reconciler.reports.fleet import FleetStatus, fleet_families
 from reconciler.reports.metrics import Family, Metrics, Sample
 from reconciler.reports.stacks import Stacks
 from reconciler.views.table import Display
@@ -26,6 +27,11 @@ def show_stacks(stacks: Stacks, _display: Display) -> str:
         known = families.get(family.name)
         families[family.name] = family if known is None else replace(known, samples=(*known.samples, *family.samples))
     return render_metrics(families.values())
+
+
+def show_fleet(status: FleetStatus, _display: Display) -> str:
+    """The metrics of a fleet."""
+    return render_metrics(fleet_families(status))
 
 
 def _families(report: object) -> tuple[Family, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from reconciler.findings.escape import printable
-from reconciler.reports.fleet import FleetList, FleetStack
+from reconciler.model.fleet import Look
+from reconciler.reports.fleet import FleetList, FleetStack, FleetStackStatus, FleetStatus, StackState
 from reconciler.views.table import Display
-from reconciler.views.text.layout import Cell, table
-from reconciler.views.text.lines import counted, finding_lines, listed
+from reconciler.views.text.layout import Cell, table, wrapped
+from reconciler.views.text.lines import counted, finding_lines, listed, prose
+from reconciler.views.text.status import away_text
 from reconciler.views.text.style import Style
 
 
@@ -37,10 +40,103 @@ def _row(one: FleetStack, style: Style) -> list[Cell]:
     ]
 
 
+HEADS = ("STATE", "STACK", "CHECKED", "PENDING", "OUTAGE", "ACCOUNT", "NEXT")
+_IN_NARROW = 5
+"""How many of these columns there are on a terminal of fewer than 80 columns."""
+
+
+def show_fleet(status: FleetStatus, display: Display) -> str:
+    """The most urgent stacks first, each with what is wrong; then how many are in each state."""
+    style, width = display.style, display.width
+    shown = len(HEADS) if width is None or width >= _WIDE else _IN_NARROW
+    rows = [[Cell(head, style.dim) for head in HEADS], *(cells_of(one, status.made, style) for one in status.stacks)]
+    parts = [
+        [*table([row[:shown] for row in rows], width, indent="")] if status.stacks else [],
+        [
+            line
+            for one in status.stacks
+            if one.message is not None
+            for line in wrapped(f"{name_of(one)}: {printable(one.message)}", prose(width), then="  ")
+        ],
+        [*finding_lines(status.diagnostics, display)],
+        [
+            *wrapped(outage_text(status), prose(width)),
+            *map(style.bold, wrapped(f"{counts_text(status)}.", width, then="  ")),
+        ],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def cells_of(one: FleetStackStatus, now: datetime, style: Style) -> list[Cell]:
+    """The row of a stack, as `HEADS`."""
+    look, paint = one.look, _PAINTS.get(one.state, Style.bad)
+    return [
+        Cell(one.state, partial(paint, style)),
+        Cell(name_of(one), shrinks=True),
+        Cell("never" if look is None else f"{age_text(now - look.time)} ago"),
+        Cell("-" if look is None else pending_text(look)),
+        Cell("-" if look is None or look.outage is None else away_text(look.outage, now)),
+        Cell(printable(one.one.alias or "-")),
+        Cell("-" if one.due is None else "now" if one.due <= now else f"in {age_text(one.due - now)}"),
+    ]
+
+
+_WIDE = 80
+_PAINTS = {
+    StackState.OK: Style.good,
+    StackState.CHANGES: Style.change,
+    StackState.DRIFT: Style.change,
+    StackState.BLOCKED: Style.warn,
+}
+
+
+def name_of(one: FleetStackStatus) -> str:
+    """The name of a stack, else its file."""
+    return printable(one.one.stack or one.one.file)
+
+
+def pending_text(look: Look) -> str:
+    """`3 changes`, `1 difference`, or `-`."""
+    changes = sum(look.changes.values())
+    return counted(changes, "change") if changes else counted(look.drift, "difference") if look.drift else "-"
+
+
+def counts_text(status: FleetStatus) -> str:
+    """`acme: 12 stacks: 1 vanished, 11 ok`."""
+    states = ", ".join(f"{count} {_COUNTED.get(state, state)}" for state, count in status.counts.items() if count)
+    return f"{printable(status.fleet)}: {counted(len(status.stacks), 'stack')}{f': {states}' if states else ''}"
+
+
+_COUNTED = {
+    StackState.CHANGES: "with changes",
+    StackState.DRIFT: "with drift",
+    StackState.NOT_CHECKED: "not checked",
+}
+
+
+def outage_text(status: FleetStatus) -> str:
+    """When the first calls fail, and of which stack."""
+    first = status.outage
+    if first is None or first.look is None or first.look.outage is None:
+        return "No outage is known."
+    when = away_text(first.look.outage, status.made)
+    return f"First outage: {name_of(first)} ({printable(first.one.alias or '-')}), {when}."
+
+
+def age_text(age: timedelta) -> str:
+    """`3m`, `5h`, `12d`: a time in its largest unit."""
+    seconds = max(int(age.total_seconds()), 0)
+    unit, size = next((unit, size) for unit, size in _UNITS if seconds >= size or unit == "s")
+    return f"{seconds // size}{unit}"
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
 def interval_text(interval: timedelta) -> str:
     """`1h`, `1h30m`: as in fleet.toml."""
     seconds, text = int(interval.total_seconds()), ""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+    for unit, size in _UNITS:
         if seconds >= size:
             text += f"{seconds // size}{unit}"
             seconds %= size

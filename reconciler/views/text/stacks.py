@@ -84,6 +84,8 @@ def by_urgency(stacks: Stacks) -> list[StackResult]:
 
 def count_stacks(stacks: Stacks) -> str:
     """`40 stacks: 1 failed, 39 ok`."""
+    if not stacks.results:
+        return "0 stacks"
     counts = Counter(_COUNTED.get(state, state) for state in map(state_of, by_urgency(stacks)))
     return (
         f"{counted(len(stacks.results), 'stack')}: {', '.join(f'{count} {state}' for state, count in counts.items())}"

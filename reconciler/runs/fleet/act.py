@@ -1,0 +1,205 @@
+"""An act: what may be done to one stack without a person, under the lock of its checkout.
+
+Uploads and deletions are made; wrangler files and certificates are only proposed. Workers are never deployed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.exits import ExitCode, strongest
+from reconciler.model import Act, Action, BindingChange, Change, DeclaredCertificate, Phase, Reason, Upload
+from reconciler.model.fleet import Acted, ActState
+from reconciler.model.forges import Proposals, PullRequest, PullState
+from reconciler.model.key_places import SopsSink
+from reconciler.plan.fleet import Permit
+from reconciler.plan.outcome import StepStatus
+from reconciler.plan.plan import Plan
+from reconciler.plan.policy import PATIENCE
+from reconciler.plan.renewing import Renewals
+from reconciler.reports.left import Applied
+from reconciler.reports.stacks import StackResult
+from reconciler.runs.apply import apply, left_to_deploy
+from reconciler.runs.ci.renew import Checkout, propose
+from reconciler.runs.fleet.look import placed
+from reconciler.runs.fleet.opened import Desk, FleetMember
+from reconciler.runs.fleet.proposals import StagedFiles, branch_of, head, propose_files
+from reconciler.runs.plan import Planned, PlanRequest, plan
+from reconciler.runs.project import Project
+from reconciler.runs.renew import due_names
+from reconciler.runs.stacks import take
+from reconciler.views.table import Display, render
+
+_WRITING = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
+
+
+@dataclass(frozen=True, slots=True)
+class ActDone:
+    """What an act came to. `acted`: what is remembered of it."""
+
+    result: StackResult
+    acted: Acted
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwatched:
+    """Shows no step: the outcome has all of them."""
+
+    def started(self, change: Change) -> None:
+        """Show nothing."""
+
+    def finished(self, step: object) -> None:
+        """Show nothing."""
+
+
+def has_work(one: FleetMember, made: Plan, act: Act) -> bool:
+    """Whether an act would do anything that a plan shows, or renew something."""
+    if any(_allows(act, change) for change in made.changes):
+        return True
+    declared = made.assessment.desired.declaration.certificates.values()
+    renews = act.allows(Act.ROTATE) and any(certificate.renew is not None for certificate in declared)
+    return renews and bool(due_names(one.member.project))
+
+
+def _allows(act: Act, change: Change) -> bool:
+    if change.phase is Phase.RETIRE:
+        return act.allows(Act.RETIRE)
+    if change.phase not in _WRITING:
+        return False
+    return act.allows(Act.ALL) or (act.allows(Act.ROTATE) and _replaces(change))
+
+
+def _replaces(change: Change) -> bool:
+    """Whether a change only puts a certificate in the place of an older one."""
+    if isinstance(change, Upload):
+        return Reason.CONTENT_CHANGED in change.reasons
+    return isinstance(change, BindingChange) and change.action is Action.REBIND
+
+
+def act_on(
+    desk: Desk, one: FleetMember, permit: Permit, forge: Proposals | None, tell: Callable[[str], None]
+) -> ActDone:
+    """Do to one stack what is permitted. What fails is in the result; raises nothing else."""
+    now = one.member.project.clock.now()
+    try:
+        project = desk.project(one, acts=True)
+        renewed, held = _renew(desk, project, permit, forge, tell)
+        applied, pull, findings = _apply(desk, one, project, permit, forge, tell)
+    except ReconcilerError as error:
+        failed = replace(one.member.failure(error), note=permit.why)
+        return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, ActState.FAILED, message=error.message))
+    outcome = applied.outcome
+    applied = replace(
+        applied, outcome=replace(outcome, findings=(*outcome.findings, *findings, *held, *_findings(renewed)))
+    )
+    code = strongest((applied.outcome.exit_code, *([renewed.exit_code] if renewed is not None else [])))
+    urls = [*([pull.url] if pull is not None else []), *(one.url for one in (renewed.proposals if renewed else ()))]
+    done = Counter(step.change.action for step in outcome.steps if step.status is StepStatus.DONE)
+    errors = [problem.message for problem in applied.outcome.problems if problem.is_error]
+    state = ActState.FAILED if code not in {ExitCode.OK, ExitCode.BLOCKED} else ActState.DONE
+    state = ActState.PROPOSED if urls and state is ActState.DONE else state
+    note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
+    result = replace(one.member.result(applied, code), place=project.place, note=note)
+    acted = Acted(now, permit.act, state, dict(done), errors[0] if errors else None, urls[0] if urls else None)
+    return ActDone(placed(result, one, desk.opened), acted)
+
+
+def _findings(renewed: Renewals | None) -> tuple[Diagnostic, ...]:
+    return () if renewed is None else (*renewed.findings, *(one for step in renewed.steps for one in step.problems))
+
+
+def _renew(
+    desk: Desk, project: Project, permit: Permit, forge: Proposals | None, tell: Callable[[str], None]
+) -> tuple[Renewals | None, tuple[Diagnostic, ...]]:
+    """Renew what is due, each certificate as a pull request. None, with the reason, if nothing can be proposed."""
+    names = due_names(project) if permit.act.allows(Act.ROTATE) else ()
+    if not names:
+        return None, ()
+    if forge is None or desk.opened.fleet.forge is None:
+        return None, (_not_done(project, "certificates are due for renewal, and fleet.toml has no `[forge]`", _RENEW),)
+    declared = project.declaration()[0].certificates
+    in_tree = next((one.name for one in declared.values() if one.name in names and _is_in_tree(one)), None)
+    if in_tree is not None:
+        message = f"the keys of {in_tree!r} are files of the repository, so a fleet renews nothing here"
+        return None, (_not_done(project, message, f"{_RENEW}, or use another sink"),)
+    staged = replace(project, files=StagedFiles(project.files))
+    checkout = Checkout(forge, head(project), desk.opened.fleet.forge.base)
+    return propose(staged, checkout, tell, lock_timeout_s=0, keep=lambda _: None), ()
+
+
+_RENEW = "run `mtlsctl ci github renew` in a pipeline of that repository"
+
+
+def _is_in_tree(declared: DeclaredCertificate) -> bool:
+    return declared.renew is not None and isinstance(declared.renew.sink, SopsSink)
+
+
+def _apply(
+    desk: Desk,
+    one: FleetMember,
+    project: Project,
+    permit: Permit,
+    forge: Proposals | None,
+    tell: Callable[[str], None],
+) -> tuple[Applied, PullRequest | None, tuple[Diagnostic, ...]]:
+    """Carry out a plan that is made under the lock, as far as it is permitted."""
+    staged = StagedFiles(project.files)
+    project = replace(project, files=staged)
+    with project.lock(command="fleet run", timeout_s=0, waiting=tell) as held:
+        planned, phases = _permitted(project, permit)
+        take(project, planned)
+        findings: tuple[Diagnostic, ...] = ()
+        if forge is None and any(change.phase is Phase.BIND for change in planned.plan.changes if phases == _WRITING):
+            message = "bindings would change in wrangler files, and fleet.toml has no `[forge]`"
+            hint = "add `[forge]` to fleet.toml, or run `mtlsctl apply` in the checkout and commit the files"
+            phases, findings = (Phase.RETIRE,), (_not_done(project, message, hint),)
+        outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
+        applied = Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "fleet", "run", "--all"))
+        changes = staged.changes()
+        if not changes or forge is None or desk.opened.fleet.forge is None or one.key is None:
+            return applied, None, findings
+        title = f"Use the renewed certificates of {planned.plan.stack}"
+        body = render(applied, "markdown", Display(place=project.place))
+        pull = propose_files(
+            forge, head(project), desk.opened.fleet.forge.base, branch_of(one.key), title, body, changes
+        )
+    return applied, pull, (*findings, *_left_alone(project, pull))
+
+
+def _permitted(project: Project, permit: Permit) -> tuple[Planned, tuple[Phase, ...]]:
+    """The plan of what may be done, and the phases of it."""
+    request = PlanRequest(patience=PATIENCE, acts=True)
+    planned = plan(project, request)
+    if not permit.act.allows(Act.ROTATE):
+        return planned, (Phase.RETIRE,)
+    if permit.act.allows(Act.ALL):
+        return planned, _WRITING
+    writing = (change for change in planned.plan.changes if change.phase in {Phase.UPLOAD, Phase.BIND})
+    new = {change.certificate for change in writing if not _replaces(change)}
+    if not new:
+        return planned, _WRITING
+    names = tuple(name for name in planned.desired.declaration.certificates if name not in new)
+    if not names:
+        return planned, (Phase.RETIRE,)
+    return plan(project, replace(request, only=names)), _WRITING
+
+
+def _not_done(project: Project, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(Severity.WARNING, Code.FLEET_NOT_DONE, message, Pointer(project.name), hint)
+
+
+def _left_alone(project: Project, pull: PullRequest) -> Iterator[Diagnostic]:
+    """What to do about a pull request that is not open any more."""
+    if pull.state is PullState.OPEN:
+        return
+    if pull.state is PullState.MERGED:
+        message, hint = f"{pull.url} was merged, but this checkout does not have it yet", "update the checkout"
+    else:
+        message = f"{pull.url} was closed without a merge, so its changes are not proposed again"
+        hint = "delete its branch to have them proposed again, or change mtls.toml"
+    yield Diagnostic(Severity.WARNING, Code.FORGE, message, Pointer(project.name), hint)

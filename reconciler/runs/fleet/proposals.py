@@ -1,0 +1,136 @@
+"""What an act writes into files becomes a pull request, found again by its branch; the checkout is never changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Place
+from reconciler.findings.errors import FileChangedError, FileError, ReconcilerError
+from reconciler.model import EntryId, Sweep
+from reconciler.model.fleet import StackKey
+from reconciler.model.forges import FileChange, Proposals, PullRequest, PullState
+from reconciler.model.keys import KeyFile, KeyFolders
+from reconciler.runs.fleet.opened import OpenedFleet, read_secret
+from reconciler.runs.project import Project, ProjectTree
+from reconciler.system.git import GitProblem, head_of
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFiles:
+    """The port `ProjectTree` over another one: what is written is kept here, and read back from here."""
+
+    files: ProjectTree
+    written: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def root(self) -> Path:
+        """As `ProjectTree`."""
+        return self.files.root
+
+    @property
+    def key_folders(self) -> KeyFolders:
+        """As `ProjectTree`."""
+        return self.files.key_folders
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """As `FileReader`."""
+        found = self.written.get(self.files.identity(path))
+        return self.files.read(path, limit=limit) if found is None else found
+
+    def replace(self, path: str, *, old: bytes, new: bytes) -> None:
+        """As `Files`."""
+        if self.read(path, limit=len(old)) != old:
+            raise FileChangedError(f"{path!r} was changed during this run", hint="run this again", where=Place(path))
+        self.written[self.files.identity(path)] = new
+
+    def create(self, path: str, data: bytes) -> None:
+        """As `ProjectTree`."""
+        folder, _, name = path.rpartition("/")
+        if self.files.identity(path) in self.written or name in (self.files.files_in(folder or ".") or ()):
+            raise FileError(f"{path!r} already exists", hint="move it away", where=Place(path), code=Code.FILE_EXISTS)
+        self.written[self.files.identity(path)] = data
+
+    def demand_writable(self, path: str, *, new: bool) -> None:
+        """As `ProjectTree`, of a new file, which is to be committed; no other is written into the tree."""
+        if new:
+            self.files.demand_writable(path, new=True)
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """What was written, by paths from the root of the repository."""
+        return tuple(FileChange(path, data) for path, data in sorted(self.written.items()))
+
+    def identity(self, path: str) -> str:
+        """As `FileReader`."""
+        return self.files.identity(path)
+
+    def files_in(self, folder: str) -> frozenset[str] | None:
+        """As `FileReader`."""
+        return self.files.files_in(folder)
+
+    def folders_up(self, path: str) -> tuple[str, ...]:
+        """As `FileReader`."""
+        return self.files.folders_up(path)
+
+    def sweep(self, ids: Iterable[EntryId]) -> Sweep:
+        """As `FileReader`; of the files as they are, so that what only a pull request removes is still used."""
+        return self.files.sweep(ids)
+
+    def read_key(self, path: str, *, limit: int) -> KeyFile:
+        """As `KeyFiles`."""
+        return self.files.read_key(path, limit=limit)
+
+    def tidy(self) -> None:
+        """Nothing to remove."""
+
+
+def open_forge(opened: OpenedFleet, environ: Mapping[str, str], tell: Callable[[str], None]) -> Proposals | None:
+    """The forge of fleet.toml; None if it has none. ReconcilerError for a token or an address that can't be used."""
+    from reconciler.forges.github import API_URL, open_github
+    from reconciler.web.http import check_base_url, check_token
+
+    forge = opened.fleet.forge
+    if forge is None:
+        return None
+    token = check_token("`token` of [forge]", read_secret(forge.token, environ, opened, ("forge", "token")))
+    base_url = check_base_url("`url` of [forge]", forge.url or API_URL, "correct it, or leave it out")
+    return open_github(base_url, forge.repository, token, tell)
+
+
+def head(project: Project) -> str:
+    """The commit that is checked out."""
+    found = head_of(project.files.root)
+    if isinstance(found, GitProblem):
+        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
+    return found
+
+
+def branch_of(key: StackKey) -> str:
+    """The branch of the changes of a stack: each has one."""
+    return f"mtlsctl/apply/{key[0][:8]}/{key[1]}"
+
+
+def propose_files(
+    forge: Proposals, commit: str, base: str, branch: str, title: str, body: str, changes: Sequence[FileChange]
+) -> PullRequest:
+    """The pull request with these changes on top of a commit: the one that there is, also if it was merged or closed,
+    unless it was closed and its branch deleted; an open one with other changes gets these; else a new one."""
+    digest = hashlib.sha256()
+    for one in changes:
+        digest.update(f"{one.path}\0{len(one.content or b'')}\0".encode() + (one.content or b""))
+    mark = f"Changes: sha256:{digest.hexdigest()}"
+    pull, there = forge.newest_pull(branch), forge.branch(branch)
+    is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there is None
+    if pull is not None and not is_wanted_again and mark in forge.message_of(pull.head).splitlines():
+        return pull
+    made = forge.commit(commit, f"{title}\n\n{mark}", changes)
+    if there is None:
+        forge.create_branch(branch, made)
+    else:
+        forge.move_branch(branch, made)
+    if pull is not None and pull.state is PullState.OPEN:
+        return pull
+    return forge.open_pull(branch, base, title, body)

@@ -1,0 +1,201 @@
+"""One pass over a fleet: look at what is due, account by account; then act, stack by stack, as far as it is allowed."""
+
+from __future__ import annotations
+
+import contextvars
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import Lock
+
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.exits import ExitCode
+from reconciler.model import Act
+from reconciler.model.concurrency import run_all
+from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackRow
+from reconciler.model.forges import Proposals
+from reconciler.plan.fleet import Circumstances, Missed, Permit, denied, find_missed, is_due, permit
+from reconciler.plan.plan import Plan
+from reconciler.reports.checks import RunFailure
+from reconciler.reports.fleet import FleetStatus, look_after, make_fleet_status
+from reconciler.reports.stacks import StackResult, Stacks, join
+from reconciler.runs.fleet.act import act_on, has_work
+from reconciler.runs.fleet.listed import list_fleet
+from reconciler.runs.fleet.look import Looked, look_at
+from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
+from reconciler.runs.fleet.proposals import open_forge
+from reconciler.x509.certificates import quiet
+
+
+@dataclass(frozen=True, slots=True)
+class PassRequest:
+    """The options of a pass. `everything`: look at what is not due, too. `acts`: change something; else it only shows
+    what would be allowed. `remembers`: write down what was found."""
+
+    everything: bool = False
+    acts: bool = True
+    remembers: bool = True
+
+
+def run_pass(
+    command: str,
+    desk: Desk,
+    members: Sequence[FleetMember],
+    record: FleetRecord,
+    request: PassRequest,
+    tell: Callable[[str], None],
+) -> Stacks:
+    """The results of all stacks that were due, and the alarms. LockedError if another pass runs."""
+    run = _Pass(desk, record, request, tell)
+    with record.locked() if request.remembers else nullcontext():
+        return join(command, tuple(run.results(members)))
+
+
+def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
+    """The known stacks that were not found. Where a glob could not be searched, a stack may still be there."""
+    found = {one.key for one in opened.members if one.key is not None}
+    broken = {one.file: one for one in opened.members if one.key is None}
+    return find_missed(rows, found, broken, opened.retired)
+
+
+def status_of(
+    opened: OpenedFleet, members: Sequence[FleetMember], record: FleetRecord, now: datetime, *, whole: bool
+) -> FleetStatus:
+    """How these stacks were when they were checked; with `whole` also those that are missing. Asks no server."""
+    rows = record.rows()
+    vanished = missed_of(opened, rows).vanished if whole else ()
+    return make_fleet_status(list_fleet(opened, members), rows, vanished, opened.fleet.alias, now)
+
+
+def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
+    """The alarm for a stack that is not there any more."""
+    message = f"the stack {row.stack!r} of the account {opened.fleet.alias(row.account)} was not found any more"
+    hint = f"restore {row.file}; if it left for good, add {row.stack!r} to `retired` in {opened.fleet.path}"
+    found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, Place(opened.fleet.path), hint)
+    return StackResult(row.file, row.stack, RunFailure((found,)), ExitCode.FAILED)
+
+
+def _alarm(opened: OpenedFleet, found: tuple[Diagnostic, ...], code: ExitCode) -> StackResult:
+    """What is wrong with the fleet as a whole."""
+    return StackResult(opened.fleet.path, None, RunFailure(found), code, opened.file.place)
+
+
+@dataclass(slots=True)
+class _Pass:
+    desk: Desk
+    record: FleetRecord
+    request: PassRequest
+    tell: Callable[[str], None]
+    acted: int = 0
+    _writing: Lock = field(default_factory=Lock)
+
+    @property
+    def opened(self) -> OpenedFleet:
+        return self.desk.opened
+
+    def results(self, members: Sequence[FleetMember]) -> Iterator[StackResult]:
+        """Alarms first, then the stacks in the order of fleet.toml."""
+        rows = {row.key: row for row in self.record.rows()}
+        missed = missed_of(self.opened, tuple(rows.values()))
+        if missed.retired and self.request.remembers:
+            self.record.put((), leave_out=missed.retired)
+        yield from self._alarms(missed)
+        now = self.desk.clock.now()
+        due = [one for one in members if self._is_due(one, rows, now)]
+        looked = self._look(due, rows, now)
+        with ExitStack() as stack:
+            forge = None
+            try:
+                forge = open_forge(self.opened, self.desk.environ, self.tell) if self.request.acts else None
+            except ReconcilerError as error:  # what needs no file is done all the same
+                yield _alarm(self.opened, error.diagnostics(), error.exit_code)
+            if forge is not None:
+                stack.callback(forge.close)
+            for one in due:
+                yield self._act(looked[one.file], missed, forge)
+
+    def _alarms(self, missed: Missed) -> Iterator[StackResult]:
+        if self.opened.problems:
+            yield _alarm(self.opened, self.opened.problems, ExitCode.FAILED)
+        for row in missed.vanished:
+            yield vanished_result(row, self.opened)
+        if missed.shrunk:
+            message = "fewer than half of the known stacks were found, so nothing is changed anywhere"
+            hint = "check the checkout and the globs; add the names of stacks that left to `retired`"
+            found = Diagnostic(Severity.ERROR, Code.FLEET_SHRUNK, message, Pointer(self.opened.fleet.path), hint)
+            yield _alarm(self.opened, (found,), ExitCode.BLOCKED)
+
+    def _is_due(self, one: FleetMember, rows: dict[tuple[str, str], StackRow], now: datetime) -> bool:
+        """A stack without a name is always shown: nothing can be remembered of it."""
+        if self.request.everything or one.key is None or one.member.problem is not None:
+            return True
+        return is_due(rows.get(one.key), one.key, one.rule.look, now)
+
+    # --- looks --------------------------------------------------------------------------------------------------------
+
+    def _look(
+        self, members: Iterable[FleetMember], rows: dict[tuple[str, str], StackRow], now: datetime
+    ) -> dict[str, Looked]:
+        """What was found of each, by its file. Accounts side by side, the stacks of one from one list."""
+        groups: dict[tuple[str | None, str], list[FleetMember]] = defaultdict(list)
+        for one in members:
+            groups[one.account, one.rule.credential].append(one)
+
+        def look(group: list[FleetMember]) -> tuple[Looked, ...]:
+            found = tuple(self._remember(one, rows) for one in look_at(self.desk, group, now))
+            with self._writing:
+                self._put(one.row for one in found)
+            return found
+
+        at_once = max(1, min(self.opened.fleet.concurrency, len(groups)))
+        with quiet():  # once, around all threads: what it does is of the whole process
+            context = contextvars.copy_context()
+            effect = lambda group: context.copy().run(look, group)  # noqa: E731
+            done = run_all(effect, list(groups.values()), at_once)
+        return {one.one.file: one for group in done for one in group}
+
+    def _remember(self, looked: Looked, rows: dict[tuple[str, str], StackRow]) -> Looked:
+        """The same, with what was known before and is still true."""
+        if looked.row is None:
+            return looked
+        before = rows.get(looked.row.key)
+        if before is None:
+            return looked
+        success, act = looked.row.success or before.success, before.act
+        if act is not None and act.state is ActState.BEGUN:  # no other pass runs
+            act = replace(act, state=ActState.INTERRUPTED)
+        return replace(looked, row=replace(looked.row, success=success, act=act))
+
+    def _put(self, rows: Iterable[StackRow | None]) -> None:
+        if self.request.remembers:
+            self.record.put([row for row in rows if row is not None])
+
+    # --- acts ---------------------------------------------------------------------------------------------------------
+
+    def _act(self, looked: Looked, missed: Missed, forge: Proposals | None) -> StackResult:
+        """The result of a stack, after what may be done was done."""
+        made, row, one = looked.result.report, looked.row, looked.one
+        if not isinstance(made, Plan) or row is None or row.look is None:
+            return looked.result
+        allowed = self._permit(one, row.look.state, missed)
+        if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
+            return looked.result
+        if allowed.act is Act.NONE or not self.request.acts:
+            return replace(looked.result, note=allowed.why)
+        self.acted += 1
+        self.tell(f"Changing {one.member.stack} ({allowed.why})")
+        self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
+        done = act_on(self.desk, one, allowed, forge, self.tell)
+        self._put([replace(row, act=done.acted, look=look_after(row.look, done.acted))])
+        return done.result
+
+    def _permit(self, one: FleetMember, state: LookState, missed: Missed) -> Permit:
+        fleet = self.opened.fleet
+        deny = denied(fleet.deny, self.desk.clock.now())
+        around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
+        where = f"[[stacks]] {one.rule.index + 1} in {fleet.path}"
+        return permit(fleet, one.rule.act, one.member.act, state, around, where=where)

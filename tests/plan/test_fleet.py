@@ -1,0 +1,189 @@
+"""When a stack is checked, what may be done there, and which stacks are missed: rules of values and a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from reconciler.desired.fleet import parse_fleet
+from reconciler.model import Act
+from reconciler.model.fleet import DenyRule, Look, LookState, StackRow
+from reconciler.plan.fleet import (
+    Circumstances,
+    Permit,
+    denied,
+    find_missed,
+    is_due,
+    is_overdue,
+    last_turn,
+    offset_of,
+    permit,
+)
+from tests.desired.test_fleet import WHOLE
+
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KEY = ("a" * 32, "shop")
+BERLIN = ZoneInfo("Europe/Berlin")
+FLEET = parse_fleet(WHOLE.encode(), "fleet.toml")[0]
+
+
+def row(stack: str, time: datetime | None = NOW, file: str = "") -> StackRow:
+    """A stack that was checked at this time."""
+    look = None if time is None else Look(time, LookState.OK)
+    return StackRow(KEY[0], stack, file or f"{stack}/mtls.toml", look)
+
+
+# --- looks ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_offset_is_stable_and_spread_over_the_interval() -> None:
+    """So that not all stacks are checked at the full hour. The number is a promise to who reads it in a table."""
+    assert offset_of(KEY, HOUR) == timedelta(seconds=943)
+    minutes = Counter(int(offset_of((KEY[0], f"s{number}"), HOUR).total_seconds() // 600) for number in range(600))
+    assert set(minutes) == set(range(6))
+    assert max(minutes.values()) < 150
+    assert offset_of(KEY, HOUR) != offset_of(("b" * 32, "shop"), HOUR)
+
+
+def test_a_stack_is_due_once_in_each_interval() -> None:
+    """From its turn on, until it was checked."""
+    turn = last_turn(KEY, HOUR, NOW)
+    assert NOW - HOUR < turn <= NOW
+    assert last_turn(KEY, HOUR, turn) == turn
+    assert last_turn(KEY, HOUR, turn - timedelta(seconds=1)) == turn - HOUR
+    assert is_due(None, KEY, HOUR, NOW)
+    assert is_due(row("shop", None), KEY, HOUR, NOW)
+    assert is_due(row("shop", turn - timedelta(seconds=1)), KEY, HOUR, NOW)
+    assert not is_due(row("shop", turn), KEY, HOUR, NOW)
+    assert not is_due(row("shop", turn), KEY, HOUR, turn + HOUR - timedelta(seconds=1))
+    assert is_due(row("shop", turn), KEY, HOUR, turn + HOUR)
+
+
+@pytest.mark.parametrize(("age", "overdue"), [(0, False), (120, False), (121, True)])
+def test_a_stack_is_overdue_after_two_intervals(age: int, overdue: bool) -> None:
+    """One that was never checked always is."""
+    assert is_overdue(row("shop", NOW - timedelta(minutes=age)), HOUR, NOW) is overdue
+    assert is_overdue(row("shop", None), HOUR, NOW)
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+
+def at(text: str) -> datetime:
+    """A time in Berlin; with `*` the second one of that name."""
+    local = datetime.strptime(text.removesuffix("*"), "%Y-%m-%d %H:%M").replace(tzinfo=BERLIN)
+    return local.replace(fold=int(text.endswith("*")))
+
+
+WEEKEND = DenyRule("0 16 * * 5", timedelta(hours=64), BERLIN, "weekend")
+NIGHT = DenyRule("30 2 * * *", HOUR, BERLIN)
+NIGHTS = (DenyRule("0 22 * * *", timedelta(hours=8), BERLIN), DenyRule("0 6 * * *", timedelta(hours=2), BERLIN))
+
+
+@pytest.mark.parametrize(
+    ("rules", "time", "until"),
+    [
+        ((), "2026-11-28 12:00", None),
+        ((WEEKEND,), "2026-11-27 15:59", None),
+        ((WEEKEND,), "2026-11-27 16:00", "2026-11-30 08:00"),
+        ((WEEKEND,), "2026-11-30 07:59", "2026-11-30 08:00"),
+        ((WEEKEND,), "2026-11-30 08:00", None),
+        (NIGHTS, "2026-11-28 23:00", "2026-11-29 08:00"),
+        (NIGHTS, "2026-11-28 06:30", "2026-11-28 08:00"),
+        (NIGHTS, "2026-11-28 12:00", None),
+        ((NIGHT,), "2026-10-25 02:30", "2026-10-25 03:30"),
+        ((NIGHT,), "2026-10-25 02:10*", "2026-10-25 03:30"),
+        ((NIGHT,), "2026-10-25 02:29", None),
+        ((NIGHT,), "2026-03-29 03:10", "2026-03-29 03:30"),
+        ((DenyRule("* * * * *", HOUR, UTC),), "2026-11-28 12:00", "later"),
+    ],
+)
+def test_a_deny_holds_from_its_start_for_its_length(rules: tuple[DenyRule, ...], time: str, until: str | None) -> None:
+    """By local clocks; every doubt about one makes it longer. What follows without a gap is one time."""
+    found = denied(rules, at(time))
+    if until is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert until == "later" or found.until == at(until)
+
+
+CALM = Circumstances(None, shrunk=False, left=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "declared", "state", "around", "expected"),
+    [
+        ("none", "all", "changes", CALM, Permit(Act.NONE, 'not allowed by `act = "none"` of X')),
+        ("retire", "none", "ok", CALM, Permit(Act.NONE, 'not allowed by `[fleet] act = "none"` of its mtls.toml')),
+        ("retire", "all", "changes", CALM, Permit(Act.RETIRE, 'allowed by `act = "retire"` of X')),
+        ("all", "rotate", "drift", CALM, Permit(Act.ROTATE, 'allowed by `[fleet] act = "rotate"` of its mtls.toml')),
+        ("all", "all", "blocked", CALM, Permit(Act.ALL, 'allowed by `act = "all"` of X')),
+        ("all", "all", "failed", CALM, Permit(Act.NONE, "not done: the stack could not be planned")),
+        (
+            *("all", "all", "ok", Circumstances(None, shrunk=True, left=1)),
+            Permit(Act.NONE, "not done: fewer than half of the known stacks were found"),
+        ),
+        (
+            *("all", "all", "ok", Circumstances(denied((WEEKEND,), at("2026-11-28 12:00")), shrunk=False, left=1)),
+            Permit(Act.NONE, "not done: `deny` holds until 2026-11-30 07:00 UTC (weekend)"),
+        ),
+        (
+            *("all", "all", "ok", Circumstances(None, shrunk=False, left=0)),
+            Permit(Act.NONE, "waits for the next pass: this one changed 20 stacks (`max_acts`)"),
+        ),
+    ],
+)
+def test_what_may_be_done_has_the_rule_that_decided(
+    rule: str, declared: str, state: str, around: Circumstances, expected: Permit
+) -> None:
+    """The first that forbids it, or the one that allows it."""
+    assert permit(FLEET, Act(rule), Act(declared), LookState(state), around, where="X") == expected
+
+
+@pytest.mark.parametrize("one", Act)
+@pytest.mark.parametrize("other", Act)
+def test_two_limits_allow_what_both_allow(one: Act, other: Act) -> None:
+    """Neither widens the other."""
+    both = one.narrowed(other)
+    assert [what for what in Act if both.allows(what)] == [
+        what for what in Act if one.allows(what) and other.allows(what)
+    ]
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "broken", "retired", "vanished", "shrunk"),
+    [
+        ("abcd", "", "", "", False),
+        ("abc", "", "", "d", False),
+        ("ab", "", "", "cd", False),
+        ("a", "", "", "bcd", True),
+        ("", "", "", "abcd", True),
+        ("a", "bc", "", "d", False),
+        ("ab", "", "cd", "", False),
+        ("", "", "abcd", "", False),
+    ],
+)
+def test_a_known_stack_that_is_not_found_is_missed(
+    found: str, broken: str, retired: str, vanished: str, shrunk: bool
+) -> None:
+    """Unless its file is there and can't be read, or it left for good."""
+    rows = [row(name) for name in "abcd"]
+    files = {f"{name}/mtls.toml": None for name in broken}
+    missed = find_missed(rows, {(KEY[0], name) for name in found}, files, set(retired))
+    assert "".join(one.stack for one in missed.vanished) == vanished
+    assert "".join(stack for _, stack in missed.retired) == retired
+    assert missed.shrunk is shrunk
+
+
+def test_a_stack_of_the_same_name_in_another_account_is_another_one() -> None:
+    """It does not hide that this one is missing."""
+    missed = find_missed([row("a")], {("b" * 32, "a")}, {}, ())
+    assert [one.stack for one in missed.vanished] == ["a"]

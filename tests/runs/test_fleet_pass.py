@@ -1,0 +1,315 @@
+"""One pass over a fleet: what is due is checked, what is allowed is done, and nothing that is missing is deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.runs.fleet.opened import Desk, open_fleet, read_fleet_file
+from reconciler.runs.fleet.record import state_file
+from reconciler.stores import StoreContext
+from reconciler.stores.cloudflare.store import CloudflareReader
+from reconciler.system.clock import SystemClock
+from reconciler.system.lock import checkout_lock
+from tests.runs.test_several import BROKEN
+from tests.support.estates import FLEET, TOKENS, Estate, make_estate
+
+STATE = ".mtlsctl/fleet.json"
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    """12 stacks in 3 accounts."""
+    with make_estate(tmp_path / "checkout") as made:
+        yield made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Estate]:
+    """One stack in each account."""
+    with make_estate(tmp_path / "checkout", stacks=3) as made:
+        yield made
+
+
+def remembered(estate: Estate) -> dict[str, dict[str, object]]:
+    """What is remembered, by stack."""
+    document = json.loads(estate.read(STATE))
+    return {one["stack"]: one for one in document["stacks"]}
+
+
+# --- looks ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_an_account_is_read_once(estate: Estate) -> None:
+    """However many stacks it has."""
+    result = estate.run("fleet", "run", "--format", "json")
+    assert result.code == 2
+    assert (len(result.json["stacks"]), estate.calls("GET")) == (12, 3)
+    assert {one["look"]["state"] for one in remembered(estate).values()} == {"changes"}  # type: ignore[index]
+
+
+def test_only_what_is_due_is_checked_again(small: Estate) -> None:
+    """Unless all are asked for."""
+    assert small.run("fleet", "run").code == 2
+    small.calls("GET")
+    again = small.run("fleet", "run", "--format", "json")
+    assert (again.code, again.json["stacks"], small.calls("GET")) == (0, [], 0)
+    assert "no stack is due" in again.err
+    assert len(small.run("fleet", "run", "--all", "--format", "json").json["stacks"]) == 3
+    assert small.calls("GET") == 3
+
+
+def test_a_plan_and_a_dry_run_remember_and_change_nothing(small: Estate) -> None:
+    """They show all stacks, and what would be allowed."""
+    small.outdate("one/s1", 0, 1)
+    for words in (("plan",), ("run", "--dry-run")):
+        result = small.run("fleet", *words)
+        assert result.code == 2
+        assert 'allowed by `act = "retire"` of [[stacks]] 1 in fleet.toml' in result.out
+        assert result.out.splitlines()[-4] == "3 stacks: 3 with changes."
+    assert not (small.folder / STATE).exists()
+    assert small.entries(0) == 2
+
+
+def test_one_broken_one_vanished_and_one_failing_account_stop_no_other(estate: Estate) -> None:
+    """Each is shown, failures first; 5 says that some failed."""
+    estate.run("fleet", "run")
+    estate.write("one/s1/mtls.toml", BROKEN)
+    (estate.folder / "one/s4/mtls.toml").unlink()
+    del estate.state.accounts["c" * 32]
+    result = estate.run("fleet", "run", "--all", "--format", "json")
+    assert result.code == 5
+    failed = {name for name, code in estate.codes(result).items() if code == 1}
+    assert failed == {"s1", "s4", "s3", "s6", "s9", "s12"}
+    codes = {
+        one["stack"]
+        for one in result.json["stacks"]
+        if one.get("diagnostics", [{}])[0].get("code") == "fleet-stack-missing"
+    }
+    assert codes == {"s4"}
+    text = estate.run("fleet", "run", "--all").out
+    assert text.index("=== one/s4/mtls.toml: stack s4") < text.index("=== two/s2/mtls.toml: stack s2")
+    assert "12 stacks: 6 failed, 6 with changes." in text
+
+
+def test_an_account_that_fails_is_asked_once_and_not_for_each_stack(estate: Estate) -> None:
+    """Each of its stacks has the error."""
+    del estate.state.accounts["c" * 32]
+    estate.state.calls.clear()
+    estate.run("fleet", "run")
+    assert sum("c" * 32 in call.path for call in estate.state.calls) == 1
+
+
+def test_a_missing_token_stops_its_accounts_alone(small: Estate) -> None:
+    """The error names the place in fleet.toml, and no other token is taken for it."""
+    del small.environ["TOKEN_1"]
+    small.environ["CLOUDFLARE_API_TOKEN"] = "a-token-of-someone-else"
+    result = small.run("fleet", "run", "--format", "json")
+    assert result.code == 5
+    assert small.codes(result) == {"s1": 2, "s2": 1, "s3": 2}
+    assert "the variable TOKEN_1 is not set" in result.err
+    assert "fleet.toml:15:9" in result.err
+
+
+def test_a_token_is_read_from_a_file(small: Estate, tmp_path: Path) -> None:
+    """Without its line break."""
+    (tmp_path / "token").write_text(TOKENS[0] + "\n")
+    small.write("fleet.toml", FLEET.replace('env = "TOKEN_0"', f'file = "{tmp_path / "token"}"'))
+    del small.environ["TOKEN_0"]
+    assert small.codes(small.run("fleet", "run", "--format", "json"))["s1"] == 2
+
+
+def test_credentials_of_one_budget_share_one_rate_limit(small: Estate) -> None:
+    """As tokens of one user do. So do two names of one token; other tokens have their own."""
+    text = FLEET.replace('"TOKEN_1" }', '"TOKEN_1" }\nbudget = "bot"').replace(
+        'env = "TOKEN_0" }', 'env = "TOKEN_0" }\nread_token = { env = "READ_0" }\nbudget = "bot"'
+    )
+    small.write("fleet.toml", text)
+    environ = {**small.environ, "READ_0": "another-token"}
+    context = StoreContext(environ)
+    opened = open_fleet(
+        read_fleet_file(small.folder / "fleet.toml", small.folder), cwd=small.folder, environ=environ, context=context
+    )
+    desk = Desk(opened, environ, context)
+
+    def turns(index: int, *, acts: bool) -> object:
+        project = desk.project(opened.members[index], acts=acts)
+        reader = project.stores.open_reader(project.declaration()[0].store)
+        assert isinstance(reader, CloudflareReader)
+        return reader._client.turns
+
+    limits = [turns(index, acts=acts) for index in range(3) for acts in (False, True)]
+    assert [limits.index(one) for one in limits] == [0, 0, 0, 0, 4, 4]
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_nothing_uses_is_deleted_where_that_is_allowed(small: Estate) -> None:
+    """And the report says which rule allowed it. Then nothing is left."""
+    small.outdate("one/s1", 0, 1)
+    result = small.run("fleet", "run", "--only", "s1", "--format", "json")
+    (one,) = result.json["stacks"]
+    assert (result.code, one["report"]["format"], small.entries(0)) == (0, "mtlsctl.outcome/1", 1)
+    assert one["note"] == 'allowed by `act = "retire"` of [[stacks]] 1 in fleet.toml'
+    act = remembered(small)["s1"]["act"]
+    assert isinstance(act, dict)
+    assert (act["state"], act["kind"], act["done"]) == ("done", "retire", {"retire": 1})
+    assert small.run("fleet", "run", "--all", "--only", "s1").out.splitlines()[-1].startswith("  ok ")
+
+
+HELD = {
+    "none": (('[defaults]\nact = "retire"', "[defaults]"), None),
+    "denied": (
+        ('act = "retire"', 'act = "retire"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]'),
+        "`deny` holds",
+    ),
+    "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "waits for the next pass"),
+}
+
+
+@pytest.mark.parametrize(("change", "note"), HELD.values(), ids=HELD.keys())
+def test_an_act_that_is_not_allowed_is_not_done(small: Estate, change: tuple[str, str], note: str | None) -> None:
+    """It is checked all the same, and says why nothing was done."""
+    small.outdate("one/s1", 0, 1)
+    small.write("fleet.toml", FLEET.replace(*change))
+    result = small.run("fleet", "run", "--only", "s1", "--format", "json")
+    assert (result.code, small.entries(0)) == (2, 2)
+    assert (note or "") in result.json["stacks"][0].get("note", "")
+
+
+def test_a_repository_that_says_none_is_left_alone(small: Estate) -> None:
+    """Its mtls.toml narrows what fleet.toml allows."""
+    small.outdate("one/s1", 0, 1)
+    small.write("one/s1/mtls.toml", small.read("one/s1/mtls.toml") + '\n[fleet]\nact = "none"\n')
+    assert small.run("fleet", "run", "--only", "s1").code == 2
+    assert small.entries(0) == 2
+
+
+def test_a_freeze_of_the_repository_holds(small: Estate) -> None:
+    """As for every run."""
+    small.outdate("one/s1", 0, 1)
+    text = small.read("one/s1/mtls.toml").replace(
+        'grace = "0s"', 'grace = "0s"\nfreeze = [{ start = "2020-01-01", end = "2099-01-01" }]'
+    )
+    small.write("one/s1/mtls.toml", text)
+    assert small.run("fleet", "run", "--only", "s1").code == 0
+    assert small.entries(0) == 2
+
+
+def test_one_pass_changes_at_most_so_many_stacks(estate: Estate) -> None:
+    """The rest waits for the next pass, and says so."""
+    for number, folder in ((1, "one/s1"), (4, "one/s4"), (7, "one/s7")):
+        estate.outdate(folder, 0, number)
+    estate.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "retire"\nmax_acts = 2'))
+    notes = [
+        one.get("note", "") for one in estate.run("fleet", "run", "--tag", "first", "--format", "json").json["stacks"]
+    ]
+    assert sum("allowed by" in note for note in notes) == 2
+    assert sum("waits for the next pass: this one changed 2 stacks" in note for note in notes) == 1
+    assert estate.entries(0) == 4
+    estate.run("fleet", "run", "--all", "--tag", "first")
+    assert estate.entries(0) == 3
+
+
+def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate) -> None:
+    """Its act is tried again in the next pass."""
+    small.outdate("one/s1", 0, 1)
+    with checkout_lock(small.folder, command="apply", timeout_s=0, waiting=lambda _: None, clock=SystemClock()):
+        result = small.run("fleet", "run", "--format", "json")
+    assert small.codes(result) == {"s1": 6, "s2": 2, "s3": 2}
+    assert small.entries(0) == 2
+    small.run("fleet", "run", "--all")
+    assert small.entries(0) == 1
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_vanished_stack_is_an_alarm_in_every_pass_until_it_is_retired(small: Estate) -> None:
+    """Nothing of it is deleted."""
+    small.outdate("one/s1", 0, 1)
+    small.run("fleet", "run", "--exclude", "s1")
+    small.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "none"'))
+    small.run("fleet", "run")
+    (small.folder / "one/s1/mtls.toml").unlink()
+    for _ in range(2):
+        result = small.run("fleet", "run")
+        assert result.code in {1, 5}
+        assert "error[fleet-stack-missing]: the stack 's1' of the account shop was not found any more" in result.out
+    assert (small.entries(0), "s1" in remembered(small)) == (2, True)
+    small.write("fleet.toml", FLEET.replace('tags = ["first"]', 'retired = ["s1"]'))
+    assert "fleet-stack-missing" not in small.run("fleet", "run").out
+    assert "s1" not in remembered(small)
+
+
+def test_nothing_is_changed_if_fewer_than_half_of_the_stacks_are_found(estate: Estate) -> None:
+    """A checkout that came out empty deletes nothing."""
+    estate.outdate("one/s1", 0, 1)
+    estate.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "none"'))
+    estate.run("fleet", "run")
+    for folder in ("two", "three"):
+        for file in (estate.folder / folder).glob("*/mtls.toml"):
+            file.unlink()
+    estate.write("fleet.toml", FLEET)
+    result = estate.run("fleet", "run", "--all")
+    assert "error[fleet-shrunk]" in result.out
+    assert "not done: fewer than half of the known stacks were found" in result.out
+    assert estate.entries(0) == 2
+
+
+def test_a_stack_with_a_broken_file_is_no_vanished_one(small: Estate) -> None:
+    """Its error says what is wrong."""
+    small.run("fleet", "run")
+    small.write("one/s1/mtls.toml", BROKEN)
+    result = small.run("fleet", "run")
+    assert "fleet-stack-missing" not in result.out
+    assert "error[wrong-type]" in result.out
+
+
+# --- what is remembered ---------------------------------------------------------------------------------------------
+
+
+def test_the_state_is_a_private_file_of_this_user(small: Estate) -> None:
+    """One that a commit brought is refused: it could hide that a stack is missing."""
+    small.run("fleet", "run")
+    assert (small.folder / STATE).stat().st_mode & 0o777 == 0o600
+    (small.folder / STATE).chmod(0o644)
+    result = small.run("fleet", "run", "--all")
+    assert (result.code, result.out) == (1, "")
+    assert "is not private to this user" in result.err
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": "mtlsctl.fleet-status/1", "fleet": "other"}'])
+def test_a_state_of_something_else_is_an_error(small: Estate, text: str) -> None:
+    """It is never taken for an empty one."""
+    small.write("state.json", text).chmod(0o600)
+    result = small.run("fleet", "run", "--state", "state.json")
+    assert (result.code, result.out) == (1, "")
+    assert "error[fleet-state]" in result.err
+    assert small.read("state.json") == text
+
+
+def test_two_passes_never_run_at_once(small: Estate) -> None:
+    """The second one says so."""
+    with state_file(small.folder, None).locked("x"):
+        result = small.run("fleet", "run")
+    assert result.code == 6
+    assert "another run of `mtlsctl fleet run` is in progress" in result.err
+
+
+def test_no_output_and_no_state_has_a_token_or_a_key(estate: Estate) -> None:
+    """In any format, with errors and without."""
+    estate.outdate("one/s1", 0, 1)
+    estate.write("two/s2/mtls.toml", BROKEN)
+    texts = []
+    for words in ("run", "run --all --verbose", "plan", "plan --format json", "plan --format html", "list", "validate"):
+        result = estate.run("fleet", *words.split())
+        texts += [result.out, result.err]
+    texts.append(estate.read(STATE))
+    whole = "".join(texts)
+    assert [token for token in TOKENS if token in whole] == []
+    assert "PRIVATE KEY" not in whole

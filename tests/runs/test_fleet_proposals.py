@@ -1,0 +1,225 @@
+"""Acts that write files end as a pull request that is found again by its branch, and the checkout stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from reconciler.model.key_places import FileSink
+from tests.runs.ci.test_renew import CA, TreeSink
+from tests.support.cli import Result
+from tests.support.estates import ACCOUNTS, FLEET, Estate, make_estate
+from tests.support.forges import TOKEN, GitHub
+from tests.support.renewing import CaIssuer, Gate
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+BRANCH = f"mtlsctl/apply/{ACCOUNTS[0][:8]}/s1"
+STATE = ".mtlsctl/fleet.json"
+
+
+class Forged(Estate):
+    """An estate with a repository on a forge."""
+
+    github: GitHub
+
+    def rotates(self, act: str = "rotate", *, forge: bool = True) -> None:
+        """What fleet.toml allows."""
+        text = FLEET.replace('act = "retire"', f'act = "{act}"')
+        if forge:
+            text += f'\n[forge]\ngithub = "acme/shop"\ntoken = {{ env = "FORGE_TOKEN" }}\nurl = "{self.github.url}"\n'
+        self.write("fleet.toml", text)
+
+    def commit(self) -> None:
+        """Commit what is there, and give the forge the same commit."""
+        self.git("add", ".")
+        self.git("commit", "-q", "--allow-empty", "-m", "x")
+        names = self.git("ls-files").splitlines()
+        self.github.commit(self.git("rev-parse", "HEAD"), {name: (self.folder / name).read_bytes() for name in names})
+
+    def pass_(self) -> Result:
+        """A pass over the first stack."""
+        return self.run("fleet", "run", "--all", "--only", "s1", "--format", "json")
+
+    def status(self) -> str:
+        """What git says of the checkout."""
+        return self.git("status", "--porcelain", "--untracked-files=all")
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Forged]:
+    """One stack in each account; the first has a renewed certificate in its checkout, and the old one is bound."""
+    github = GitHub()
+    with github.running(), make_estate(tmp_path / "checkout", stacks=3) as made:
+        made.__class__ = Forged
+        assert isinstance(made, Forged)
+        made.github = github
+        made.environ["FORGE_TOKEN"] = TOKEN
+        made.write(".gitignore", ".mtlsctl\n")
+        made.apply("one/s1", 0)
+        made.put("one/s1", 1, 501)
+        made.rotates()
+        made.commit()
+        yield made
+
+
+def test_a_rotation_is_uploaded_and_its_binding_proposed(estate: Forged) -> None:
+    """The checkout is as before: the change is in the pull request alone."""
+    before = estate.read("one/s1/wrangler.toml")
+    result = estate.pass_()
+    (one,) = result.json["stacks"]
+    assert (result.code, estate.entries(0)) == (0, 2)
+    assert one["note"].endswith("proposed: https://github.com/acme/shop/pull/30")
+    (pull,) = estate.github.pulls
+    assert (pull["head"], pull["base"], pull["title"]) == (BRANCH, "main", "Use the renewed certificates of s1")
+    proposed = estate.github.files_of(BRANCH)["one/s1/wrangler.toml"].decode()
+    assert (proposed != before, estate.read("one/s1/wrangler.toml")) == (True, before)
+    assert estate.status() == ""
+
+
+def test_the_next_pass_finds_its_pull_request_and_opens_no_other(estate: Forged) -> None:
+    """Nothing is uploaded or committed twice."""
+    estate.pass_()
+    commits = len(estate.github.commits)
+    result = estate.pass_()
+    assert result.json["stacks"][0]["note"].endswith("pull/30")
+    assert (len(estate.github.pulls), len(estate.github.commits), estate.entries(0)) == (1, commits, 2)
+
+
+def test_another_change_goes_into_the_open_pull_request(estate: Forged) -> None:
+    """As when the certificate was renewed again before it was merged."""
+    estate.pass_()
+    first = estate.github.files_of(BRANCH)["one/s1/wrangler.toml"]
+    estate.put("one/s1", 1, 601)
+    estate.commit()
+    estate.pass_()
+    assert (len(estate.github.pulls), estate.entries(0)) == (1, 3)
+    assert estate.github.files_of(BRANCH)["one/s1/wrangler.toml"] != first
+
+
+def test_once_it_is_merged_and_checked_out_the_old_certificate_is_deleted(estate: Forged) -> None:
+    """Upload, bind, then retire, over three passes; before that a merge that is not checked out is named."""
+    estate.pass_()
+    estate.github.pulls[0] |= {"state": "closed", "merged_at": "2026-11-29T00:00:00Z"}
+    result = estate.pass_()
+    assert "but this checkout does not have it yet" in result.out
+    assert (len(estate.github.pulls), estate.entries(0)) == (1, 2)
+    estate.write("one/s1/wrangler.toml", estate.github.files_of(BRANCH)["one/s1/wrangler.toml"])
+    estate.commit()
+    assert (estate.pass_().code, estate.entries(0)) == (0, 1)
+    assert len(estate.github.pulls) == 1
+
+
+def test_what_was_closed_without_a_merge_is_not_proposed_again(estate: Forged) -> None:
+    """Until its branch is deleted."""
+    estate.pass_()
+    estate.github.pulls[0]["state"] = "closed"
+    result = estate.pass_()
+    assert "was closed without a merge" in result.out
+    assert len(estate.github.pulls) == 1
+    del estate.github.branches[BRANCH]
+    estate.pass_()
+    assert len(estate.github.pulls) == 2
+
+
+def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> None:
+    """It is reported; what was superseded already is deleted all the same."""
+    estate.rotates(forge=False)
+    result = estate.pass_()
+    assert estate.entries(0) == 1
+    assert "fleet-not-done" in [one["code"] for one in result.json["stacks"][0]["report"]["diagnostics"]]
+    assert estate.status().splitlines() == ["M fleet.toml"]
+
+
+def test_rotate_leaves_what_is_new_to_a_person_and_all_does_it(estate: Forged) -> None:
+    """A new certificate was never uploaded, so nothing is replaced."""
+    estate.write("one/s1/certs/new.pem", estate.read("two/s2/certs/billing.pem"))
+    estate.environ["NEW_KEY"] = estate.environ["KEY_2"]
+    new = '\n[certificates.new]\ncertificate = "certs/new.pem"\nprivate_key = { env = "NEW_KEY" }\n'
+    estate.write("one/s1/mtls.toml", estate.read("one/s1/mtls.toml") + new)
+    estate.commit()
+    estate.pass_()
+    assert estate.entries(0) == 2
+    estate.rotates("all")
+    estate.pass_()
+    assert estate.entries(0) == 3
+
+
+def test_a_forge_that_refuses_fails_the_stack_and_the_next_pass_goes_on(estate: Forged) -> None:
+    """What was uploaded is found again."""
+    estate.github.fail("POST /repos/acme/shop/pulls", 500)
+    estate.github.fail("POST /repos/acme/shop/pulls", 500)
+    estate.github.fail("POST /repos/acme/shop/pulls", 500)
+    result = estate.pass_()
+    assert (result.code, estate.entries(0), estate.status()) == (1, 2, "")
+    estate.github.failures.clear()
+    assert (estate.pass_().code, estate.entries(0), len(estate.github.pulls)) == (0, 2, 1)
+
+
+def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: Forged) -> None:
+    """The alarm is at its place."""
+    del estate.environ["FORGE_TOKEN"]
+    result = estate.pass_()
+    assert result.code == 5
+    assert "the variable FORGE_TOKEN is not set" in result.err
+    assert estate.entries(0) == 1
+
+
+# --- renewals -------------------------------------------------------------------------------------------------------
+
+RENEW = """
+[issuers.internal]
+kind = "command"
+command = ["./sign.sh"]
+
+[certificates.billing.renew]
+issuer = "internal"
+sink = { SINK }
+"""
+
+
+@pytest.fixture
+def due(estate: Forged, tmp_path: Path) -> Iterator[Forged]:
+    """The certificate of the first stack is due, and renews itself."""
+    old = CA.issue("billing", not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=3))
+    estate.write("one/s1/certs/billing.pem", old.chain_pem)
+    estate.environ["KEY_1"] = old.key_pem.decode()
+    estate.environ["MTLSCTL_KEY_DIRS"] = str(tmp_path / "keys")
+    estate.write(
+        "one/s1/mtls.toml", estate.read("one/s1/mtls.toml") + RENEW.replace("SINK", f'file = "{tmp_path}/keys"')
+    )
+    estate.commit()
+
+    def open_sink(options: FileSink, certificate: str, context: object) -> TreeSink:
+        return TreeSink(tmp_path / "keys" / certificate)
+
+    with (
+        mock.patch("reconciler.runs.renew.open_sink", open_sink),
+        mock.patch("reconciler.issuers.open_issuer", return_value=CaIssuer(Gate(), CA, clock=lambda: NOW)),
+    ):
+        yield estate
+
+
+def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
+    """Once: the next pass finds it. The checkout is as before."""
+    for _ in range(2):
+        due.pass_()
+        renewals = [pull for pull in due.github.pulls if pull["head"] == "mtlsctl/renew/s1/billing"]
+        assert [pull["title"] for pull in renewals] == ["Renew the certificate billing"]
+        assert due.status() == ""
+    renewed = due.github.files_of("mtlsctl/renew/s1/billing")["one/s1/certs/billing.pem"].decode()
+    assert renewed != due.read("one/s1/certs/billing.pem")
+
+
+def test_a_renewal_whose_key_would_be_a_file_of_the_checkout_is_left_to_a_pipeline(due: Forged) -> None:
+    """No file stays there that no one commits."""
+    text = due.read("one/s1/mtls.toml")
+    due.write("one/s1/mtls.toml", text[: text.index("sink = ")] + 'sink = { sops = "secrets" }\n')
+    due.commit()
+    result = due.pass_()
+    assert "are files of the repository, so a fleet renews nothing here" in result.out
+    assert [pull["head"] for pull in due.github.pulls] == [BRANCH]
+    assert due.status() == ""

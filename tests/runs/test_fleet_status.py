@@ -1,0 +1,128 @@
+"""`fleet status`: how every stack is, from what is remembered; no server is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.runs.test_several import BROKEN
+from tests.support.estates import TOKENS, Estate, make_estate
+
+STATE = ".mtlsctl/fleet.json"
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    """One stack in each account, checked once."""
+    with make_estate(tmp_path / "checkout", stacks=3) as made:
+        for folder, account in (("one/s1", 0), ("two/s2", 1)):
+            made.apply(folder, account)
+        made.run("fleet", "run")
+        made.state.calls.clear()
+        yield made
+
+
+def states(estate: Estate, *words: str) -> dict[str, str]:
+    """The state of each stack, in the order of the report."""
+    found = estate.run("fleet", "status", "--format", "json", *words).json["stacks"]
+    return {one.get("stack") or one["file"]: one["state"] for one in found}
+
+
+def remember(estate: Estate, before: str, after: str) -> None:
+    """Change what is remembered."""
+    text = re.sub(before, after, estate.read(STATE))
+    assert text != estate.read(STATE)
+    estate.write(STATE, text)
+
+
+def test_every_stack_has_its_state_and_the_exit_code_is_the_strongest(estate: Estate) -> None:
+    """As of the last check; nothing is asked now."""
+    result = estate.run("fleet", "status")
+    assert result.code == 2
+    assert states(estate) == {"s3": "changes", "s1": "ok", "s2": "ok"}
+    assert result.out.splitlines()[-1] == "acme: 3 stacks: 1 with changes, 2 ok."
+    assert re.search(r"^changes +s3 +\d+[sm] ago +2 changes +- +cccccccc +in \d+[sm]$", result.out, re.MULTILINE)
+    assert estate.state.calls == []
+    estate.apply("three/s3", 2)
+    estate.run("fleet", "run", "--all")
+    assert estate.run("fleet", "status").code == 0
+
+
+def test_failures_come_first_and_each_says_what_is_wrong(estate: Estate) -> None:
+    """A vanished stack, a broken file, a failed check, one that was never checked."""
+    (estate.folder / "one/s1/mtls.toml").unlink()
+    estate.write("two/s2/mtls.toml", BROKEN)
+    estate.stack(1, 5)
+    del estate.environ["TOKEN_2"]
+    estate.run("fleet", "run", "--all", "--only", "three/*")
+    result = estate.run("fleet", "status")
+    assert result.code == 1
+    assert states(estate) == {"s1": "vanished", "two/s2/mtls.toml": "broken", "s3": "failed", "s5": "not-checked"}
+    assert "s3: the variable TOKEN_2 is not set" in result.out
+    assert "s5: it was never checked" in result.out
+
+
+def test_what_was_not_checked_for_two_intervals_is_not_known_to_be_well(estate: Estate) -> None:
+    """It is red, whatever it was."""
+    remember(estate, r'"time": "\d{4}', '"time": "2020')
+    assert states(estate) == {"s1": "not-checked", "s2": "not-checked", "s3": "not-checked"}
+    assert estate.run("fleet", "status").code == 1
+    assert "s1: it was not checked for two intervals" in estate.run("fleet", "status").out
+
+
+def test_a_failed_act_is_a_failure_until_the_next_check(estate: Estate) -> None:
+    """Though the check before it was well."""
+    time = json.loads(estate.read(STATE))["stacks"][0]["look"]["time"]
+    act = f'"act": {{"time": "{time}", "kind": "retire", "state": "failed", "message": "no answer"}},'
+    remember(estate, r'("stack": "s1",)', rf"\1 {act}")
+    assert states(estate)["s1"] == "failed"
+    assert "s1: no answer" in estate.run("fleet", "status").out
+    estate.run("fleet", "run", "--all")
+    assert states(estate)["s1"] == "ok"
+
+
+def test_a_selection_shows_only_its_stacks(estate: Estate) -> None:
+    """And no alarm about others."""
+    (estate.folder / "two/s2/mtls.toml").unlink()
+    assert states(estate, "--tag", "first") == {"s1": "ok"}
+    assert states(estate)["s2"] == "vanished"
+
+
+@pytest.mark.parametrize("shown", ["text", "json", "markdown", "html", "prometheus"])
+def test_no_format_has_a_token(estate: Estate, shown: str) -> None:
+    """Each has all stacks."""
+    result = estate.run("fleet", "status", "--format", shown, "--out", f"../status.{shown}")
+    assert (estate.folder.parent / f"status.{shown}").read_text().strip() in result.out
+    assert all(f"s{number}" in result.out for number in (1, 2, 3))
+    assert [token for token in TOKENS if token in result.out] == []
+
+
+def test_metrics_have_only_the_labels_of_a_stack(estate: Estate) -> None:
+    """The account by its short name; nothing of a certificate."""
+    text = estate.run("fleet", "status", "--format", "prometheus").out
+    families = {one.name: one.samples for one in text_string_to_metric_families(text)}
+    assert {name: sorted({label for one in samples for label in one.labels}) for name, samples in families.items()} == {
+        "mtlsctl_fleet_stacks": ["fleet", "state"],
+        "mtlsctl_fleet_stack_ok": ["account", "stack"],
+        "mtlsctl_fleet_stack_last_look_timestamp_seconds": ["account", "stack"],
+        "mtlsctl_fleet_stack_last_success_timestamp_seconds": ["account", "stack"],
+        "mtlsctl_fleet_stack_outage_timestamp_seconds": ["account", "stack"],
+        "mtlsctl_fleet_stack_changes": ["account", "action", "stack"],
+        "mtlsctl_fleet_stack_drift": ["account", "stack"],
+        "mtlsctl_fleet_made_timestamp_seconds": ["fleet"],
+    }
+    first = families["mtlsctl_fleet_stack_ok"][1]
+    assert (first.labels, first.value) == ({"stack": "s1", "account": "shop"}, 1)
+
+
+def test_the_document_is_what_is_remembered_and_more(estate: Estate) -> None:
+    """Both fit one schema."""
+    remembered = {one["stack"]: one for one in json.loads(estate.read(STATE))["stacks"]}
+    for one in estate.run("fleet", "status", "--format", "json").json["stacks"]:
+        assert remembered[one["stack"]].items() <= one.items()
+        assert {"state", "due", "allowed", "account_name"} <= one.keys()
