@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,6 +19,7 @@ from reconciler.runs.fleet.listed import changed_members, list_fleet, validate_f
 from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
 from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
+from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
 from reconciler.views.table import formats_of
@@ -79,8 +80,8 @@ def fleet(
     status    Show how each stack was when it was checked.
     """
     selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
-    if changed_since is not None and action is not FleetCommand.LIST:
-        raise UsageError(f"`fleet {action}` has no `--changed-since`", hint="use it with `fleet list`")
+    _demand_fitting(action, FleetCommand.LIST, {"--changed-since": changed_since is not None})
+    _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
     opened = _open(session)
     members = selected.choose(opened.members)
     match action:
@@ -93,7 +94,10 @@ def fleet(
         case FleetCommand.PLAN | FleetCommand.RUN:
             _demand_format(session, Stacks, action)
             acts = action is FleetCommand.RUN and not dry_run
-            request = PassRequest(everything or action is FleetCommand.PLAN, acts=acts, remembers=acts)
+            if acts:
+                demand_merged(os.environ, "fleet run")
+            checks_all = everything or action is FleetCommand.PLAN
+            request = PassRequest(checks_all, whole=selected.is_all, acts=acts, remembers=acts)
             context = StoreContext(os.environ, session.max_wait_s, session.tell)
             desk = Desk(opened, os.environ, context)
             record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
@@ -122,6 +126,13 @@ def _list(
     session.show(found, out)
     is_whole = not opened.problems and all(one.problem is None for one in found.stacks)
     raise typer.Exit(ExitCode.OK if is_whole else ExitCode.FAILED)
+
+
+def _demand_fitting(action: FleetCommand, of: FleetCommand, given: Mapping[str, bool]) -> None:
+    """Raise UsageError for an option of another command."""
+    for option, is_given in given.items():
+        if is_given and action is not of:
+            raise UsageError(f"`fleet {action}` has no `{option}`", hint=f"leave it out, or run `mtlsctl fleet {of}`")
 
 
 def _demand_format(session: Session, report: type, action: FleetCommand) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.state import ACCOUNT_ID
+from reconciler.findings.errors import FileError
+from reconciler.runs.fleet import opened
+from reconciler.system.several import find_matches
 from tests.runs.test_several import BROKEN
 from tests.runs.test_several import Fleet as Checkout
 
@@ -246,3 +249,32 @@ def test_a_format_that_a_command_has_not_is_wrong_use(fleet: Checkout) -> None:
     result = fleet.run("fleet", "list", "--format", "html")
     assert (result.code, result.out) == (64, "")
     assert "use one of these: text, json" in result.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["list --all", "plan --all", "validate --dry-run", "plan --changed-since main", "status --changed-since main"],
+)
+def test_an_option_of_another_command_is_wrong_use(fleet: Checkout, words: str) -> None:
+    """It would be ignored silently."""
+    result = fleet.run("fleet", *words.split())
+    assert (result.code, result.out) == (64, "")
+    assert f"`fleet {words.split()[0]}` has no `{words.split()[1]}`" in result.err
+
+
+@pytest.mark.parametrize(("pattern", "left"), [("apps/*/mtls.toml", ["own"]), ("apps/old/**", ["own"])])
+def test_what_can_not_be_searched_is_an_error_and_its_stacks_are_not_touched(
+    fleet: Checkout, monkeypatch: pytest.MonkeyPatch, pattern: str, left: list[str]
+) -> None:
+    """Nor those that an exception might have been about."""
+
+    def search(asked: str, folder: Path) -> tuple[Path, ...]:
+        if asked == pattern:
+            raise FileError("this folder can't be searched", hint="let this user read it")
+        return find_matches(asked, folder)
+
+    monkeypatch.setattr(opened, "find_matches", search)
+    assert names(fleet) == left
+    result = fleet.run("fleet", "list")
+    assert result.code == 1
+    assert "error[fleet-files]: this folder can't be searched" in result.out

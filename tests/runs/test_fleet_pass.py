@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.findings.exits import ExitCode
+from reconciler.runs.fleet import run as fleet_run
+from reconciler.runs.fleet.act import ActDone, act_on
 from reconciler.runs.fleet.opened import Desk, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import state_file
 from reconciler.stores import StoreContext
@@ -224,6 +229,43 @@ def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate) -> None:
     assert small.entries(0) == 2
     small.run("fleet", "run", "--all")
     assert small.entries(0) == 1
+
+
+def test_an_interrupt_ends_all_acts_and_keeps_what_was_found(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack in progress ends as `apply` does; the others are left."""
+    for number, folder in ((1, "one/s1"), (4, "one/s4")):
+        estate.outdate(folder, 0, number)
+
+    def interrupted(*arguments: Any) -> ActDone:
+        done = act_on(*arguments)
+        return replace(done, result=replace(done.result, exit_code=ExitCode.INTERRUPTED))
+
+    monkeypatch.setattr(fleet_run, "act_on", interrupted)
+    result = estate.run("fleet", "run", "--format", "json")
+    assert (result.code, estate.entries(0)) == (130, 3)
+    notes = {one["stack"]: one.get("note", "") for one in result.json["stacks"]}
+    assert notes["s4"] == "not done: the pass was interrupted"
+    assert len(remembered(estate)) == 12
+
+
+def test_a_pass_that_acts_does_not_run_on_files_that_are_not_merged(small: Estate) -> None:
+    """A pull request could allow itself everything. A dry run shows what it would do."""
+    small.environ["GITHUB_EVENT_NAME"] = "pull_request"
+    result = small.run("fleet", "run")
+    assert (result.code, result.out) == (3, "")
+    assert "`mtlsctl fleet run` does not run for pull_request" in result.err
+    assert small.run("fleet", "run", "--dry-run").code == 2
+
+
+def test_a_stack_with_nothing_to_do_leaves_no_journal(small: Estate) -> None:
+    """An act that found nothing more to do is no run."""
+    small.outdate("one/s1", 0, 1)
+    journal = small.folder / "one/s1/.mtlsctl/journal.jsonl"
+    small.run("fleet", "run")
+    lines = journal.read_text()
+    assert '"command":"fleet run"' in lines
+    small.run("fleet", "run", "--all")
+    assert journal.read_text() == lines
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from reconciler.plan.policy import PATIENCE
 from reconciler.plan.renewing import Renewals
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult
-from reconciler.runs.apply import apply, left_to_deploy
+from reconciler.runs.apply import apply, apply_nothing, left_to_deploy
 from reconciler.runs.ci.renew import Checkout, propose
 from reconciler.runs.fleet.look import placed
 from reconciler.runs.fleet.opened import Desk, FleetMember
@@ -158,7 +158,10 @@ def _apply(
             message = "bindings would change in wrangler files, and fleet.toml has no `[forge]`"
             hint = "add `[forge]` to fleet.toml, or run `mtlsctl apply` in the checkout and commit the files"
             phases, findings = (Phase.RETIRE,), (_not_done(project, message, hint),)
-        outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
+        if any(change.phase in phases for change in planned.plan.changes):
+            outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
+        else:
+            outcome = apply_nothing(project, planned, "fleet run", lambda _: None)
         applied = Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "fleet", "run", "--all"))
         changes = staged.changes()
         if not changes or forge is None or desk.opened.fleet.forge is None or one.key is None:

@@ -132,9 +132,13 @@ def _find_files(fleet: Fleet, folder: Path) -> tuple[dict[Path, list[FleetRule]]
     found: dict[Path, list[FleetRule]] = {}
     problems: list[Diagnostic] = []
     for rule in fleet.rules:
-        excluded: set[Path] = set()
-        for index, pattern in enumerate(rule.exclude):
-            excluded |= set(_matches(pattern, folder, fleet, (rule.index, "exclude", index), problems) or ())
+        left_out = [
+            _matches(pattern, folder, fleet, (rule.index, "exclude", index), problems)
+            for index, pattern in enumerate(rule.exclude)
+        ]
+        if None in left_out:
+            continue  # what can't be left out for certain is not touched
+        excluded = {path for paths in left_out for path in paths or ()}
         for index, pattern in enumerate(rule.files):
             matches = _matches(pattern, folder, fleet, (rule.index, "files", index), problems)
             if matches == ():

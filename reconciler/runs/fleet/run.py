@@ -33,10 +33,11 @@ from reconciler.x509.certificates import quiet
 
 @dataclass(frozen=True, slots=True)
 class PassRequest:
-    """The options of a pass. `everything`: look at what is not due, too. `acts`: change something; else it only shows
-    what would be allowed. `remembers`: write down what was found."""
+    """The options of a pass. `everything`: look at what is not due, too. `whole`: report every stack that is missing.
+    `acts`: change something; else it only shows what would be allowed. `remembers`: write down what was found."""
 
     everything: bool = False
+    whole: bool = True
     acts: bool = True
     remembers: bool = True
 
@@ -91,6 +92,7 @@ class _Pass:
     request: PassRequest
     tell: Callable[[str], None]
     acted: int = 0
+    interrupted: bool = False
     _writing: Lock = field(default_factory=Lock)
 
     @property
@@ -121,7 +123,7 @@ class _Pass:
     def _alarms(self, missed: Missed) -> Iterator[StackResult]:
         if self.opened.problems:
             yield _alarm(self.opened, self.opened.problems, ExitCode.FAILED)
-        for row in missed.vanished:
+        for row in missed.vanished if self.request.whole else ():
             yield vanished_result(row, self.opened)
         if missed.shrunk:
             message = "fewer than half of the known stacks were found, so nothing is changed anywhere"
@@ -184,6 +186,8 @@ class _Pass:
         allowed = self._permit(one, row.look.state, missed)
         if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
             return looked.result
+        if self.interrupted:
+            return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
             return replace(looked.result, note=allowed.why)
         self.acted += 1
@@ -191,6 +195,7 @@ class _Pass:
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
         done = act_on(self.desk, one, allowed, forge, self.tell)
         self._put([replace(row, act=done.acted, look=look_after(row.look, done.acted))])
+        self.interrupted = done.result.exit_code is ExitCode.INTERRUPTED
         return done.result
 
     def _permit(self, one: FleetMember, state: LookState, missed: Missed) -> Permit:

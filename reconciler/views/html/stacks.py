@@ -43,7 +43,8 @@ def _report(result: StackResult, command: str, display: Display) -> PageReport:
     if isinstance(result.report, RunFailure):
         return _failed(result, result.report, command, display)
     report = _REPORTS[type(result.report)](result.report, display)
-    return replace(report, facts=(("File", result.file), *report.facts))
+    note = (("Note", result.note),) if result.note else ()
+    return replace(report, facts=(("File", result.file), *note, *report.facts))
 
 
 def _failed(result: StackResult, failure: RunFailure, command: str, display: Display) -> PageReport:

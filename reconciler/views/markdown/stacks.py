@@ -45,6 +45,8 @@ def _folded(result: StackResult, display: Display) -> str:
 
 
 def _page(result: StackResult, display: Display) -> Iterator[str]:
+    if result.note:
+        yield words(result.note)
     if isinstance(result.report, RunFailure):
         yield from findings(result.report.diagnostics, display)
     elif "markdown" in formats_of(type(result.report)):
