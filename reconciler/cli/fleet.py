@@ -84,6 +84,7 @@ def fleet(
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
     opened = _open(session)
     members = selected.choose(opened.members)
+    record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
     match action:
         case FleetCommand.VALIDATE:
             _demand_format(session, Stacks, action)
@@ -92,25 +93,34 @@ def fleet(
             _demand_format(session, FleetList, action)
             _list(session, opened, members, changed_since, out)
         case FleetCommand.PLAN | FleetCommand.RUN:
-            _demand_format(session, Stacks, action)
             acts = action is FleetCommand.RUN and not dry_run
-            if acts:
-                demand_merged(os.environ, "fleet run")
             checks_all = everything or action is FleetCommand.PLAN
             request = PassRequest(checks_all, whole=selected.is_all, acts=acts, remembers=acts)
-            context = StoreContext(os.environ, session.max_wait_s, session.tell)
-            desk = Desk(opened, os.environ, context)
-            record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
-            found = run_pass(f"fleet {action}", desk, members, record, request, session.tell)
-            if not found.results:
-                session.tell("no stack is due; `--all` checks all of them")
-            session.end_with_all(found, out)
+            _pass(session, action, opened, members, request, record, out)
         case FleetCommand.STATUS:
             _demand_format(session, FleetStatus, action)
-            record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
             status = status_of(opened, members, record, SystemClock().now(), whole=selected.is_all)
             session.show(status, out)
             raise typer.Exit(status.exit_code)
+
+
+def _pass(
+    session: Session,
+    action: FleetCommand,
+    opened: OpenedFleet,
+    members: Sequence[FleetMember],
+    request: PassRequest,
+    record: FileRecord,
+    out: Path | None,
+) -> NoReturn:
+    _demand_format(session, Stacks, action)
+    if request.acts:
+        demand_merged(os.environ, "fleet run")
+    desk = Desk(opened, os.environ, StoreContext(os.environ, session.max_wait_s, session.tell))
+    found = run_pass(f"fleet {action}", desk, members, record, request, session.tell)
+    if not found.results:
+        session.tell("no stack is due; `--all` checks all of them")
+    session.end_with_all(found, out)
 
 
 def _list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -96,6 +97,15 @@ def test_every_code_of_the_file_is_tested() -> None:
     own = next(source for source in sources("desired") if source.path.name == "fleet.py")
     in_table = {word for _, expected in BAD.values() for word in expected.split()}
     assert set(map(str, own.codes())) - in_table == {"extra"}
+
+
+def test_without_its_package_a_deny_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never "nothing is denied"; a file without one needs no package."""
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+    parse_fleet(WHOLE.encode(), "fleet.toml")
+    ((found, place),) = problems(EVERYTHING)
+    assert (found.code, place) == (Code.EXTRA, "9:18")
+    assert "pipx install --force '.[fleet]'" in str(found.hint)
 
 
 def test_every_problem_is_reported_at_once_in_file_order() -> None:
@@ -230,8 +240,3 @@ def test_every_key_has_a_description_and_its_examples_fit() -> None:
     for name, one in keys:
         for example in one.get("examples", []):
             assert jsonschema.Draft7Validator(one).is_valid(example), name
-
-
-def test_the_codes_of_fleet_toml_are_of_this_file() -> None:
-    """Else a message would speak of the other file."""
-    assert Code.BAD_CRON.meaning.startswith("The `cron` of a `deny` in fleet.toml")

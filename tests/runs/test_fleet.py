@@ -132,7 +132,7 @@ def test_a_stack_that_can_not_be_used_is_listed_with_its_error(fleet: Checkout) 
     fleet.write("apps/b/mtls.toml", BROKEN)
     result = fleet.run("fleet", "list")
     assert result.code == 1
-    assert "error: `stack` must be a string, not a number" in result.out
+    assert "apps/b/mtls.toml: `stack` must be a string, not a number" in result.out
     assert names(fleet) == ["a", "apps/b/mtls.toml", "own"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,30 +15,40 @@ from reconciler.views.text.lines import counted, finding_lines, listed, prose
 from reconciler.views.text.status import away_text
 from reconciler.views.text.style import Style
 
+LIST_HEADS = ("STACK", "ACCOUNT", "ACT", "LOOK", "FILE", "CREDENTIAL", "TAGS")
+
 
 def show_list(found: FleetList, display: Display) -> str:
-    """One line for each stack, then what could not be found."""
-    style = display.style
-    heads = ("STACK", "ACCOUNT", "FILE", "CREDENTIAL", "ACT", "LOOK", "TAGS")
-    rows = [[Cell(head, style.dim) for head in heads]] if found.stacks else []
-    rows += [_row(one, style) for one in found.stacks]
-    lines = [*table(rows, display.width, indent=""), *finding_lines(found.diagnostics, display)]
-    bad = sum(one.problem is not None for one in found.stacks)
-    counts = counted(len(found.stacks), "stack") + (f", {bad} with an error" if bad else "")
-    return "\n".join((*lines, style.bold(f"{printable(found.fleet)}: {counts}."))) + "\n"
+    """One line for each stack, then what is wrong with some, and what could not be found."""
+    style, width = display.style, display.width
+    rows = [[Cell(head, style.dim) for head in LIST_HEADS], *map(_list_row, found.stacks)]
+    shown = len(LIST_HEADS) if width is None or width >= _WIDE else _IN_NARROW
+    wrong = [(one.file, one.problem) for one in found.stacks if one.problem is not None]
+    counts = counted(len(found.stacks), "stack") + (f", {len(wrong)} with an error" if wrong else "")
+    parts = [
+        [*table([row[:shown] for row in rows], width, indent="")] if found.stacks else [],
+        [*_problem_lines(wrong, width)],
+        [*finding_lines(found.diagnostics, display)],
+        [style.bold(f"{printable(found.fleet)}: {counts}.")],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
-def _row(one: FleetStack, style: Style) -> list[Cell]:
-    last = Cell(f"error: {printable(one.problem)}", style.bad) if one.problem else Cell(listed(one.tags, len(one.tags)))
+def _list_row(one: FleetStack) -> list[Cell]:
     return [
         Cell(printable(one.stack or "-")),
         Cell(printable(one.alias or "-")),
+        Cell(one.act),
+        Cell(interval_text(one.look)),
         Cell(printable(one.file), shrinks=True),
         Cell(printable(one.credential)),
-        Cell(one.act),
-        Cell(f"every {interval_text(one.look)}"),
-        last,
+        Cell(listed(one.tags, len(one.tags)) or "-"),
     ]
+
+
+def _problem_lines(problems: Iterable[tuple[str, str]], width: int | None) -> Iterator[str]:
+    for name, problem in problems:
+        yield from wrapped(f"{printable(name)}: {printable(problem)}", prose(width), then="  ")
 
 
 HEADS = ("STATE", "STACK", "CHECKED", "PENDING", "OUTAGE", "ACCOUNT", "NEXT")
@@ -52,12 +63,7 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
     rows = [[Cell(head, style.dim) for head in HEADS], *(cells_of(one, status.made, style) for one in status.stacks)]
     parts = [
         [*table([row[:shown] for row in rows], width, indent="")] if status.stacks else [],
-        [
-            line
-            for one in status.stacks
-            if one.message is not None
-            for line in wrapped(f"{name_of(one)}: {printable(one.message)}", prose(width), then="  ")
-        ],
+        [*_problem_lines(((name_of(one), one.message) for one in status.stacks if one.message), width)],
         [*finding_lines(status.diagnostics, display)],
         [
             *wrapped(outage_text(status), prose(width)),
