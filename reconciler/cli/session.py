@@ -41,6 +41,7 @@ from reconciler.findings.exits import ExitCode
 from reconciler.model.progress import SILENT, Progress
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import Stacks
+from reconciler.runs.budget import open_budget
 from reconciler.runs.project import Project, open_project, project_at
 from reconciler.runs.stacks import Make, Member, open_members, run_each
 from reconciler.stores import StoreContext
@@ -156,7 +157,7 @@ class Session:
             raise UsageError("`--all` and `--file` can't be combined", hint="use one of them")
         cwd = _working_folder()
         files = find_all(cwd) if self.all else find_named(self.files, cwd)
-        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
+        context = self._context()
         for file in files:
             self.log(f"desired state: {file}")
         members = open_members(files, cwd=cwd, environ=os.environ, context=context)
@@ -190,9 +191,12 @@ class Session:
         self.show(stacks, out)
         raise typer.Exit(stacks.exit_code)
 
+    def _context(self) -> StoreContext:
+        return StoreContext(os.environ, self.max_wait_s, self.tell, self.progress, open_budget(os.environ))
+
     def open_project(self) -> Project:
         """The project of this run."""
-        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
+        context = self._context()
         self.project = open_project(self.file, cwd=_working_folder(), environ=os.environ, context=context)
         self.log(f"desired state: {self.project.folder / self.project.name}")
         return self.project
@@ -202,7 +206,7 @@ class Session:
         path = _working_folder() / (self.file or FILE_NAME)
         if not path.parent.is_dir():
             raise UsageError(f"the folder of {self.file} does not exist", hint="create it first")
-        context = StoreContext(os.environ, self.max_wait_s, self.tell, self.progress)
+        context = self._context()
         self.project = project_at(path, environ=os.environ, context=context)
         self.log(f"desired state: {path}")
         return self.project

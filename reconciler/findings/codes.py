@@ -824,6 +824,12 @@ class Code(StrEnum):
     RATE_LIMITED = ("rate-limited", _EW,
         "Cloudflare's rate limit requires a longer wait than this run may take.",
         "Run again later, or allow a longer wait with `--max-wait`.")
+    DATABASE = ("database", _E,
+        "The PostgreSQL database that processes share is out of reach or can't be used.",
+        "Check that it runs, and the variable with its address. Without it no request is sent to Cloudflare.")
+    DATABASE_OLD = ("database-old", _E,
+        "The tables of mtlsctl in the PostgreSQL database are missing, or of another version.",
+        "Run `mtlsctl fleet database upgrade` with the newest mtlsctl that uses the database.")
     LISTING_SHORT = ("listing-short", _E,
         "Cloudflare lists fewer certificates than it counts, and mtlsctl does not act on a partial list.",
         "Run again; report it to Cloudflare support if it persists.")

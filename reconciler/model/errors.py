@@ -63,6 +63,12 @@ class StoreClosed(StoreError):
     code = Code.STORE_CLOSED
 
 
+class BudgetUnavailable(StoreError):
+    """The rate budget that this process shares with others is out of reach, so no call may be made."""
+
+    code = Code.DATABASE
+
+
 class QuotaReached(StoreRefused):
     """The account has reached its limit of entries of this kind (1489 for CAs)."""
 

@@ -24,6 +24,7 @@ from reconciler.model.keys import KeyContext, KeyFiles, KeyFolders, Programs
 from reconciler.model.ports import Clock, Files, PrivateKey, Sources, Store, StoreReader, WorkerDeployer
 from reconciler.model.progress import SILENT, Progress
 from reconciler.model.renewal import SearchableIssuer
+from reconciler.runs.budget import DATABASE_URL, open_budget
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import is_on, read_operator, unmerged_event
 from reconciler.stores import Connections, StoreContext
@@ -194,7 +195,7 @@ class Project:
         """The port that runs signing programs: they get no token or key that mtlsctl knows, but those `passed`."""
         from reconciler.runtime.programs import PIPELINE_TOKENS
 
-        withheld = self.secret_variables | keys.SECRET_VARIABLES | PIPELINE_TOKENS
+        withheld = self.secret_variables | keys.SECRET_VARIABLES | PIPELINE_TOKENS | {DATABASE_URL}
         return _Programs(self.folder, self.environ, withheld, frozenset(passed))
 
     @property
@@ -209,7 +210,8 @@ class Project:
         """The CA that Cloudflare manages, for a zone; makes no call."""
         from reconciler.stores.cloudflare.managed_ca import managed_ca  # only `renew` needs it
 
-        return managed_ca(zone, self.environ, root=self.folder, clock=self.clock, tell=tell)
+        shared = open_budget(self.environ)
+        return managed_ca(zone, self.environ, root=self.folder, clock=self.clock, tell=tell, shared=shared)
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.

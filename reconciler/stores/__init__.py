@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreKind, StoreSettings
+from reconciler.model.budget import RateBudget
 from reconciler.model.edge import EdgeAccount
 from reconciler.model.ports import Clock, Store, StoreReader
 from reconciler.model.progress import SILENT, Progress
@@ -31,13 +32,14 @@ class StoreContext:
 
     `max_wait_s` is the total time that a run may wait for rate limits: 15 minutes outlast Cloudflare's block of five.
     `tell` gets a message for each wait, and for anything in the environment that the user should know about;
-    `progress` shows how far many reads are.
+    `progress` shows how far many reads are. `budget`: a rate budget that other processes use, too.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_wait_s: float = 900.0
     tell: Callable[[str], None] = _silent
     progress: Progress = SILENT
+    budget: RateBudget | None = None
 
 
 class Connection(Protocol):

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.bench.account import AccountSizes, measure_account, rows_as_json, rows_as_text
+from tests.bench.budget import measure_budget
 from tests.bench.project import BenchProject
 from tests.support.cli import MTLS, make_project
 from tests.support.hostile_files import JSON_FILES, MTLS_FILES
@@ -187,10 +188,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = run_bench(Path(folder), Sizes(), options.runs)
         rows = measure_account(Path(folder), AccountSizes())
+    budget = measure_budget()
     if options.json:
-        sys.stdout.write(json.dumps({**json.loads(report.to_json()), "account": rows_as_json(rows)}, indent=2) + "\n")
+        found = {"account": rows_as_json(rows), "budget": budget.to_json() if budget is not None else None}
+        sys.stdout.write(json.dumps({**json.loads(report.to_json()), **found}, indent=2) + "\n")
     else:
-        sys.stdout.write(f"{report.to_text()}\n\n{rows_as_text(rows)}\n")
+        last = budget.to_text() if budget is not None else "rate budget: not measured, PostgreSQL is not installed"
+        sys.stdout.write(f"{report.to_text()}\n\n{rows_as_text(rows)}\n\n{last}\n")
 
 
 if __name__ == "__main__":

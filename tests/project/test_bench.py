@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.account import AccountSizes, measure_account, rows_as_text
+from tests.bench.budget import measure_budget
 from tests.bench.project import BenchProject
 from tests.bench.run import Bench, Report, Row, Sizes, run_bench
 from tests.support.cli import run
@@ -88,3 +89,11 @@ def test_the_account_is_asked_as_often_as_it_must_be_and_no_more(tmp_path: Path)
     assert retired.in_use > 0
     assert all(row.refused == 0 for row in (first, idle, rotation, retired, tight))
     assert all(row.name in rows_as_text((first, idle)) for row in (first, idle))
+
+
+def test_the_rate_budget_is_measured_with_a_real_database() -> None:
+    """How much of it the processes used, and that nothing was refused."""
+    row = measure_budget(quota=20, window_s=1.0, processes=2, calls=5)
+    assert row is not None
+    assert (row.calls, row.refused) == (10, 0)
+    assert "10 of 20 in the fullest window (50 % used), 0 refused" in row.to_text()

@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": {
         *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
         *("desired", "wrangler", "syntax", "workerd"),
-        *("stores", "keys", "issuers", "system", "probe", "runtime", "forges", "web", "private"),
+        *("stores", "keys", "issuers", "system", "probe", "runtime", "forges", "postgres", "web", "private"),
     },
     "apply": {"plan", "proof", "model", "x509", "findings", "wrangler"},
     "emulator": {"stores", "system", "model", "x509", "findings"},  # answers with the local store, at a socket
@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
     "forges": {"web", "model", "findings"},
+    "postgres": {"model", "findings"},
     "web": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},
@@ -187,7 +188,7 @@ def test_the_command_line_imports_everything_at_the_top_of_its_files() -> None:
         assert (inside == []) is (path.name != "__init__.py"), path
 
 
-HEAVY = ("cryptography", "deepdiff", "httpx", "jinja2", "pydantic", "rich", "sqlite3", "tomli", "tomlkit")
+HEAVY = ("cryptography", "deepdiff", "httpx", "jinja2", "psycopg", "pydantic", "rich", "sqlite3", "tomli", "tomlkit")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 
 from reconciler.model import Entry, EntryId
+from reconciler.model.budget import RateBudget
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ports import NewEntry, PrivateKey
 from reconciler.stores.cloudflare.access import Access
@@ -238,10 +239,11 @@ def make_client(
     access: Access = ACCESS,
     bounds: Bounds = DEFAULT_BOUNDS,
     tell: Callable[[str], None] = lambda _: None,
+    shared: RateBudget | None = None,
 ) -> Client:
     time = time or FakeTime()
     clocks = Time(now=time.now, monotonic=time.monotonic, sleep=time.sleep)
-    return Client(access, clocks, bounds=bounds, tell=tell, transport=httpx.MockTransport(handler))
+    return Client(access, clocks, bounds=bounds, tell=tell, transport=httpx.MockTransport(handler), shared=shared)
 
 
 def make_store(server: FakeCloudflare, time: FakeTime | None = None, *, access: Access = ACCESS) -> CloudflareStore:

@@ -21,6 +21,7 @@ NOT_RUN = {
     "needs a cluster",
     "needs a container engine",
     "needs Terraform",
+    "needs PostgreSQL",
     "needs Prometheus",
     "needs conftest",
     "needs a real origin",

@@ -87,7 +87,7 @@ SLOW = (
     "stores/test_cloudflare_http.py::test_the_log_of_calls_shows_no_secret",
     "takeover/test_takeover.py::test_whatever_is_made_fit_is_taken_by_mtls_toml",
     "wrangler/test_remote.py::test_in_any_layout_remote_changes_only_its_binding",
-    # real wrangler, workerd, npm, TLS servers, a browser, sops and age
+    # real wrangler, workerd, npm, TLS servers, PostgreSQL, a browser, sops and age
     "apply/test_deploy_wrangler.py",
     "runs/test_guard_wrangler.py",
     "apply/test_gate_at_origin.py",
@@ -102,6 +102,7 @@ SLOW = (
     "keys/test_sops_without_sops.py",
     "keys/test_sources_watched.py",
     "keys/test_stdin.py::test_without_a_pipe_there_is_no_key",
+    "postgres/",
     "probe/test_probe_servers.py",
     "runs/test_dev.py",
     "runs/test_renew_places.py",

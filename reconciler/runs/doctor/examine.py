@@ -18,6 +18,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.model import Declaration, Gate
 from reconciler.model.errors import StoreError
 from reconciler.plan.gates import has_gate
+from reconciler.runs.budget import open_budget
 from reconciler.runs.configs import load_configs
 from reconciler.runs.doctor.checkout import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.checkout import cure, well
@@ -131,7 +132,7 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
     """
     if declaration is None or not declaration.store.kind.traits.has_accounts:
         return
-    context = StoreContext(project.environ, max_wait_s=0.0)
+    context = StoreContext(project.environ, max_wait_s=0.0, budget=open_budget(project.environ))
     try:
         connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, context=context)
     except StoreError as error:

@@ -33,7 +33,13 @@ def connect(
     bounds = Bounds(max_wait_s=context.max_wait_s, run_s=DEFAULT_BOUNDS.run_s + context.max_wait_s)
     turns = beside.turns if isinstance(beside, CloudflareConnection) else None
     client = Client(
-        access, Time(now=clock.now), bounds=bounds, tell=context.tell, progress=context.progress, turns=turns
+        access,
+        Time(now=clock.now),
+        bounds=bounds,
+        tell=context.tell,
+        progress=context.progress,
+        turns=turns,
+        shared=context.budget,
     )
     return CloudflareConnection(client, access)
 

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -30,8 +30,9 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.events import CallMade
 from reconciler.findings.secrets import Secrets
+from reconciler.model.budget import LATEST_S, RateBudget
 from reconciler.model.concurrency import run_all
-from reconciler.model.errors import EntryNotFound, StoreClosed, StoreError
+from reconciler.model.errors import BudgetUnavailable, EntryNotFound, StoreClosed, StoreError
 from reconciler.model.progress import SILENT, Progress, counted
 from reconciler.stores.cloudflare.access import BASE_URL, Access
 from reconciler.stores.cloudflare.body import CHECK_BETWEEN, ENCODING, unpacked
@@ -262,8 +263,10 @@ class Client:
         progress: Progress = SILENT,
         transport: httpx.BaseTransport | None = None,
         turns: Turns | None = None,
+        shared: RateBudget | None = None,
     ) -> None:
-        """`turns`: the rate limit that it shares with other clients; None: it has its own."""
+        """`turns`: the rate limit that it shares with other clients; None: it has its own. `shared`: a budget that
+        other processes use, too; each call needs a moment of it."""
         self.calls = 0
         self.ahead: timedelta | None = None
         self._access = access
@@ -275,6 +278,7 @@ class Client:
         self._secrets = Secrets((access.token,))
         self.turns = turns or Turns()
         self._budget, self._turn = self.turns.budget, self.turns.turn
+        self._shared = shared
         self._closed = threading.Event()
         self._deadline: float | None = None
         self._waited_s = 0.0
@@ -352,6 +356,7 @@ class Client:
             self._log_call(call, begun, reply)
             if reply.status != _TOO_MANY:
                 return self._judge(call, reply)
+            self._stop_others()
 
     def _log_call(self, call: ApiCall, begun: float, reply: HttpReply | None = None, note: str | None = None) -> None:
         """Say that a call was made. Of what others wrote only numbers are taken, and a ray that looks like one."""
@@ -386,6 +391,37 @@ class Client:
 
     def _take_turn(self) -> float:
         """Wait until a call may begin, and take that moment for this call."""
+        begun = None
+        while begun is None:
+            begun = self._take_own_turn(math.inf) if self._shared is None else self._take_shared_turn(self._shared)
+        return begun
+
+    def _take_shared_turn(self, shared: RateBudget) -> float | None:
+        """The same; None if the moment of the shared budget could not be used in time, and was given back."""
+        moment, begun = shared.take(), None
+        due = self._time.monotonic() + moment.wait_s
+        try:
+            if moment.wait_s > 0:
+                with self._turn:
+                    self._count_wait(self._time.monotonic(), moment.wait_s)
+                self.sleep(moment.wait_s)
+            if moment.wait_s <= LATEST_S or shared.holds(moment):
+                begun = self._take_own_turn(due + LATEST_S)
+        finally:
+            if begun is None:
+                with suppress(BudgetUnavailable):  # it is only lost
+                    shared.give_back(moment)
+        return begun
+
+    def _stop_others(self) -> None:
+        """After a 429: let no process that shares the budget call before this one may again."""
+        if self._shared is not None:
+            with self._turn:
+                pause = self._budget.delay(self._time.monotonic())
+            self._shared.refused(pause or 0.0)
+
+    def _take_own_turn(self, latest: float) -> float | None:
+        """Wait until a call of this process may begin, and take that moment; None if it would be after `latest`."""
         while True:
             with self._turn:
                 if self._closed.is_set():
@@ -394,6 +430,8 @@ class Client:
                 self._deadline = now + self._bounds.run_s if self._deadline is None else self._deadline
                 if now > self._deadline:
                     raise self._out_of_time()
+                if now > latest:
+                    return None
                 pause = self._budget.delay(now)
                 if pause is None:
                     self._turn.wait()
@@ -408,7 +446,10 @@ class Client:
     def _end_turn(self, begun: float, reply: HttpReply | None) -> None:
         with self._turn:
             now = self._time.monotonic()
-            self._budget.end(begun, now, read_allowance(reply.headers) if reply is not None else None)
+            allowance = read_allowance(reply.headers) if reply is not None else None
+            self._budget.end(begun, now, allowance)
+            if self._shared is not None and allowance is not None and allowance.quota is not None:
+                self._shared.seen(allowance.quota - allowance.remaining)
             if reply is not None:
                 self._heed(now, reply)
             self._turn.notify_all()

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.findings.errors import InputError, IssuerError
+from reconciler.model.budget import RateBudget
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError
 from reconciler.model.ports import Clock
@@ -34,12 +35,21 @@ _REVOKED = frozenset({"revoked", "pending_revocation"})
 
 
 def managed_ca(
-    zone: str, environ: Mapping[str, str], *, root: Path, clock: Clock, tell: Callable[[str], None]
+    zone: str,
+    environ: Mapping[str, str],
+    *,
+    root: Path,
+    clock: Clock,
+    tell: Callable[[str], None],
+    shared: RateBudget | None = None,
 ) -> ManagedCa:
-    """The CA that Cloudflare manages, for a zone. Makes no call, and reads the token only when it is used."""
+    """The CA that Cloudflare manages, for a zone. Makes no call, and reads the token only when it is used.
+
+    `shared`: as of `Client`.
+    """
 
     def connect() -> Client:
-        return Client(find_zone_access(environ, root), Time(now=clock.now), tell=tell)
+        return Client(find_zone_access(environ, root), Time(now=clock.now), tell=tell, shared=shared)
 
     return ManagedCa(zone, connect)
 

@@ -18,6 +18,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import CaList, Entry, EntryId, HyperdriveConfig, Listing, Zone
 from reconciler.model.errors import (
     AlreadyStored,
+    BudgetUnavailable,
     EntryInUse,
     EntryNotFound,
     StoreClosed,
@@ -49,7 +50,7 @@ IN_USE_PATIENCE_S = 60.0
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _T = TypeVar("_T")
-_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted)
+_STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted, BudgetUnavailable)
 
 
 def upload_call(path: str, new: NewEntry) -> ApiCall:

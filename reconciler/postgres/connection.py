@@ -1,0 +1,131 @@
+"""A connection to the database, made when it is first used, and once more if it was lost. Explains failures."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.escape import printable
+from reconciler.findings.secrets import Secrets
+
+SCHEMA = "mtlsctl"
+_CONNECT_S = 10
+_STATEMENT_MS = 30_000
+_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+"""A machine that vanished is noticed by both sides in 20 seconds, and its locks are free."""
+
+_SERVER_ALIVE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+
+_T = TypeVar("_T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def settings_of(url: str) -> dict[str, str]:
+    """The settings of every connection; ReconcilerError if the address is not valid."""
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+        if "@" in given.get("host", ""):  # it is a part of a password with that sign
+            raise psycopg.ProgrammingError
+    except psycopg.Error:
+        raise ReconcilerError(  # not even the cause is shown: it quotes the address
+            "the address of the database is not valid",
+            hint="write it like postgresql://user@db.example:5432/mtlsctl",
+            code=Code.DATABASE,
+        ) from None
+    options = f"{given.get('options', '')} {_SERVER_ALIVE} -c statement_timeout={_STATEMENT_MS}".strip()
+    return {
+        "application_name": "mtlsctl",
+        "connect_timeout": str(_CONNECT_S),
+        **{name: str(value) for name, value in _ALIVE.items()},
+        **given,
+        "options": f"{options} -c search_path={SCHEMA}",
+    }
+
+
+def connect(url: str) -> Connection:
+    """A new connection, each statement its own transaction. ReconcilerError if the database is out of reach."""
+    settings = settings_of(url)
+    with explained(settings):
+        return psycopg.connect(**settings, autocommit=True)  # type: ignore[arg-type]  # numbers are texts, too
+
+
+@contextmanager
+def explained(settings: dict[str, str]) -> Iterator[None]:
+    """Raise ReconcilerError for what the database refuses, without a secret."""
+    secrets = Secrets(tuple(settings[name] for name in ("password", "sslpassword") if name in settings))
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
+        raise ReconcilerError(
+            "the tables of mtlsctl in the database are missing, or of another version",
+            hint="run `mtlsctl fleet database upgrade`",
+            code=Code.DATABASE_OLD,
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ReconcilerError(
+            f"the database does not allow this: {printable(error.diag.message_primary or '')}",
+            hint=f"let its owner run `CREATE SCHEMA {SCHEMA} AUTHORIZATION ROLE`, with the role of this address",
+            code=Code.DATABASE,
+        ) from error
+    except psycopg.Error as error:
+        said = printable(secrets.show(" ".join(str(error).split())))
+        raise ReconcilerError(
+            f"the database could not be used: {said or type(error).__name__}",
+            hint="check that PostgreSQL runs, and the variable with its address",
+            code=Code.DATABASE,
+        ) from error
+
+
+class Database:
+    """One connection for all threads of a process, one at a time."""
+
+    def __init__(self, url: str, prepare: Callable[[Connection], None] = lambda _: None) -> None:
+        """`prepare` runs on each new connection. Connects to nothing yet."""
+        self._url = url
+        self._settings = settings_of(url)
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._open: list[Connection] = []
+        weakref.finalize(self, _close, self._open)
+
+    def run(self, work: Callable[[Connection], _T]) -> _T:
+        """The result of `work`, which is run a second time if the connection turns out to be lost."""
+        with self._lock, explained(self._settings):
+            was_open = bool(self._open)
+            try:
+                return work(self._connection())
+            except psycopg.OperationalError:
+                is_lost = bool(self._open) and (self._open[0].closed or self._open[0].broken)
+                _close(self._open)
+                if not (was_open and is_lost):
+                    raise
+                return work(self._connection())
+
+    def close(self) -> None:
+        """Close the connection. The next work opens one again."""
+        with self._lock:
+            _close(self._open)
+
+    def _connection(self) -> Connection:
+        if not self._open:
+            made = connect(self._url)
+            try:
+                self._prepare(made)
+            except BaseException:
+                made.close()
+                raise
+            self._open.append(made)
+        return self._open[0]
+
+
+def _close(connections: list[Connection]) -> None:
+    while connections:
+        connections.pop().close()
