@@ -22,7 +22,7 @@ _STATEMENT_MS = 30_000
 _ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 """A machine that vanished is noticed by both sides in 20 seconds, and its locks are free."""
 
-_SERVER_ALIVE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+_OPTIONS = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c timezone=UTC"
 
 _T = TypeVar("_T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -40,7 +40,7 @@ def settings_of(url: str) -> dict[str, str]:
             hint="write it like postgresql://user@db.example:5432/mtlsctl",
             code=Code.DATABASE,
         ) from None
-    options = f"{given.get('options', '')} {_SERVER_ALIVE} -c statement_timeout={_STATEMENT_MS}".strip()
+    options = f"{given.get('options', '')} {_OPTIONS} -c statement_timeout={_STATEMENT_MS}".strip()
     return {
         "application_name": "mtlsctl",
         "connect_timeout": str(_CONNECT_S),

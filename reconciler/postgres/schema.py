@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from procrastinate.schema import SchemaManager
 
 from reconciler.postgres.connection import SCHEMA, Connection
 
@@ -23,6 +26,24 @@ _MIGRATIONS: Sequence[tuple[str, str]] = (
         CREATE INDEX ON call (budget, at);
         """,
     ),
+    (
+        "0002 history of jobs",
+        """
+        CREATE TABLE run (
+            number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            job bigint NOT NULL,
+            kind text NOT NULL,
+            key text NOT NULL,
+            worker text NOT NULL,
+            begun timestamptz NOT NULL DEFAULT clock_timestamp(),
+            ended timestamptz,
+            outcome text,
+            message text NOT NULL DEFAULT ''
+        );
+        CREATE INDEX ON run (key, number);
+        CREATE INDEX ON run (job) WHERE ended IS NULL;
+        """,
+    ),
 )
 
 
@@ -33,21 +54,36 @@ def has_budgets(connection: Connection) -> bool:
 
 
 def upgrade(connection: Connection) -> tuple[str, ...]:
-    """Bring the tables up to date, and name what was done."""
-    done: list[str] = []
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    """Bring the tables up to date, and name what was done; each step is a transaction of its own."""
+    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    try:
         if connection.execute("SELECT to_regnamespace(%s) IS NULL", (SCHEMA,)).fetchone() == (True,):
-            connection.execute(
-                f"CREATE SCHEMA {SCHEMA}"
-            )  # IF NOT EXISTS would need the right to do it even if it exists
+            connection.execute(f"CREATE SCHEMA {SCHEMA}")  # IF NOT EXISTS needs the right to do it even if it exists
         connection.execute(
             "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
         )
-        known = {str(row[0]) for row in connection.execute("SELECT name FROM migration")}
-        for name, commands in _MIGRATIONS:
-            if name not in known:
+        known = frozenset(str(row[0]) for row in connection.execute("SELECT name FROM migration"))
+        return tuple(_apply(connection, known))
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def _apply(connection: Connection, known: frozenset[str]) -> Iterator[str]:
+    for names, commands in (*(((name,), text.encode()) for name, text in _MIGRATIONS), *_of_engine(known)):
+        if not known.issuperset(names):
+            with connection.transaction():
                 connection.execute(commands)
-                connection.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
-                done.append(name)
-    return tuple(done)
+                for name in names:
+                    connection.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
+            yield names[-1]
+
+
+def _of_engine(known: Collection[str]) -> Iterator[tuple[Sequence[str], bytes]]:
+    """The steps of Procrastinate: its whole schema at first, and after that each of its own migrations."""
+    files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    names = [f"procrastinate {file.stem}" for file in files]
+    if not any(name in known for name in names):
+        yield names, SchemaManager.get_schema().encode()
+        return
+    for name, file in zip(names, files, strict=True):
+        yield (name,), file.read_bytes()

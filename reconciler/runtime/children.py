@@ -92,6 +92,11 @@ class Child:
         self._over.close()
         return code
 
+    def interrupt(self) -> None:
+        """Send SIGTERM, and let the program take the time that it needs to end in order. Thread-safe."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGTERM)  # the keeper survives it
+
     def ask_to_end(self) -> None:
         """Make the program and everything it started end within seconds. Thread-safe; may be called again."""
         if self._process.stdin is not None:

@@ -168,6 +168,7 @@ def _options(folder: Path, port: int) -> Iterator[str]:
         "log_min_messages": "info",
         "log_statement": "none",
         "max_connections": 200,
+        "client_connection_check_interval": 100,  # what waits for a dead client ends
     }
     for name, value in settings.items():
         yield from ("-c", f"{name}={value}")

@@ -1,0 +1,292 @@
+"""The engine over Procrastinate. What would wedge a job there is not used: its retries.
+
+A job never raises: what comes of it is in its history, and to be done again it is added anew. A dead worker's job is
+failed by the janitor and added anew, even if another one waits. A restart of the database ends Procrastinate's worker
+without an error, so a loop begins it again (procrastinate-org/procrastinate#1446, #1543, #1408).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import getpid
+from typing import Any, TypeVar
+
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job as EngineJob
+from procrastinate.jobs import Status
+
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
+from reconciler.model.engine import Done, Duty, Handler, Job
+from reconciler.postgres.connection import explained, settings_of
+from reconciler.postgres.history import History
+
+_JANITOR, _MINUTE = "janitor", "every-minute"
+_FAILED_AGAIN_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_HEALTHY_S = 60.0
+"""A worker that ran that long did not fail at its start."""
+
+_CONNECTIONS = 6
+"""At most, of a worker: two listen, the others are used for moments."""
+
+_JOBS, _CHORES = "jobs", "chores"
+"""The queues. Chores have places of their own, so that they never wait for jobs."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: `beat_s` between two signs of life of a worker, `dead_s` without one until it is dead, `poll_s` between
+    two looks for jobs. `janitor`, `minute`: when, as cron expressions with seconds."""
+
+    beat_s: float = 5.0
+    dead_s: float = 20.0
+    poll_s: float = 5.0
+    janitor: str = "* * * * * */10"
+    minute: str = "* * * * *"
+
+
+class PostgresEngine:
+    """`Engine`."""
+
+    def __init__(self, url: str, pace: Pace | None = None) -> None:
+        """Connects to nothing yet. ReconcilerError if the address is not valid."""
+        self._settings = settings_of(url)
+        self._pace = pace or Pace()
+        self._history = History(url)
+        for name in ("procrastinate", "psycopg.pool"):  # what concerns a person is told by this module
+            logging.getLogger(name).addHandler(logging.NullHandler())
+            logging.getLogger(name).propagate = False
+
+    # --- jobs ---------------------------------------------------------------------------------------------------------
+
+    def defer(self, kind: str, key: str, not_before: datetime | None = None) -> bool:
+        """As in `Engine`."""
+        return self._call(lambda app: _defer(app, kind, key, schedule_at=not_before))
+
+    def cancel(self, kind: str, key: str) -> bool:
+        """As in `Engine`."""
+
+        async def cancel(app: App) -> bool:
+            lock = _lock(kind, key)
+            waiting = await app.job_manager.list_jobs_async(status=Status.TODO.value, queueing_lock=lock)
+            ends = [await app.job_manager.cancel_job_by_id_async(one.id or 0, delete_job=True) for one in waiting]
+            return any(ends)
+
+        return self._call(cancel)
+
+    def running(self) -> Sequence[Job]:
+        """As in `Engine`."""
+        return self._list(lambda app: app.job_manager.list_jobs_async(status=Status.DOING.value))
+
+    def waiting(self) -> Sequence[Job]:
+        """As in `Engine`."""
+        return self._list(lambda app: app.job_manager.list_jobs_async(status=Status.TODO.value))
+
+    def stalled(self) -> Sequence[Job]:
+        """As in `Engine`."""
+        return self._list(lambda app: app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._pace.dead_s))
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        self._history.close()
+
+    def _list(self, find: Callable[[App], Awaitable[Any]]) -> Sequence[Job]:
+        async def listed(app: App) -> Sequence[Job]:
+            return [_job(one) for one in await find(app) if "key" in one.task_kwargs]
+
+        return self._call(listed)
+
+    def _call(self, work: Callable[[App], Awaitable[_T]]) -> _T:
+        async def call() -> _T:
+            async with self._app().open_async() as app:
+                return await work(app)
+
+        with _explained(self._settings):
+            return asyncio.run(call())
+
+    def _app(self) -> App:
+        pool: dict[str, Any] = {"kwargs": self._settings, "min_size": 1, "max_size": _CONNECTIONS}
+        return App(connector=PsycopgConnector(timeout=float(self._settings["connect_timeout"]), **pool))
+
+    # --- a worker -----------------------------------------------------------------------------------------------------
+
+    def work(self, handlers: Mapping[str, Handler], at_once: int, duty: Duty) -> None:
+        """As in `Engine`. ReconcilerError if the tables are missing."""
+        asyncio.run(_Worker(self._app, self._settings, self._pace, self._history, handlers, at_once, duty).live())
+
+
+class _Worker:
+    """One process that does jobs."""
+
+    def __init__(
+        self,
+        connect: Callable[[], App],
+        settings: dict[str, str],
+        pace: Pace,
+        history: History,
+        handlers: Mapping[str, Handler],
+        at_once: int,
+        duty: Duty,
+    ) -> None:
+        self._connect, self._settings, self._pace = connect, settings, pace
+        self._history, self._handlers, self._at_once, self._duty = history, handlers, at_once, duty
+        self._name = f"{socket.gethostname()}:{getpid()}"
+        self._threads = ThreadPoolExecutor(at_once + 2)  # for the janitor's duty, too
+        self._stopping = asyncio.Event()
+
+    async def live(self) -> None:
+        """Work until asked to stop; begin again after the database was lost."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            begun = loop.time()
+            why = "the connection was lost"
+            try:
+                with _explained(self._settings):
+                    await self._work()
+            except ReconcilerError as error:
+                if error.code == Code.DATABASE_OLD:
+                    raise
+                why = error.message
+            if self._stopping.is_set():
+                break
+            pause_s = _FIRST_PAUSE_S if loop.time() - begun > _HEALTHY_S else pause_s
+            self._duty.tell(f"the database: {why}; beginning again in {pause_s:.0f} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        self._threads.shutdown()
+
+    def _stop(self) -> None:
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._duty.on_stop()
+
+    async def _work(self) -> None:
+        """Until asked to stop, or until Procrastinate ends it. The jobs that run come to their end."""
+        app = self._connect()
+        for kind, handler in self._handlers.items():
+            app.task(name=kind, pass_context=True)(self._task(app, kind, handler))
+        for name, cron, chore in (
+            (_JANITOR, self._pace.janitor, self._janitor(app)),
+            (_MINUTE, self._pace.minute, self._every_minute),
+        ):
+            app.periodic(cron=cron)(app.task(name=name, queue=_CHORES, queueing_lock=name)(chore))
+        async with app.open_async():
+            asked = asyncio.create_task(self._stopping.wait())
+            workers = [
+                asyncio.create_task(
+                    app.run_worker_async(
+                        queues=[queue],
+                        name=self._name,
+                        concurrency=places,
+                        install_signal_handlers=False,
+                        delete_jobs="successful",
+                        fetch_job_polling_interval=self._pace.poll_s,
+                        update_heartbeat_interval=self._pace.beat_s,
+                        stalled_worker_timeout=self._pace.dead_s,
+                    )
+                )
+                for queue, places in ((_JOBS, self._at_once), (_CHORES, 2))
+            ]
+            await asyncio.wait({*workers, asked}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*workers, asked):
+                task.cancel()  # a worker then fetches nothing more, and waits for its jobs
+            for ended in await asyncio.gather(*workers, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    raise ended
+
+    def _task(self, app: App, kind: str, handler: Handler) -> Callable[..., Awaitable[None]]:
+        async def run(context: JobContext, key: str) -> None:
+            number = context.job.id or 0
+            done = await self._in_thread(lambda: self._handled(kind, handler, key, number))
+            if done.again_s is not None:
+                await _defer(app, kind, key, schedule_in={"seconds": max(round(done.again_s), 0)})
+
+        return run
+
+    def _handled(self, kind: str, handler: Handler, key: str, number: int) -> Done:
+        """Do the job, with its history. Never raises: the job would be lost with its error."""
+        try:
+            self._history.begin(number, kind, key, self._name)
+        except ReconcilerError as error:
+            return Done("failed", error.message, _FAILED_AGAIN_S)
+        try:
+            done = handler(key)
+        except Exception as error:  # noqa: BLE001 - of a bug only the type is told; its text may quote a secret
+            message = error.message if isinstance(error, ReconcilerError) else type(error).__name__
+            done = Done("failed", message, _FAILED_AGAIN_S)
+        with contextlib.suppress(ReconcilerError):  # then it counts as lost
+            self._history.end(number, done.outcome, done.message)
+        return done
+
+    def _janitor(self, app: App) -> Callable[[int], Awaitable[None]]:
+        async def tidy(timestamp: int) -> None:  # noqa: ARG001 - as Procrastinate calls it
+            for one in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._pace.dead_s):
+                await self._replace(app, one)
+
+        return tidy
+
+    async def _replace(self, app: App, dead: EngineJob) -> None:
+        """Add the job of a dead worker anew, unless another janitor did."""
+        try:
+            await app.job_manager.finish_job_by_id_async(dead.id or 0, Status.FAILED, delete_job=True)
+        except ConnectorException:
+            return
+        if "key" in dead.task_kwargs:
+            self._duty.tell(f"{dead.task_name} {dead.task_kwargs['key']}: its worker is dead; it is done again")
+            await self._in_thread(lambda: self._history.end(dead.id or 0, "lost", "its worker died"))
+            await _defer(app, dead.task_name, str(dead.task_kwargs["key"]))
+
+    async def _every_minute(self, timestamp: int) -> None:
+        at = datetime.fromtimestamp(timestamp, UTC)
+        try:
+            await self._in_thread(lambda: self._duty.every_minute(at))
+        except ReconcilerError as error:
+            self._duty.tell(error.message)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _lock(kind: str, key: str) -> str:
+    return f"{kind} {key}"
+
+
+async def _defer(app: App, kind: str, key: str, **when: Any) -> bool:
+    lock = _lock(kind, key)
+    try:
+        await app.configure_task(kind, queue=_JOBS, lock=lock, queueing_lock=lock, **when).defer_async(key=key)
+    except AlreadyEnqueued:
+        return False
+    return True
+
+
+def _job(found: EngineJob) -> Job:
+    return Job(found.id or 0, found.task_name, str(found.task_kwargs["key"]), found.scheduled_at)
+
+
+@contextlib.contextmanager
+def _explained(settings: dict[str, str]) -> Iterator[None]:
+    """Raise ReconcilerError for what the database refuses."""
+    with explained(settings):
+        try:
+            yield
+        except ConnectorException as error:
+            cause = error.__cause__
+            raise (cause if isinstance(cause, psycopg.Error) else psycopg.OperationalError(str(error))) from error

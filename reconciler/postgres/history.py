@@ -1,0 +1,63 @@
+"""What became of each job, for people: kept longer than the engine keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.postgres.connection import Connection, Database
+
+_KEPT_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job. `ended` None: it runs. `outcome`: `lost` if its worker died. Times are aware UTC."""
+
+    kind: str
+    key: str
+    worker: str
+    begun: datetime
+    ended: datetime | None
+    outcome: str | None
+    message: str
+
+
+class History:
+    """The table of runs. Thread-safe; each call may raise ReconcilerError."""
+
+    def __init__(self, url: str) -> None:
+        """Connects to nothing yet."""
+        self._database = Database(url)
+
+    def begin(self, job: int, kind: str, key: str, worker: str) -> None:
+        """Record that a worker begins a job."""
+
+        def write(connection: Connection) -> None:
+            connection.execute(
+                "INSERT INTO run (job, kind, key, worker) VALUES (%s, %s, %s, %s)", (job, kind, key, worker)
+            )
+            connection.execute("DELETE FROM run WHERE begun < now() - make_interval(days => %s)", (_KEPT_DAYS,))
+
+        self._database.run(write)
+
+    def end(self, job: int, outcome: str, message: str) -> None:
+        """Record what became of it. What is recorded already stays: of a worker that was taken for dead."""
+        self._database.run(
+            lambda connection: connection.execute(
+                "UPDATE run SET ended = clock_timestamp(), outcome = %s, message = %s WHERE job = %s AND ended IS NULL",
+                (outcome, message, job),
+            )
+        )
+
+    def of(self, key: str, limit: int = 50) -> Sequence[Run]:
+        """The latest runs for a key, the latest first."""
+        question = """
+            SELECT kind, key, worker, begun, ended, outcome, message FROM run
+            WHERE key = %s ORDER BY number DESC LIMIT %s"""
+        return [Run(*row) for row in self._database.run(lambda one: one.execute(question, (key, limit)).fetchall())]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()

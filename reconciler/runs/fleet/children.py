@@ -1,0 +1,82 @@
+"""Does each job of a worker in a process of its own, which ends when the worker does, in whatever way."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from reconciler.findings.exits import ExitCode
+from reconciler.model.engine import Done, Handler
+from reconciler.runtime.children import Child, running
+
+_LINES = 20
+"""Of what a child wrote to stderr, the last ones are kept."""
+
+_OUTCOMES: Mapping[int, str] = {
+    ExitCode.OK: "done",
+    ExitCode.CHANGES: "changes",
+    ExitCode.BLOCKED: "blocked",
+    ExitCode.STALE_PLAN: "stale",
+    ExitCode.PARTIAL: "partial",
+}
+
+
+@dataclass(slots=True)
+class Children:
+    """The processes of the jobs. `command` gets the kind and the key of the job as its last arguments.
+
+    `busy_s`: after how long a job is tried again whose key another process works on; `failed_s`: one that failed.
+    """
+
+    command: Sequence[str]
+    environ: Mapping[str, str] = field(repr=False)
+    folder: Path
+    tell: Callable[[str], None] = lambda _: None
+    busy_s: float = 15.0
+    failed_s: float = 600.0
+    _running: set[Child] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopping: bool = False
+
+    def handler(self, kind: str) -> Handler:
+        """Does jobs of this kind."""
+        return partial(self._run, kind)
+
+    def stop(self) -> None:
+        """Ask all children to end what they do, and to begin nothing more. Jobs that come later are handed back."""
+        with self._lock:
+            self._stopping = True
+            for child in self._running:
+                child.interrupt()
+
+    def _run(self, kind: str, key: str) -> Done:
+        lines: deque[str] = deque(maxlen=_LINES)
+        command = [*self.command, kind, key]
+        told = partial(self._tell_line, key)
+        with running(command, environ=self.environ, on_out=told, on_err=lines.append, cwd=self.folder) as child:
+            with self._lock:
+                if self._stopping:
+                    return Done("handed back", again_s=0.0)
+                self._running.add(child)
+            try:
+                code = child.wait()
+            finally:
+                with self._lock:
+                    self._running.discard(child)
+        return self._done(code, "\n".join(lines))
+
+    def _tell_line(self, key: str, line: str) -> None:
+        self.tell(f"{key}: {line}")
+
+    def _done(self, code: int, said: str) -> Done:
+        if code in _OUTCOMES:
+            return Done(_OUTCOMES[code], said)
+        if code == ExitCode.LOCKED:
+            return Done("busy", said, self.busy_s)
+        if self._stopping:
+            return Done("handed back", said, again_s=0.0)
+        return Done("failed", said or f"exit code {code}", self.failed_s)

@@ -1,0 +1,161 @@
+"""The engine on a real PostgreSQL: workers that are killed, frozen, or lose the database, and what becomes of jobs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.postgres.history import History
+from tests.support.fleet_workers import Works, works
+from tests.support.postgres import Postgres
+
+KEYS = ("a", "b", "c", "d")
+
+
+@pytest.fixture
+def fleet(server: Postgres, url: str, tmp_path: Path) -> Iterator[Works]:
+    with works(server, url, tmp_path) as made:
+        yield made
+
+
+def begun(number: int) -> str:
+    return f"SELECT count(*) >= {number} FROM trial WHERE what = 'begun'"  # noqa: S608
+
+
+def test_a_job_waits_once_however_often_it_is_added(fleet: Works) -> None:
+    """And another key or kind has its own."""
+    engine = fleet.engine
+    added = [engine.defer(kind, key) for kind, key in (("act", "a"), ("act", "a"), ("look", "a"), ("act", "b"))]
+    assert added == [True, False, True, True]
+    assert [(one.kind, one.key) for one in engine.waiting()] == [("act", "a"), ("look", "a"), ("act", "b")]
+    assert engine.running() == engine.stalled() == []
+
+
+def test_a_job_that_waits_can_be_cancelled(fleet: Works) -> None:
+    """Once."""
+    fleet.engine.defer("act", "a")
+    assert [fleet.engine.cancel("act", "a"), fleet.engine.cancel("act", "a")] == [True, False]
+    assert fleet.engine.waiting() == []
+
+
+def test_what_a_killed_worker_did_is_done_by_another_and_once(fleet: Works) -> None:
+    """Its children die with it; no job is lost, none is done twice, none at the same time as another of its key."""
+    fleet.close_gate()
+    for key in KEYS:
+        fleet.engine.defer("act", key)
+    fleet.start(1)
+    fleet.wait_for(begun(2))
+    fleet.start(1)
+    fleet.wait_for(begun(4))
+    fleet.kill(0)
+    fleet.wait_for("SELECT count(*) = 2 FROM mtlsctl.procrastinate_jobs WHERE task_name = 'act' AND status = 'todo'")
+    fleet.open_gate()
+    fleet.wait_until_idle(*KEYS)
+    assert fleet.counted("ended") == dict.fromkeys(KEYS, 1)
+    assert fleet.counted("overlap") == {}
+    assert fleet.end()[1] == 0
+
+
+def test_a_frozen_worker_that_wakes_overlaps_with_nobody(fleet: Works) -> None:
+    """Its child holds the lock until it ends, so the job that was added anew waits for it."""
+    fleet.close_gate()
+    fleet.engine.defer("act", "a")
+    fleet.start(1)
+    fleet.wait_for(begun(1))
+    fleet.kill(0, signal.SIGSTOP)
+    fleet.start(1)
+    fleet.wait_for("SELECT EXISTS (SELECT FROM mtlsctl.run WHERE outcome = 'busy')")
+    assert fleet.counted("begun") == {"a": 1}
+    fleet.open_gate()
+    fleet.kill(0, signal.SIGCONT)
+    fleet.wait_until_idle("a")
+    assert fleet.counted("overlap") == {}
+    assert fleet.end() == [0, 0]
+
+
+def test_a_restart_of_the_database_ends_no_worker(fleet: Works) -> None:
+    """What ran loses its lock and is done again; nothing is lost."""
+    fleet.close_gate()
+    for key in KEYS:
+        fleet.engine.defer("act", key)
+    fleet.start(2)
+    fleet.wait_for(begun(3))
+    fleet.server.stop()
+    fleet.server.start()
+    fleet.reconnect()  # the gate is open
+    fleet.wait_until_idle(*KEYS)
+    assert fleet.counted("ended") == dict.fromkeys(KEYS, 1)
+    assert fleet.counted("overlap") == {}
+    assert fleet.end() == [0, 0]
+
+
+@pytest.mark.parametrize("how", ["it fails", "its worker is killed"])
+def test_a_failure_while_another_job_waits_wedges_nothing(fleet: Works, how: str) -> None:
+    """The one that waits is done; the follow-up is the same."""
+    fleet.close_gate()
+    fleet.engine.defer("act", "a")
+    fleet.start(1)
+    fleet.wait_for(begun(1))
+    assert fleet.engine.defer("act", "a")
+    if how == "it fails":
+        fleet.listening.execute("INSERT INTO plan_of_failures VALUES ('a', 1)")
+    else:
+        fleet.kill(0)
+        fleet.start(1)
+        fleet.wait_for(begun(2))
+    fleet.open_gate()
+    fleet.wait_until_idle("a")
+    assert fleet.counted("ended") == {"a": 1}
+    assert fleet.counted("overlap") == {}
+    assert fleet.end()[-1] == 0
+
+
+def test_of_three_workers_one_does_what_is_due_by_the_clock(fleet: Works) -> None:
+    """Each moment once; also after one of them was killed."""
+    ticks = "SELECT count(*) >= {} FROM trial WHERE what = 'tick'"
+    fleet.start(3)
+    fleet.wait_for(ticks.format(3))
+    fleet.kill(0)
+    before = sum(fleet.counted("tick").values())
+    fleet.wait_for(ticks.format(before + 3))
+    found = fleet.counted("tick")
+    assert set(found.values()) == {1}
+    assert max(map(datetime.fromisoformat, found)) - min(map(datetime.fromisoformat, found)) >= timedelta(seconds=5)
+    assert fleet.end()[1:] == [0, 0]
+
+
+def test_a_worker_that_is_asked_to_end_hands_its_jobs_back(fleet: Works) -> None:
+    """They are done by the next worker; what they did became nothing worse than interrupted."""
+    fleet.close_gate()
+    fleet.engine.defer("act", "a")
+    fleet.start(1)
+    fleet.wait_for(begun(1))
+    assert fleet.end() == [0]
+    assert [one.key for one in fleet.engine.waiting()] == ["a"]
+    fleet.open_gate()
+    fleet.workers.clear()
+    fleet.start(1)
+    fleet.wait_until_idle("a")
+    assert (fleet.counted("ended"), fleet.counted("overlap")) == ({"a": 1}, {})
+
+
+def test_the_history_tells_what_became_of_each_job(fleet: Works) -> None:
+    """The latest first; a job of a dead worker is lost."""
+    fleet.close_gate()
+    fleet.engine.defer("act", "a")
+    fleet.start(1)
+    fleet.wait_for(begun(1))
+    fleet.kill(0)
+    fleet.start(1)
+    fleet.wait_for(begun(2))
+    fleet.open_gate()
+    fleet.wait_until_idle("a")
+    history = History(fleet.url)
+    found = history.of("a")
+    history.close()
+    assert [(one.outcome, one.message) for one in found] == [("done", ""), ("lost", "its worker died")]
+    assert all(one.ended is not None and one.ended >= one.begun for one in found)
