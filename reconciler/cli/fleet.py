@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, Protocol, cast
 
 import typer
 
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
+from reconciler.model.fleet import FleetRecord
 from reconciler.reports.fleet import FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
+from reconciler.runs.budget import DATABASE_URL
 from reconciler.runs.fleet.listed import changed_members, list_fleet, validate_fleet
 from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
@@ -33,6 +38,50 @@ class FleetCommand(StrEnum):
     PLAN = "plan"
     RUN = "run"
     STATUS = "status"
+    WORKER = "worker"
+    TRIGGER = "trigger"
+    PAUSE = "pause"
+    RESUME = "resume"
+    HISTORY = "history"
+    DATABASE = "database"
+    JOB = "job"
+
+
+_OF_WORKERS = frozenset(
+    {
+        *(FleetCommand.WORKER, FleetCommand.TRIGGER, FleetCommand.PAUSE, FleetCommand.RESUME),
+        *(FleetCommand.HISTORY, FleetCommand.DATABASE, FleetCommand.JOB),
+    }
+)
+"""The commands that need a PostgreSQL; `job` is what a worker starts for each of its jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRequest:
+    """The words after a command of workers, and its options."""
+
+    words: Sequence[str]
+    until: str | None = None
+    why: str | None = None
+
+
+class Workers(Protocol):
+    """What `cli/working.py` has, which is imported when it is needed: it brings PostgreSQL."""
+
+    def run_worker_command(
+        self, session: Session, command: FleetCommand, request: WorkerRequest, open_fleet: Callable[[], OpenedFleet]
+    ) -> NoReturn:
+        """Do it, and end the command."""
+
+    def open_record(self, opened: OpenedFleet) -> FleetRecord:
+        """What the workers of a fleet remember."""
+
+    def open_desk(self, opened: OpenedFleet, context: StoreContext) -> Desk:
+        """Connections with the rate budgets that all processes share."""
+
+
+def _workers() -> Workers:
+    return cast(Workers, import_module("reconciler.cli.working"))
 
 
 @command(
@@ -42,7 +91,11 @@ class FleetCommand(StrEnum):
 )
 def fleet(
     session: Session,
-    action: Annotated[FleetCommand, typer.Argument(metavar="COMMAND", help="Run validate, list, plan, run or status.")],
+    action: Annotated[FleetCommand, typer.Argument(metavar="COMMAND", help="Run one of the commands above.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STACK", help="Name the stack of trigger, pause, resume or history."),
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Limit it to stacks with TAG (repeatable).")
     ] = None,
@@ -66,6 +119,10 @@ def fleet(
         Path | None,
         typer.Option("--state", metavar="FILE", help="Remember the stacks in FILE (default: .mtlsctl/fleet.json)."),
     ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Pause the stack until DATE, in UTC (pause).")
+    ] = None,
+    why: Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Say why it is paused (pause).")] = None,
     out: OutOption = None,
 ) -> None:
     """Look after many stacks in many accounts.
@@ -78,7 +135,26 @@ def fleet(
     plan      Show the plan of every stack; change nothing.
     run       Check what is due, then do what is allowed.
     status    Show how each stack was when it was checked.
+
+    \b
+    With a PostgreSQL (MTLSCTL_DATABASE_URL):
+    worker    Do what `run` does, all the time, with others.
+    trigger   Have a worker check a stack now.
+    pause     Do nothing to a stack --until DATE, --why TEXT.
+    resume    End the pause of a stack.
+    history   Show what workers did for a stack.
+    database  `database upgrade`: make or update the tables.
     """
+    _demand_fitting(action, FleetCommand.PAUSE, {"--until": until is not None, "--why": why is not None})
+    if action in _OF_WORKERS:
+        if any((tag, only, exclude, changed_since, everything, dry_run, state, out)):
+            raise UsageError(
+                f"`fleet {action}` does not select stacks and writes no file", hint="leave out its options"
+            )
+        asked = WorkerRequest(words or (), until, why)
+        _workers().run_worker_command(session, action, asked, partial(_open, session))
+    if words:
+        raise UsageError(f"`fleet {action}` takes no name", hint="use `--only` to limit it to some stacks")
     selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
     _demand_fitting(action, FleetCommand.LIST, {"--changed-since": changed_since is not None})
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
@@ -99,7 +175,8 @@ def fleet(
             _pass(session, action, opened, members, request, record, out)
         case FleetCommand.STATUS:
             _demand_format(session, FleetStatus, action)
-            status = status_of(opened, members, record, SystemClock().now(), whole=selected.is_all)
+            found = _record(opened, state)
+            status = status_of(opened, members, found, SystemClock().now(), whole=selected.is_all)
             session.show(status, out)
             raise typer.Exit(status.exit_code)
 
@@ -116,11 +193,20 @@ def _pass(
     _demand_format(session, Stacks, action)
     if request.acts:
         demand_merged(os.environ, "fleet run")
-    desk = Desk(opened, os.environ, StoreContext(os.environ, session.max_wait_s, session.tell))
+    context = StoreContext(os.environ, session.max_wait_s, session.tell)
+    is_shared = bool(os.environ.get(DATABASE_URL))
+    desk = _workers().open_desk(opened, context) if is_shared else Desk(opened, os.environ, context)
     found = run_pass(f"fleet {action}", desk, members, record, request, session.tell)
     if not found.results:
         session.tell("no stack is due; `--all` checks all of them")
     session.end_with_all(found, out)
+
+
+def _record(opened: OpenedFleet, state: Path | None) -> FleetRecord:
+    """What is remembered: by workers, if there is a database and no file is named."""
+    if state is None and os.environ.get(DATABASE_URL):
+        return _workers().open_record(opened)
+    return FileRecord(state_file(opened.folder, state), opened.fleet.name)
 
 
 def _list(

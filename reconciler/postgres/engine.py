@@ -249,9 +249,9 @@ class _Worker:
         except ConnectorException:
             return
         if "key" in dead.task_kwargs:
+            await _defer(app, dead.task_name, str(dead.task_kwargs["key"]))
             self._duty.tell(f"{dead.task_name} {dead.task_kwargs['key']}: its worker is dead; it is done again")
             await self._in_thread(lambda: self._history.end(dead.id or 0, "lost", "its worker died"))
-            await _defer(app, dead.task_name, str(dead.task_kwargs["key"]))
 
     async def _every_minute(self, timestamp: int) -> None:
         at = datetime.fromtimestamp(timestamp, UTC)
@@ -259,6 +259,8 @@ class _Worker:
             await self._in_thread(lambda: self._duty.every_minute(at))
         except ReconcilerError as error:
             self._duty.tell(error.message)
+        except Exception as error:  # noqa: BLE001 - as of a job; the next minute may work
+            self._duty.tell(f"what is due could not be added: {type(error).__name__}")
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.postgres.connection import Connection, Database
 
 _KEPT_DAYS = 90
+_LONGEST = 4000
+_NOT_DONE = ("busy", "handed back")
+"""Outcomes of jobs that are done later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +50,25 @@ class History:
         self._database.run(
             lambda connection: connection.execute(
                 "UPDATE run SET ended = clock_timestamp(), outcome = %s, message = %s WHERE job = %s AND ended IS NULL",
-                (outcome, message, job),
+                (outcome, message.replace("\0", "")[:_LONGEST], job),
             )
         )
 
-    def of(self, key: str, limit: int = 50) -> Sequence[Run]:
-        """The latest runs for a key, the latest first."""
+    def of(self, *keys: str, limit: int = 50) -> Sequence[Run]:
+        """The latest runs for these keys, the latest first."""
         question = """
             SELECT kind, key, worker, begun, ended, outcome, message FROM run
-            WHERE key = %s ORDER BY number DESC LIMIT %s"""
-        return [Run(*row) for row in self._database.run(lambda one: one.execute(question, (key, limit)).fetchall())]
+            WHERE key = ANY(%s) ORDER BY number DESC LIMIT %s"""
+        values = (list(keys), limit)
+        return [Run(*row) for row in self._database.run(lambda one: one.execute(question, values).fetchall())]
+
+    def latest(self, kind: str, since: datetime) -> Mapping[str, datetime]:
+        """When the latest job of a kind was begun for each key, without jobs that are done later."""
+        question = """
+            SELECT key, max(begun) FROM run
+            WHERE kind = %s AND begun > %s AND outcome IS NOT NULL AND outcome <> ALL(%s) GROUP BY key"""
+        values = (kind, since, [*_NOT_DONE])
+        return dict(self._database.run(lambda one: one.execute(question, values).fetchall()))
 
     def close(self) -> None:
         """Close the connection."""

@@ -41,7 +41,20 @@ _MIGRATIONS: Sequence[tuple[str, str]] = (
             message text NOT NULL DEFAULT ''
         );
         CREATE INDEX ON run (key, number);
+        CREATE INDEX ON run (begun);
         CREATE INDEX ON run (job) WHERE ended IS NULL;
+        """,
+    ),
+    (
+        "0003 stacks of fleets",
+        """
+        CREATE TABLE stack (
+            fleet text, account text, stack text, record text NOT NULL, PRIMARY KEY (fleet, account, stack)
+        );
+        CREATE TABLE pause (
+            fleet text, account text, stack text, until timestamptz NOT NULL, why text NOT NULL,
+            PRIMARY KEY (fleet, account, stack)
+        );
         """,
     ),
 )

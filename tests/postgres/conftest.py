@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests of a file, and a new database with the tables of mtlsctl for each of them."""
+"""A PostgreSQL for the tests here, and a new database with the tables of mtlsctl for each of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.postgres import Postgres, postgres
 _numbers = count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
     with postgres() as started:
         yield started

@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
             "desired",
             "workerd",
         ),
-        *("emulator", "keys", "stores", "system"),
+        *("emulator", "keys", "stores", "postgres", "system"),
     },
     "runs": {
         *("apply", "views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "probe": {"proof", "model", "x509", "findings"},
     "runtime": {"workerd", "proof", "model", "findings"},
     "forges": {"web", "model", "findings"},
-    "postgres": {"model", "findings"},
+    "postgres": {"records", "model", "findings"},
     "web": {"model", "findings"},
     "private": {"findings"},
     "views": {"records", "reports", "takeover", "plan", "proof", "model", "findings", "desired"},

@@ -56,8 +56,7 @@ class Children:
     def _run(self, kind: str, key: str) -> Done:
         lines: deque[str] = deque(maxlen=_LINES)
         command = [*self.command, kind, key]
-        told = partial(self._tell_line, key)
-        with running(command, environ=self.environ, on_out=told, on_err=lines.append, cwd=self.folder) as child:
+        with running(command, environ=self.environ, on_out=_drop, on_err=lines.append, cwd=self.folder) as child:
             with self._lock:
                 if self._stopping:
                     return Done("handed back", again_s=0.0)
@@ -67,10 +66,9 @@ class Children:
             finally:
                 with self._lock:
                     self._running.discard(child)
-        return self._done(code, "\n".join(lines))
-
-    def _tell_line(self, key: str, line: str) -> None:
-        self.tell(f"{key}: {line}")
+        done = self._done(code, "\n".join(lines))
+        self.tell(f"{kind} {key}: {done.outcome}{'; ' * bool(lines)}{next(iter(lines), '')}")
+        return done
 
     def _done(self, code: int, said: str) -> Done:
         if code in _OUTCOMES:
@@ -80,3 +78,7 @@ class Children:
         if self._stopping:
             return Done("handed back", said, again_s=0.0)
         return Done("failed", said or f"exit code {code}", self.failed_s)
+
+
+def _drop(_: str) -> None:
+    """What a job prints is for people; what it found is in the database."""

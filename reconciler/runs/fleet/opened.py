@@ -271,11 +271,14 @@ class Desk:
         if (place, acts) not in self._ledgers:
             name = "token" if place is credential.token else "read_token"
             token = read_secret(place, self.environ, self.opened, ("credentials", credential.name, name))
-            environ = environ_of(self.environ, self.opened.fleet, token)
             budget = self._budgets.setdefault(credential.budget or f"token {token}", {})
-            context = replace(self.context, environ=environ)
+            context = self.context_of(credential, token)
             self._ledgers[place, acts] = Ledger(Connections(self.clock, context, budget=budget))
         return self._ledgers[place, acts]
+
+    def context_of(self, credential: Credential, token: str) -> StoreContext:  # noqa: ARG002 - used by `SharedDesk`
+        """What the connections with a token are made with."""
+        return replace(self.context, environ=environ_of(self.environ, self.opened.fleet, token))
 
 
 def read_secret(

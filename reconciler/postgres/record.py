@@ -1,0 +1,82 @@
+"""What a fleet remembers of its stacks, for all of its workers; and which stacks are paused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.model.fleet import StackKey, StackRow
+from reconciler.postgres.connection import Connection, Database
+from reconciler.records.fleet import read_record, record_text
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A stack that nothing is done to until a time, which is aware UTC. `why`: for those who wait."""
+
+    until: datetime
+    why: str
+
+
+class PostgresRecord:
+    """The port `FleetRecord`. Workers lock the accounts that they work on, so a record needs no lock of its own."""
+
+    def __init__(self, url: str, fleet: str) -> None:
+        """Connects to nothing yet."""
+        self._fleet = fleet
+        self._database = Database(url)
+
+    def rows(self) -> Sequence[StackRow]:
+        """As `FleetRecord`."""
+        question = "SELECT record FROM stack WHERE fleet = %s ORDER BY stack, account"
+        found = self._database.run(lambda one: one.execute(question, (self._fleet,)).fetchall())
+        return [row for (text,) in found for row in read_record(text.encode(), "the database", self._fleet)]
+
+    def put(self, rows: Iterable[StackRow], *, leave_out: Iterable[StackKey] = ()) -> None:
+        """As `FleetRecord`."""
+        texts = [(*row.key, self._fleet, record_text(self._fleet, [row]).decode()) for row in rows]
+        gone = [(*key, self._fleet) for key in leave_out]
+
+        def write(connection: Connection) -> None:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO stack (account, stack, fleet, record) VALUES (%s, %s, %s, %s)"
+                    " ON CONFLICT (fleet, account, stack) DO UPDATE SET record = excluded.record",
+                    texts,
+                )
+                cursor.executemany("DELETE FROM stack WHERE account = %s AND stack = %s AND fleet = %s", gone)
+
+        self._database.run(write)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """As `FleetRecord`: nothing, because each account has a lock."""
+        return nullcontext()
+
+    # --- pauses -------------------------------------------------------------------------------------------------------
+
+    def pauses(self) -> dict[StackKey, Pause]:
+        """The stacks that are paused now."""
+        question = """
+            SELECT account, stack, until, why FROM pause WHERE fleet = %s AND until > clock_timestamp()"""
+        found = self._database.run(lambda one: one.execute(question, (self._fleet,)).fetchall())
+        return {(account, stack): Pause(until, why) for account, stack, until, why in found}
+
+    def pause(self, key: StackKey, pause: Pause) -> None:
+        """Pause a stack; one that is paused already has the new time and reason."""
+        values = (*key, self._fleet, pause.until, pause.why)
+        command = """
+            INSERT INTO pause (account, stack, fleet, until, why) VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (fleet, account, stack) DO UPDATE SET until = excluded.until, why = excluded.why"""
+        self._database.run(lambda one: one.execute(command, values))
+
+    def resume(self, key: StackKey) -> bool:
+        """Whether the stack was paused."""
+        command = """
+            DELETE FROM pause WHERE account = %s AND stack = %s AND fleet = %s AND until > clock_timestamp()"""
+        return self._database.run(lambda one: one.execute(command, (*key, self._fleet)).rowcount) > 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()

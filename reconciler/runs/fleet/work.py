@@ -1,0 +1,149 @@
+"""What the workers of a fleet do: what is due becomes jobs, and each job is a pass over one account or one stack.
+
+A job of the kind `look` checks the stacks of an account that are due, with one credential; one of the kind `act` checks
+one stack and does what is allowed there. Both hold the lock of the account, so that of each account one job runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler.findings.errors import UsageError
+from reconciler.model import Act, Action
+from reconciler.model.budget import RateBudget
+from reconciler.model.engine import Engine
+from reconciler.model.fleet import Credential, FleetRecord, LookState, StackKey, StackRow
+from reconciler.plan.fleet import denied, is_due
+from reconciler.reports.stacks import Stacks
+from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
+from reconciler.runs.fleet.run import PassRequest, run_pass
+from reconciler.runs.project import Project
+from reconciler.runs.renew import due_names
+from reconciler.stores import StoreContext
+
+LOOK, ACT = "look", "act"
+_ACTS_ARE_COUNTED = timedelta(hours=1)
+
+
+def look_key(one: FleetMember) -> str:
+    """The key of the job that looks at a stack: its account, and the credential."""
+    return f"{one.account}/{one.rule.credential}"
+
+
+def act_key(key: StackKey) -> str:
+    """The key of the job that acts on a stack: its account, and its name."""
+    return "/".join(key)
+
+
+def account_of_key(key: str) -> str:
+    """The account of a job."""
+    return key.partition("/")[0]
+
+
+def members_of(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
+    """The stacks of a job. UsageError if there are none: fleet.toml or a file was changed since."""
+    if kind == LOOK:
+        found = [one for one in opened.members if one.key is not None and look_key(one) == key]
+    else:
+        found = [one for one in opened.members if one.key is not None and act_key(one.key) == key]
+    if not found:
+        raise UsageError(f"the fleet has no stack {key}", hint="run `mtlsctl fleet list`")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Adds the jobs that are due: looks by their interval, and acts where the last look found something to do.
+
+    `acted`: when the latest act since a time was begun, by key. `paused`: the stacks that are paused now.
+    """
+
+    engine: Engine
+    record: FleetRecord
+    acted: Callable[[datetime], Mapping[str, datetime]]
+    paused: Callable[[], Mapping[StackKey, object]]
+
+    def add(self, opened: OpenedFleet, now: datetime) -> None:
+        """Add what is due now. What waits or runs already is not added again."""
+        rows = {row.key: row for row in self.record.rows()}
+        known = [one for one in opened.members if one.key is not None and one.member.problem is None]
+        begun = {(job.kind, job.key) for job in (*self.engine.waiting(), *self.engine.running())}
+        due = (one for one in known if one.key and is_due(rows.get(one.key), one.key, one.rule.look, now))
+        for key in dict.fromkeys(map(look_key, due)):
+            if (LOOK, key) not in begun:
+                self.engine.defer(LOOK, key)
+        wanting = [one for one in known if one.key and _wants_act(one, rows.get(one.key))]
+        if wanting and denied(opened.fleet.deny, now) is None:
+            self._add_acts(opened, wanting, {key for kind, key in begun if kind == ACT}, now)
+
+    def _add_acts(self, opened: OpenedFleet, wanting: Sequence[FleetMember], begun: set[str], now: datetime) -> None:
+        """At most `max_acts` in an hour, and of each stack one between two looks: it may have been allowed nothing."""
+        longest = max(_ACTS_ARE_COUNTED, *(one.rule.look for one in wanting))
+        acted, paused = self.acted(now - longest), self.paused()
+        left = opened.fleet.max_acts - sum(time > now - _ACTS_ARE_COUNTED for time in acted.values()) - len(begun)
+        for one in wanting:
+            key = act_key(one.key) if one.key is not None and one.key not in paused else None
+            if left <= 0 or key is None or key in begun or (key in acted and acted[key] > now - one.rule.look):
+                continue
+            left -= self.engine.defer(ACT, key)
+
+
+def _wants_act(one: FleetMember, row: StackRow | None) -> bool:
+    """Whether something may be done to a stack that the last look found, or that is due, and was not tried since."""
+    if row is None or row.look is None or row.look.state is LookState.FAILED or one.act is Act.NONE:
+        return False
+    if row.act is not None and row.act.time >= row.look.time:
+        return False
+    if not one.act.allows(Act.ROTATE):
+        return Action.RETIRE in row.look.changes
+    return bool(row.look.changes) or bool(due_names(one.member.project))
+
+
+@dataclass(slots=True)
+class SharedDesk(Desk):
+    """The connections of a job: with rate budgets that all workers share, and with a lock that is checked before each
+    change. `demand`: raises LockedError once that is lost."""
+
+    open_budget: Callable[[str], RateBudget | None] = lambda _: None
+    demand: Callable[[], None] = lambda: None
+
+    def project(self, one: FleetMember, *, acts: bool) -> Project:
+        """As `Desk`."""
+        project = super(SharedDesk, self).project(one, acts=acts)
+        return replace(project, lock=lambda **given: _both(project.lock(**given), self.demand))
+
+    def context_of(self, credential: Credential, token: str) -> StoreContext:
+        """As `Desk`."""
+        context = super(SharedDesk, self).context_of(credential, token)
+        return replace(context, budget=self.open_budget(budget_name(credential, token)))
+
+
+def budget_name(credential: Credential, token: str) -> str:
+    """The name of a rate budget: that in fleet.toml, else one of the token, from which the token can't be told."""
+    digest = hashlib.sha256(b"mtlsctl rate budget of " + token.encode()).hexdigest()
+    return credential.budget or f"token {digest[:16]}"
+
+
+@contextmanager
+def _both(lock: AbstractContextManager[Callable[[], None]], demand: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    with lock as held:
+
+        def demand_both() -> None:
+            held()
+            demand()
+
+        yield demand_both
+
+
+def do_job(
+    kind: str, key: str, desk: Desk, record: FleetRecord, *, may_act: bool, tell: Callable[[str], None]
+) -> Stacks:
+    """What a job comes to."""
+    members = members_of(desk.opened, kind, key)
+    acts = kind == ACT and may_act
+    request = PassRequest(everything=kind == ACT, whole=False, acts=acts, remembers=True)
+    return run_pass("fleet worker", desk, members, record, request, tell)

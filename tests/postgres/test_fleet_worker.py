@@ -1,0 +1,143 @@
+"""`mtlsctl fleet worker` with a real PostgreSQL, the real program as its children, and the emulator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.cli import Result
+from tests.support.estates import Estate, make_estate
+from tests.support.fleet_workers import Works, works
+from tests.support.paths import REPOSITORY
+from tests.support.postgres import Postgres
+
+ENDED = "SELECT count(*) >= {} FROM mtlsctl.run WHERE kind = '{}' AND outcome NOT IN ('busy', 'handed back')"
+
+
+class Fleet:
+    """A fleet of three stacks in three accounts, of which the first has an old certificate to delete."""
+
+    def __init__(self, estate: Estate, made: Works) -> None:
+        self.estate, self.works = estate, made
+        estate.environ["MTLSCTL_DATABASE_URL"] = made.url
+
+    def run(self, *words: str) -> Result:
+        """`mtlsctl fleet ...`."""
+        return self.estate.run("fleet", *words)
+
+    def start(self) -> None:
+        """Start a worker."""
+        environ = {"PATH": "/usr/bin:/bin", "HOME": str(self.estate.folder), "PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-m", "reconciler", "fleet", "worker"]
+        where = self.estate.folder
+        self.works.workers.append(subprocess.Popen(command, cwd=where, env={**environ, **self.estate.environ}))
+
+    def wait(self, kind: str, number: int) -> None:
+        """Return once so many jobs of a kind have ended."""
+        self.works.wait_for(ENDED.format(number, kind))
+
+
+@pytest.fixture
+def fleet(server: Postgres, url: str, tmp_path: Path) -> Iterator[Fleet]:
+    with make_estate(tmp_path / "checkout", stacks=3) as estate, works(server, url, tmp_path) as made:
+        estate.outdate("one/s1", 0, 1)
+        yield Fleet(estate, made)
+
+
+def states(fleet: Fleet) -> dict[str, str]:
+    """The state of each stack, as the workers remember it."""
+    return {one["stack"]: one["state"] for one in fleet.run("status", "--format", "json").json["stacks"]}
+
+
+def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet) -> None:
+    """All of them know what each found; no table has a secret."""
+    assert set(states(fleet).values()) == {"not-checked"}
+    fleet.start()
+    fleet.start()
+    fleet.wait("look", 3)
+    fleet.wait("act", 1)
+    fleet.works.wait_for(
+        "SELECT NOT EXISTS (SELECT FROM mtlsctl.procrastinate_jobs WHERE task_name IN ('look', 'act'))"
+    )
+    assert fleet.works.end() == [0, 0]
+    assert fleet.estate.entries(0) == 1
+    assert states(fleet) == {"s1": "ok", "s2": "changes", "s3": "changes"}
+    with psycopg.connect(fleet.works.url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'mtlsctl'").fetchall()
+        texts = [str(connection.execute(f'SELECT * FROM mtlsctl."{name}"').fetchall()) for (name,) in names]  # noqa: S608
+    assert len(texts) > 8
+    assert not any("canary" in text or "PRIVATE KEY" in text for text in texts)
+
+
+def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
+    """Until its pause ends; what was done is in its history."""
+    assert (
+        "Nothing is done to s1 until 2099-01-01"
+        in fleet.run("pause", "s1", "--until", "2099-01-01", "--why", "audit").out
+    )
+    fleet.start()
+    fleet.wait("look", 3)
+    assert fleet.run("trigger", "s1").out.startswith("A worker checks s1 next")
+    fleet.wait("act", 1)
+    assert fleet.estate.entries(0) == 2
+    assert "Paused until 2099-01-01 00:00 UTC: audit" in fleet.run("history", "s1").out
+    assert fleet.run("resume", "s1").out == "s1 is no longer paused.\n"
+    fleet.run("trigger", "s1")
+    fleet.wait("act", 2)
+    assert fleet.estate.entries(0) == 1
+    history = fleet.run("history", "s1").out.splitlines()
+    assert [line.split()[2] for line in history[1:]] == ["act", "act", "look"]
+    assert fleet.works.end() == [0]
+
+
+def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> None:
+    """A second time there is nothing to do."""
+    with make_estate(tmp_path / "checkout", stacks=1) as estate:
+        estate.environ["MTLSCTL_DATABASE_URL"] = server.new_database("by command")
+        url = server.url("by%20command")
+        estate.environ["MTLSCTL_DATABASE_URL"] = url
+        result = estate.run("fleet", "status")
+        assert (result.code, "mtlsctl fleet database upgrade" in result.err) == (1, True)
+        assert "done: 0003 stacks of fleets" in estate.run("fleet", "database", "upgrade").out
+        assert estate.run("fleet", "database", "upgrade").out == "The tables are up to date already.\n"
+        assert estate.run("fleet", "status").code in (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("trigger", "s9"), 64, "no stack with the name 's9'"),
+        (("trigger",), 64, "`fleet trigger` needs the name of one stack"),
+        (("pause", "s1"), 64, "a pause needs an end and a reason"),
+        (("pause", "s1", "--until", "2099-01-01", "--why", " "), 64, "a pause needs an end and a reason"),
+        (("pause", "s1", "--until", "2020-01-01", "--why", "x"), 64, "2020-01-01 is past"),
+        (("pause", "s1", "--until", "soon", "--why", "x"), 64, "is not a date"),
+        (("resume", "s1"), 0, ""),
+        (("database",), 64, "write `mtlsctl fleet database upgrade`"),
+        (("worker", "s1"), 64, "`fleet worker` takes no name"),
+        (("status", "s1"), 64, "`fleet status` takes no name"),
+        (("list", "--until", "2099-01-01"), 64, "`fleet list` has no `--until`"),
+        (("trigger", "s1", "--why", "x"), 64, "`fleet trigger` has no `--why`"),
+        (("worker", "--only", "s1"), 64, "does not select stacks"),
+        (("history", "s1", "--format", "json"), 64, "prints text alone"),
+        (("job", "dance", "x/y"), 64, "is not a kind of job"),
+        (("job", "act", "x/y"), 64, "the fleet has no stack x/y"),
+    ],
+)
+def test_wrong_use_is_explained(fleet: Fleet, words: tuple[str, ...], code: int, said: str) -> None:
+    """Each says what to write."""
+    result = fleet.run(*words)
+    assert (result.code, said in result.err) == (code, True), result
+
+
+def test_without_a_database_workers_say_which_variable_is_missing(tmp_path: Path) -> None:
+    """Everything else works."""
+    with make_estate(tmp_path / "checkout", stacks=1) as estate:
+        result = estate.run("fleet", "worker")
+        assert (result.code, "MTLSCTL_DATABASE_URL is not set" in result.err) == (1, True)
+        assert estate.run("fleet", "list").code == 0

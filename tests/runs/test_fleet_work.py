@@ -1,0 +1,198 @@
+"""What becomes a job of a fleet's workers: what is due, and what may be done; not more than is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.findings.errors import LockedError
+from reconciler.model import Action
+from reconciler.model.declared import Act
+from reconciler.model.engine import Duty, Handler, Job
+from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, SecretPlace, StackKey, StackRow
+from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
+from reconciler.runs.fleet.work import Schedule, SharedDesk, budget_name
+from reconciler.stores import StoreContext
+from tests.support.estates import ACCOUNTS, TOKENS, Estate, make_estate
+
+NOW = datetime(2026, 11, 29, 12, 30, tzinfo=UTC)
+RETIRE = {Action.RETIRE: 1}
+
+
+@dataclass
+class FakeEngine:
+    """Keeps what is added."""
+
+    jobs: list[tuple[str, str]] = field(default_factory=list)
+    begun: Sequence[Job] = ()
+
+    def defer(self, kind: str, key: str, not_before: datetime | None = None) -> bool:
+        self.jobs.append((kind, key))
+        return True
+
+    def cancel(self, kind: str, key: str) -> bool:
+        raise AssertionError
+
+    def running(self) -> Sequence[Job]:
+        return self.begun
+
+    def waiting(self) -> Sequence[Job]:
+        return ()
+
+    def stalled(self) -> Sequence[Job]:
+        raise AssertionError
+
+    def work(self, handlers: Mapping[str, Handler], at_once: int, duty: Duty) -> None:
+        raise AssertionError
+
+
+@dataclass
+class FakeRecord:
+    """Has these rows."""
+
+    known: Sequence[StackRow] = ()
+
+    def rows(self) -> Sequence[StackRow]:
+        return self.known
+
+    def put(self, rows: Iterable[StackRow], *, leave_out: Iterable[StackKey] = ()) -> None:
+        raise AssertionError
+
+    def locked(self) -> nullcontext[None]:
+        raise AssertionError
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    """Four stacks in three accounts: two in the first one."""
+    with make_estate(tmp_path / "checkout", stacks=4) as made:
+        yield made
+
+
+def opened(estate: Estate) -> OpenedFleet:
+    file = read_fleet_file(None, estate.folder)
+    return open_fleet(file, cwd=estate.folder, environ=estate.environ, context=StoreContext(estate.environ))
+
+
+def row(number: int, *, changes: Mapping[Action, int] | None = None, act: Acted | None = None) -> StackRow:
+    """A stack that was looked at just now."""
+    account, folder = ACCOUNTS[(number - 1) % 3], ("one", "two", "three")[(number - 1) % 3]
+    state = LookState.CHANGES if changes else LookState.OK
+    return StackRow(account, f"s{number}", f"{folder}/s{number}/mtls.toml", Look(NOW, state, changes or {}), NOW, act)
+
+
+def added(
+    estate: Estate,
+    rows: Sequence[StackRow],
+    *,
+    begun: Sequence[Job] = (),
+    acted: Mapping[str, datetime] | None = None,
+    paused: Iterable[StackKey] = (),
+) -> list[tuple[str, str]]:
+    """The jobs that are added."""
+    engine = FakeEngine(begun=begun)
+    schedule = Schedule(
+        engine,
+        FakeRecord(rows),
+        lambda since: {key: time for key, time in (acted or {}).items() if time > since},
+        lambda: dict.fromkeys(paused),
+    )
+    schedule.add(opened(estate), NOW)
+    return engine.jobs
+
+
+ALL = [row(number) for number in (1, 2, 3, 4)]
+S1, S4 = f"{ACCOUNTS[0]}/s1", f"{ACCOUNTS[0]}/s4"
+
+
+def test_stacks_that_are_due_are_looked_at_by_account(estate: Estate) -> None:
+    """One job for all stacks of an account; none for what was just looked at."""
+    accounts = [("look", f"{account}/{name}") for account, name in zip(ACCOUNTS, ("one", "two", "three"), strict=True)]
+    assert added(estate, []) == accounts
+    assert added(estate, ALL[1:]) == accounts[:1]
+    assert added(estate, ALL) == []
+
+
+def test_what_waits_or_runs_is_not_added(estate: Estate) -> None:
+    """A look that runs will have looked."""
+    running = [Job(1, "look", f"{ACCOUNTS[0]}/one"), Job(2, "act", S4)]
+    rows = [row(2), row(3), row(4, changes=RETIRE)]
+    assert added(estate, rows, begun=running) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "act", "is_added"),
+    [
+        (RETIRE, None, True),
+        ({Action.UPLOAD: 1}, None, False),
+        ({}, None, False),
+        (RETIRE, Acted(NOW - timedelta(hours=1), Act.RETIRE, ActState.DONE), True),
+        (RETIRE, Acted(NOW, Act.RETIRE, ActState.DONE), False),
+    ],
+    ids=["allowed", "not allowed", "nothing", "acted before the look", "acted since"],
+)
+def test_an_act_is_added_where_the_last_look_found_something_that_is_allowed(
+    estate: Estate, changes: Mapping[Action, int], act: Acted | None, is_added: bool
+) -> None:
+    """fleet.toml allows deletions alone."""
+    jobs = added(estate, [row(1, changes=changes, act=act), *ALL[1:]])
+    assert jobs == ([("act", S1)] if is_added else [])
+
+
+def test_nothing_is_tried_again_before_the_next_look_is_due(estate: Estate) -> None:
+    """It may have been allowed nothing, as in a window of `deny`."""
+    rows = [row(1, changes=RETIRE), *ALL[1:]]
+    assert added(estate, rows, acted={S1: NOW - timedelta(minutes=59)}) == []
+    assert added(estate, rows, acted={S1: NOW - timedelta(minutes=61)}) == [("act", S1)]
+
+
+def test_a_paused_stack_has_no_acts(estate: Estate) -> None:
+    """The others have."""
+    rows = [row(1, changes=RETIRE), *ALL[1:3], row(4, changes=RETIRE)]
+    assert added(estate, rows, paused=[(ACCOUNTS[0], "s1")]) == [("act", S4)]
+
+
+def test_no_more_stacks_are_changed_in_an_hour_than_max_acts(estate: Estate) -> None:
+    """Those that wait or run count, and those that were begun."""
+    estate.write("fleet.toml", estate.read("fleet.toml").replace("[defaults]\n", "[defaults]\nmax_acts = 2\n"))
+    rows = [row(number, changes=RETIRE) for number in (1, 2, 3, 4)]
+    assert len(added(estate, rows)) == 2
+    assert len(added(estate, rows, begun=[Job(1, "act", S1)])) == 1
+    assert added(estate, rows, begun=[Job(1, "act", S1)], acted={"x/y": NOW - timedelta(minutes=1)}) == []
+
+
+def test_a_window_of_deny_has_no_acts(estate: Estate) -> None:
+    """Looks go on."""
+    deny = 'deny = [{ cron = "0 12 * * *", for = "1h", zone = "UTC", why = "lunch" }]\n'
+    estate.write("fleet.toml", estate.read("fleet.toml").replace("[defaults]\n", f"[defaults]\n{deny}"))
+    assert added(estate, [row(1, changes=RETIRE), *ALL[1:3]]) == [("look", f"{ACCOUNTS[0]}/one")]
+
+
+def test_a_lost_lock_of_the_account_stops_an_act(estate: Estate) -> None:
+    """It is asked with the lock of the checkout, before each step."""
+
+    def lost() -> None:
+        raise LockedError("lost")
+
+    desk = SharedDesk(opened(estate), estate.environ, StoreContext(estate.environ), demand=lost)
+    one = desk.opened.members[0]
+    lock = desk.project(one, acts=True).lock(command="x", timeout_s=0, waiting=print)
+    with lock as held, pytest.raises(LockedError, match="lost"):
+        held()
+
+
+def test_a_rate_budget_has_the_name_in_the_file_or_one_of_the_token(estate: Estate) -> None:
+    """The token can't be told from it; the same token has the same name."""
+    asked: list[str] = []
+    desk = SharedDesk(opened(estate), estate.environ, StoreContext(estate.environ), open_budget=asked.append)
+    for one in desk.opened.members:
+        desk.project(one, acts=False)
+    assert len(asked) == len(set(asked)) == 3
+    assert not any(token in name for token in TOKENS for name in asked)
+    named = Credential("one", SecretPlace(env="X"), (), budget="bot")
+    assert budget_name(named, "secret") == "bot"
