@@ -16,6 +16,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.model import (
+    Act,
     Actual,
     BrokenFile,
     CertificateName,
@@ -156,7 +157,9 @@ def everything() -> PlanInputs:
     tables_there = {**checkout.environments, None: (replace(first, remote=True), *others)}
     workers = {**wanted.declaration.workers, checkout.label: replace(checkout, environments=tables_there)}
     store = replace(wanted.declaration.store, account_id="0" * 32)
-    whole = replace(wanted.declaration, store=store, workers=workers, hyperdrives=(drive,), zones=(zone,))
+    whole = replace(
+        wanted.declaration, store=store, workers=workers, hyperdrives=(drive,), zones=(zone,), fleet_act=Act.NONE
+    )
     wanted = replace(wanted, declaration=replace(whole, issuers={one.name: one for one in issuers}))
     here = file({None: {"B": uid(1)}, "None": {"X": "\\ud800 \ud800 \\"}}, taken={None: {"KV": "kv"}}, script="shop")
     there = here.environments[None]
