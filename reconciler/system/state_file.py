@@ -16,7 +16,7 @@ from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.findings.escape import shell_word
 from reconciler.private.folder import FOLDER, make_folder, unusable
-from reconciler.system.atomic import write_atomic
+from reconciler.system.atomic import unwritten, write_atomic
 from reconciler.system.confine import read_regular
 
 _MODE = 0o600
@@ -56,7 +56,7 @@ class StateFile:
         try:
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         except OSError as error:
-            raise unusable(place.name, error) from error
+            raise unwritten(error, Place(str(place))) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

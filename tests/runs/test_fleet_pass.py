@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from reconciler.findings.codes import Code
 from reconciler.findings.exits import ExitCode
+from reconciler.model.errors import StoreError
 from reconciler.runs.fleet import run as fleet_run
 from reconciler.runs.fleet.act import ActDone, act_on
 from reconciler.runs.fleet.opened import Desk, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import state_file
 from reconciler.stores import StoreContext
-from reconciler.stores.cloudflare.store import CloudflareReader
+from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
 from tests.runs.test_several import BROKEN
@@ -218,6 +220,24 @@ def test_one_pass_changes_at_most_so_many_stacks(estate: Estate) -> None:
     assert estate.entries(0) == 4
     estate.run("fleet", "run", "--all", "--tag", "first")
     assert estate.entries(0) == 3
+
+
+def test_a_stack_that_fails_each_time_does_not_stop_the_others(estate: Estate) -> None:
+    """What was changed last comes last, also if that failed."""
+    estate.outdate("one/s1", 0, 1)
+    estate.outdate("one/s4", 0, 4)
+    estate.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "retire"\nmax_acts = 1'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CloudflareStore, "delete", _refuse)
+        assert estate.run("fleet", "run", "--tag", "first").code == 5
+    assert estate.entries(0) == 4
+    result = estate.run("fleet", "run", "--all", "--tag", "first", "--format", "json")
+    notes = {one["stack"]: one.get("note", "") for one in result.json["stacks"]}
+    assert (notes["s1"].startswith("waits"), notes["s4"].startswith("allowed"), estate.entries(0)) == (True, True, 3)
+
+
+def _refuse(*_: object) -> None:
+    raise StoreError("no", hint="x", code=Code.STORE_CONNECTION)
 
 
 def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate) -> None:

@@ -89,6 +89,19 @@ def test_the_next_pass_finds_its_pull_request_and_opens_no_other(estate: Forged)
     assert (len(estate.github.pulls), len(estate.github.commits), estate.entries(0)) == (1, commits, 2)
 
 
+def test_what_was_proposed_before_takes_no_place_from_others(estate: Forged) -> None:
+    """Else 20 pull requests that no one merges would stop the fleet."""
+    estate.pass_()
+    estate.outdate("two/s2", 1, 2)
+    estate.run("fleet", "run", "--all", "--only", "s2")
+    estate.put("two/s2", 2, 602)
+    estate.apply("two/s2", 1)
+    estate.write("fleet.toml", estate.read("fleet.toml").replace('act = "rotate"', 'act = "rotate"\nmax_acts = 1'))
+    result = estate.run("fleet", "run", "--all", "--format", "json")
+    assert [one.get("note", "")[:7] for one in result.json["stacks"]] == ["allowed", "allowed", ""]
+    assert (len(estate.github.pulls), estate.entries(1)) == (1, 1)
+
+
 def test_another_change_goes_into_the_open_pull_request(estate: Forged) -> None:
     """As when the certificate was renewed again before it was merged."""
     estate.pass_()

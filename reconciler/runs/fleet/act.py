@@ -13,7 +13,17 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
-from reconciler.model import Act, Action, BindingChange, Change, DeclaredCertificate, Phase, Reason, Upload
+from reconciler.model import (
+    Act,
+    Action,
+    BindingChange,
+    CertificateName,
+    Change,
+    DeclaredCertificate,
+    Phase,
+    Reason,
+    Upload,
+)
 from reconciler.model.fleet import Acted, ActState
 from reconciler.model.forges import Proposals, PullRequest, PullState
 from reconciler.model.key_places import SopsSink
@@ -36,14 +46,18 @@ from reconciler.runs.stacks import take
 from reconciler.views.table import Display, render
 
 _WRITING = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
+_OF_ACCOUNT = frozenset({Action.UPLOAD, Action.RETIRE})
+"""What changes the account; bindings are only proposed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActDone:
-    """What an act came to. `acted`: what is remembered of it."""
+    """What an act came to. `acted`: what is remembered of it. `changed`: it may have changed something, instead of only
+    finding what was proposed before."""
 
     result: StackResult
     acted: Acted
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +73,28 @@ class _Unwatched:
 
 def has_work(one: FleetMember, made: Plan, act: Act) -> bool:
     """Whether an act would do anything that a plan shows, or renew something."""
-    if any(_allows(act, change) for change in made.changes):
+    new = _new_in(made)
+    if any(_allows(act, change, new) for change in made.changes):
         return True
     declared = made.assessment.desired.declaration.certificates.values()
     renews = act.allows(Act.ROTATE) and any(certificate.renew is not None for certificate in declared)
     return renews and bool(due_names(one.member.project))
 
 
-def _allows(act: Act, change: Change) -> bool:
+def _allows(act: Act, change: Change, new: frozenset[CertificateName | None]) -> bool:
     if change.phase is Phase.RETIRE:
         return act.allows(Act.RETIRE)
-    if change.phase not in _WRITING:
-        return False
-    return act.allows(Act.ALL) or (act.allows(Act.ROTATE) and _replaces(change))
+    is_allowed = act.allows(Act.ALL) or (act.allows(Act.ROTATE) and change.certificate not in new)
+    return change.phase in _WRITING and is_allowed
+
+
+def _new_in(made: Plan) -> frozenset[CertificateName | None]:
+    """The certificates of which a plan does more than to put one in the place of an older one."""
+    writing = (change for change in made.changes if change.phase in {Phase.UPLOAD, Phase.BIND})
+    return frozenset(change.certificate for change in writing if not _replaces(change))
 
 
 def _replaces(change: Change) -> bool:
-    """Whether a change only puts a certificate in the place of an older one."""
     if isinstance(change, Upload):
         return Reason.CONTENT_CHANGED in change.reasons
     return isinstance(change, BindingChange) and change.action is Action.REBIND
@@ -89,7 +108,7 @@ def act_on(
     try:
         project = desk.project(one, acts=True)
         renewed, held = _renew(desk, project, permit, forge, tell)
-        applied, pull, findings = _apply(desk, one, project, permit, forge, tell)
+        applied, pull, is_new, findings = _apply(desk, one, project, permit, forge, tell)
     except ReconcilerError as error:
         failed = replace(one.member.failure(error), note=permit.why)
         return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, ActState.FAILED, message=error.message))
@@ -106,7 +125,8 @@ def act_on(
     note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
     result = replace(one.member.result(applied, code), place=project.place, note=note)
     acted = Acted(now, permit.act, state, dict(done), errors[0] if errors else None, urls[0] if urls else None)
-    return ActDone(placed(result, one, desk.opened), acted)
+    changed = is_new or state is ActState.FAILED or any(p.opened for p in (renewed.proposals if renewed else ()))
+    return ActDone(placed(result, one, desk.opened), acted, changed or not _OF_ACCOUNT.isdisjoint(done))
 
 
 def _findings(renewed: Renewals | None) -> tuple[Diagnostic, ...]:
@@ -146,8 +166,9 @@ def _apply(
     permit: Permit,
     forge: Proposals | None,
     tell: Callable[[str], None],
-) -> tuple[Applied, PullRequest | None, tuple[Diagnostic, ...]]:
-    """Carry out a plan that is made under the lock, as far as it is permitted."""
+) -> tuple[Applied, PullRequest | None, bool, tuple[Diagnostic, ...]]:
+    """Carry out a plan that is made under the lock, as far as it is permitted; with the pull request of what it writes,
+    and whether that is new."""
     staged = StagedFiles(project.files)
     project = replace(project, files=staged)
     with project.lock(command="fleet run", timeout_s=0, waiting=tell) as held:
@@ -165,13 +186,13 @@ def _apply(
         applied = Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "fleet", "run", "--all"))
         changes = staged.changes()
         if not changes or forge is None or desk.opened.fleet.forge is None or one.key is None:
-            return applied, None, findings
+            return applied, None, False, findings
         title = f"Use the renewed certificates of {planned.plan.stack}"
         body = render(applied, "markdown", Display(place=project.place))
-        pull = propose_files(
+        pull, is_new = propose_files(
             forge, head(project), desk.opened.fleet.forge.base, branch_of(one.key), title, body, changes
         )
-    return applied, pull, (*findings, *_left_alone(project, pull))
+    return applied, pull, is_new, (*findings, *_left_alone(project, pull))
 
 
 def _permitted(project: Project, permit: Permit) -> tuple[Planned, tuple[Phase, ...]]:
@@ -182,8 +203,7 @@ def _permitted(project: Project, permit: Permit) -> tuple[Planned, tuple[Phase, 
         return planned, (Phase.RETIRE,)
     if permit.act.allows(Act.ALL):
         return planned, _WRITING
-    writing = (change for change in planned.plan.changes if change.phase in {Phase.UPLOAD, Phase.BIND})
-    new = {change.certificate for change in writing if not _replaces(change)}
+    new = _new_in(planned.plan)
     if not new:
         return planned, _WRITING
     names = tuple(name for name in planned.desired.declaration.certificates if name not in new)

@@ -115,9 +115,10 @@ def branch_of(key: StackKey) -> str:
 
 def propose_files(
     forge: Proposals, commit: str, base: str, branch: str, title: str, body: str, changes: Sequence[FileChange]
-) -> PullRequest:
+) -> tuple[PullRequest, bool]:
     """The pull request with these changes on top of a commit: the one that there is, also if it was merged or closed,
-    unless it was closed and its branch deleted; an open one with other changes gets these; else a new one."""
+    unless it was closed and its branch deleted; an open one with other changes gets these; else a new one. And whether
+    anything was changed."""
     digest = hashlib.sha256()
     for one in changes:
         digest.update(f"{one.path}\0{len(one.content or b'')}\0".encode() + (one.content or b""))
@@ -125,12 +126,12 @@ def propose_files(
     pull, there = forge.newest_pull(branch), forge.branch(branch)
     is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there is None
     if pull is not None and not is_wanted_again and mark in forge.message_of(pull.head).splitlines():
-        return pull
+        return pull, False
     made = forge.commit(commit, f"{title}\n\n{mark}", changes)
     if there is None:
         forge.create_branch(branch, made)
     else:
         forge.move_branch(branch, made)
     if pull is not None and pull.state is PullState.OPEN:
-        return pull
-    return forge.open_pull(branch, base, title, body)
+        return pull, True
+    return forge.open_pull(branch, base, title, body), True

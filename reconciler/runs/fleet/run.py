@@ -117,8 +117,10 @@ class _Pass:
                 yield _alarm(self.opened, error.diagnostics(), error.exit_code)
             if forge is not None:
                 stack.callback(forge.close)
-            for one in due:
-                yield self._act(looked[one.file], missed, forge)
+            # What was changed last comes last, so that no stack waits forever behind `max_acts` others.
+            order = sorted(due, key=lambda one: _last_act(looked[one.file]))
+            results = {one.file: self._act(looked[one.file], missed, forge) for one in order}
+        yield from (results[one.file] for one in due)
 
     def _alarms(self, missed: Missed) -> Iterator[StackResult]:
         if self.opened.problems:
@@ -190,11 +192,11 @@ class _Pass:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
             return replace(looked.result, note=allowed.why)
-        self.acted += 1
         self.tell(f"Changing {one.member.stack} ({allowed.why})")
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
         done = act_on(self.desk, one, allowed, forge, self.tell)
         self._put([replace(row, act=done.acted, look=look_after(row.look, done.acted))])
+        self.acted += done.changed
         self.interrupted = done.result.exit_code is ExitCode.INTERRUPTED
         return done.result
 
@@ -204,3 +206,9 @@ class _Pass:
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
         where = f"[[stacks]] {one.rule.index + 1} in {fleet.path}"
         return permit(fleet, one.rule.act, one.member.act, state, around, where=where)
+
+
+def _last_act(looked: Looked) -> str:
+    """When a stack was changed last, to sort by; first those that never were."""
+    act = looked.row.act if looked.row is not None else None
+    return "" if act is None else act.time.isoformat()
