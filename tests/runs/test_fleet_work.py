@@ -166,6 +166,17 @@ def test_no_more_stacks_are_changed_in_an_hour_than_max_acts(estate: Estate) -> 
     assert added(estate, rows, begun=[Job(1, "act", S1)], acted={"x/y": NOW - timedelta(minutes=1)}) == []
 
 
+def test_what_was_changed_last_comes_last(estate: Estate) -> None:
+    """So that `max_acts` lets no stack wait forever."""
+    estate.write("fleet.toml", estate.read("fleet.toml").replace("[defaults]\n", "[defaults]\nmax_acts = 2\n"))
+    acts = (timedelta(hours=2), timedelta(hours=3), None, timedelta(hours=4))
+    rows = [
+        row(number, changes=RETIRE, act=None if ago is None else Acted(NOW - ago, Act.RETIRE, ActState.DONE))
+        for number, ago in enumerate(acts, 1)
+    ]
+    assert [key.partition("/")[2] for _, key in added(estate, rows)] == ["s3", "s4"]
+
+
 def test_a_window_of_deny_has_no_acts(estate: Estate) -> None:
     """Looks go on."""
     deny = 'deny = [{ cron = "0 12 * * *", for = "1h", zone = "UTC", why = "lunch" }]\n'

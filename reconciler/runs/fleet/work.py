@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from reconciler.findings.errors import UsageError
 from reconciler.model import Act, Action
@@ -77,6 +77,7 @@ class Schedule:
             if (LOOK, key) not in begun:
                 self.engine.defer(LOOK, key)
         wanting = [one for one in known if one.key and _wants_act(one, rows.get(one.key))]
+        wanting.sort(key=lambda one: _last_act(rows.get(one.key) if one.key else None))  # so that none waits forever
         if wanting and denied(opened.fleet.deny, now) is None:
             self._add_acts(opened, wanting, {key for kind, key in begun if kind == ACT}, now)
 
@@ -90,6 +91,11 @@ class Schedule:
             if left <= 0 or key is None or key in begun or (key in acted and acted[key] > now - one.rule.look):
                 continue
             left -= self.engine.defer(ACT, key)
+
+
+def _last_act(row: StackRow | None) -> datetime:
+    """When something was last done to a stack; long ago if nothing ever was."""
+    return row.act.time if row is not None and row.act is not None else datetime.min.replace(tzinfo=UTC)
 
 
 def _wants_act(one: FleetMember, row: StackRow | None) -> bool:
