@@ -956,6 +956,9 @@ class Code(StrEnum):
     RUNTIME = ("runtime", _E,
         "A program that mtlsctl started failed, or was not ready in time.",
         "Fix what the message names, then run again.")
+    GIT_MIRROR = ("git-mirror", _E,
+        "A git repository with stacks of the fleet could not be read.",
+        "Follow the hint. The stacks of other repositories go on.")
 
     # --- mtlsctl init -----------------------------------------------------------------------------------------------
 

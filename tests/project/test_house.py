@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "issuers": {"web", "model", "x509", "findings"},
     "system": {"private", "model", "findings"},
     "probe": {"proof", "model", "x509", "findings"},
-    "runtime": {"workerd", "proof", "model", "findings"},
+    "runtime": {"private", "workerd", "proof", "model", "findings"},
     "forges": {"web", "model", "findings"},
     "postgres": {"records", "model", "findings"},
     "web": {"model", "findings"},
