@@ -22,12 +22,14 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import Act
-from reconciler.model.fleet import Credential, DenyRule, Fleet, FleetForge, FleetRule, SecretPlace
+from reconciler.model.fleet import Credential, DenyRule, Fleet, FleetForge, FleetRule, GitSource, SecretPlace
 
 _SHORTEST_LOOK_S = 60
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _BRANCH = re.compile(r"(?!-)[!-~]{1,200}")
+_GIT_URL = re.compile(r"https://[^\s@\\]+|ssh://[^\s\\]+|file:///[^\s\\]+|[\w.][\w.-]*@[\w.-]+:[^\s\\]+", re.ASCII)
+_SECRET_IN_URL = re.compile(r"https?://[^/]*@|ssh://[^/@]*:[^/]*@")
 
 
 def _glob(text: str) -> str:
@@ -84,6 +86,16 @@ def _branch(text: str) -> str:
     if _BRANCH.fullmatch(text):
         return text
     raise Refused(Code.BAD_NAME, "must be the name of a branch")
+
+
+def _git_url(text: str) -> str:
+    """The address of a repository. Never shown: it may contain a password."""
+    if _SECRET_IN_URL.match(text):
+        hint = "remove them: git gets them from its credential helper"
+        raise Refused(Code.BAD_URL, "must not contain a user name or password", hint=hint)
+    if _GIT_URL.fullmatch(text) and text.isprintable():
+        return text
+    raise Refused(Code.BAD_URL, 'must be the address of a repository, such as "https://git.example/payments.git"')
 
 
 Glob = Annotated[str, AfterValidator(_glob)]
@@ -167,12 +179,29 @@ class CredentialTable(Table):
     )
 
 
+class GitTable(Table):
+    """Another repository, which is only read."""
+
+    url: Annotated[str, AfterValidator(_git_url)] = Field(
+        description="Its address: https, ssh or file.", examples=["https://git.example/payments.git"]
+    )
+    ref: Annotated[str, AfterValidator(_branch)] = Field(
+        default="main", description="A branch, a tag, or a whole commit hash.", examples=["main"]
+    )
+
+
 class StacksTable(Table):
     """Some stacks of the fleet, and what holds for them."""
 
+    git: GitTable | None = Field(
+        default=None,
+        description="The repository that has these stacks, if it is another one. Nothing in it is changed, so `act` is"
+        " at most `retire`.",
+        examples=[{"url": "https://git.example/payments.git", "ref": "main"}],
+    )
     files: list[Glob] = Field(
         min_length=1,
-        description="Paths or globs of mtls.toml, relative to the folder of this file.",
+        description="Paths or globs of mtls.toml, relative to the folder of this file, or to the root of `git`.",
         examples=[["teams/*/mtls.toml"]],
     )
     exclude: list[Glob] = Field(
@@ -232,6 +261,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("credentials", "*", "token"): PlaceTable,
     ("credentials", "*", "read_token"): PlaceTable,
     ("stacks", "*"): StacksTable,
+    ("stacks", "*", "git"): GitTable,
     ("forge",): ForgeTable,
     ("forge", "token"): PlaceTable,
 }
@@ -259,6 +289,7 @@ def parse_fleet(data: bytes, path: str) -> tuple[Fleet, tuple[Diagnostic, ...]]:
         _FleetMisfits(raw, {}, findings).add(error.errors(include_url=False, include_input=False))
     _check_credentials(raw, findings)
     _check_accounts(raw, findings)
+    _check_acts(raw, findings)
     found = findings.in_order(raw)
     if document is None or any(one.is_error for one in found):
         raise InputError(found)
@@ -276,6 +307,16 @@ def _check_credentials(raw: Raw, findings: Findings) -> None:
             message = f"{named(keys)} is {quoted_value(name)}, which is no `[credentials.NAME]`"
             hint = suggestions.did_you_mean(name, known) or "add it, or correct the name"
             findings.add(Code.UNKNOWN_CREDENTIAL, keys, message, hint=hint)
+
+
+def _check_acts(raw: Raw, findings: Findings) -> None:
+    """Stacks of other repositories are at most retired."""
+    held = raw.get("stacks")
+    for index, table in enumerate(held if isinstance(held, list) else ()):
+        if isinstance(table, dict) and "git" in table and table.get("act") in {Act.ROTATE.value, Act.ALL.value}:
+            keys = ("stacks", index, "act")
+            message = f"{named(keys)} must be `none` or `retire`, because files of another repository are not changed"
+            findings.add(Code.BAD_VALUE, keys, message, hint="run a fleet in that repository, too, for the rest")
 
 
 def _check_accounts(raw: Raw, findings: Findings) -> None:
@@ -322,13 +363,15 @@ def _credential(name: str, table: CredentialTable, document: FleetDocument) -> C
 
 
 def _rule(index: int, table: StacksTable, defaults: DefaultsTable) -> FleetRule:
+    act = Act(table.act or defaults.act)
     return FleetRule(
         index=index,
         files=tuple(table.files),
         credential=table.credential,
         exclude=tuple(table.exclude),
         tags=tuple(table.tags),
-        act=Act(table.act or defaults.act),
+        act=act if table.git is None else act.narrowed(Act.RETIRE),
         look=parse_duration(table.look or defaults.look),
         retired=tuple(table.retired),
+        git=None if table.git is None else GitSource(table.git.url, table.git.ref),
     )

@@ -46,8 +46,22 @@ class DenyRule:
 
 
 @dataclass(frozen=True, slots=True)
+class GitSource:
+    """Another repository that has stacks. `ref`: a branch, a tag, or a whole commit hash."""
+
+    url: str
+    ref: str
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its files begin with."""
+        return f"{self.url}#{self.ref}:"
+
+
+@dataclass(frozen=True, slots=True)
 class FleetRule:
-    """One `[[stacks]]`. `index`: its place in the file. `files`, `exclude`: globs, relative to the folder of that file.
+    """One `[[stacks]]`. `index`: its place in the file. `files`, `exclude`: globs, relative to the folder of that file,
+    or to the root of `git`.
 
     `retired`: the names of stacks that left the fleet, so that their absence is no alarm.
     """
@@ -60,6 +74,7 @@ class FleetRule:
     act: Act = Act.NONE
     look: timedelta = timedelta(hours=1)
     retired: tuple[str, ...] = ()
+    git: GitSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ time."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -123,7 +123,7 @@ class Missed:
 
 
 def find_missed(
-    rows: Sequence[StackRow], found: Collection[StackKey], files: Mapping[str, object], retired: Collection[str]
+    rows: Sequence[StackRow], found: Collection[StackKey], files: Collection[str], retired: Collection[str]
 ) -> Missed:
     """Compare the known stacks with those that were found. `files`: those that were found and can't be read, which may
     still be the stack that was there. `retired`: names that left the fleet."""

@@ -43,6 +43,11 @@ def problems(text: str) -> list[tuple[Diagnostic, str]]:
     return found
 
 
+def of_git(keys: str) -> str:
+    """Stacks of another repository."""
+    return WHOLE.replace("[[stacks]]\n", f"[[stacks]]\ngit = {{ {keys} }}\n")
+
+
 BAD = {
     "no version": ('fleet = "acme"\n' + CREDENTIAL + STACKS, "missing-key at 1:1"),
     "newer version": ("version = 2\n", "unsupported-version at 1:11"),
@@ -82,6 +87,15 @@ BAD = {
     "two places": (WHOLE.replace("env =", 'file = "t", env ='), "bad-value at 4:9"),
     "no place": (WHOLE.replace('env = "PROD_TOKEN"', ""), "bad-value at 4:9"),
     "bad variable": (WHOLE.replace("PROD_TOKEN", "$PROD"), "bad-name at 4:17"),
+    "address of a repository": (of_git('url = "payments"'), "bad-url at 7:15"),
+    "repository without encryption": (of_git('url = "http://git.example/x.git"'), "bad-url at 7:15"),
+    "password in an address": (of_git('url = "https://me:hunter2@git.example/x.git"'), "bad-url at 7:15"),
+    "repository without address": (of_git('ref = "main"'), "missing-key at 7:1"),
+    "option as ref": (of_git('url = "https://git.example/x.git", ref = "-x"'), "bad-name at 7:50"),
+    "too much in another repository": (
+        of_git('url = "git@git.example:x.git"') + 'act = "rotate"\n',
+        "bad-value at 10:7",
+    ),
     "bad repository": (WHOLE + '[forge]\ngithub = "acme"\ntoken = { env = "T" }\n', "bad-name at 10:10"),
 }
 

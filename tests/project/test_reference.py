@@ -195,6 +195,7 @@ NO_VARIABLES = {
     *("BILLING_KEY", "STEP_PASSWORD", "CF_TOKEN_PROD", "CF_TOKEN_PROD_READ"),  # examples
     *("VERIFY_CA", "VERIFY_IDENTITY"),  # modes of MySQL
     "PYDANTIC_DISABLE_PLUGINS",  # set, never read
+    "FETCH_HEAD",  # of git
 }
 """Texts that look like variables, and are other names."""
 OF_LIBRARIES = {

@@ -79,7 +79,9 @@ def changed_members(opened: OpenedFleet, members: Sequence[FleetMember], revisio
         hint = "check the name; a shallow clone has only its newest commits: in GitHub Actions, set `fetch-depth: 0`"
         raise UsageError(f"`--changed-since {shown}`: git has no such revision here", hint=hint)
     file = os.path.relpath(os.path.realpath(opened.file.path), root)
-    return tuple(one for one in members if file in found or _is_changed(one, found))
+    return tuple(
+        one for one in members if file in found or (one.rule.git is None and _is_changed(one, found))
+    )  # git knows here what changed in this repository alone
 
 
 def _is_changed(one: FleetMember, changed: frozenset[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,14 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.model import Act, StoreKind
-from reconciler.model.fleet import Credential, Fleet, FleetRule, SecretPlace, StackKey
+from reconciler.model.concurrency import run_all
+from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey
 from reconciler.model.ports import Clock
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import SCHEDULED
 from reconciler.runs.project import Project, project_at
 from reconciler.runs.stacks import Member, read_members
+from reconciler.runtime.mirrors import Mirrors
 from reconciler.stores import Connection, Connections, StoreContext
 from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
 from reconciler.syntax.places import Places
@@ -78,8 +81,8 @@ class FleetMember:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFleet:
-    """A fleet and the stacks that were found. `warnings`: about it. `problems`:
-    what could not be found."""
+    """A fleet and the stacks that were found. `warnings`: about it. `problems`: what could not be found. `unread`: the
+    repositories that could not be read."""
 
     fleet: Fleet
     folder: Path
@@ -87,6 +90,7 @@ class OpenedFleet:
     members: tuple[FleetMember, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    unread: tuple[GitSource, ...] = ()
 
     def path_from(self, folder: Path) -> str:
         """The path that leads from a folder to fleet.toml."""
@@ -108,30 +112,72 @@ def read_fleet_file(file: Path | None, cwd: Path) -> FleetFile:
 
 
 def open_fleet(file: FleetFile, *, cwd: Path, environ: Mapping[str, str], context: StoreContext) -> OpenedFleet:
-    """The fleet of a fleet.toml and its stacks; InputError with all problems of that file. Asks no server. Places in
-    it lead from `cwd`."""
+    """The fleet of a fleet.toml and its stacks; InputError with all problems of that file. Places in it lead from
+    `cwd`. Other repositories are fetched; no other server is asked."""
     path = file.path
     fleet, warnings = parse_fleet(file.data, Path(os.path.relpath(path, cwd)).as_posix())
     folder = path.parent
-    found, problems = _find_files(fleet, folder)
+    problems: list[Diagnostic] = []
+    mirrored = _mirrored(fleet, Mirrors(folder, environ), problems)
+    bases = {
+        rule.index: folder if rule.git is None else mirrored[rule.git]
+        for rule in fleet.rules
+        if rule.git is None or rule.git in mirrored
+    }
+    found = _find_files(fleet, bases, problems)
     quiet = environ_of(environ, fleet, None)
     projects = [
-        (Path(os.path.relpath(one, cwd)).as_posix(), project_at(one, environ=quiet, context=context)) for one in found
+        (_named(one, rules[0], bases, cwd), project_at(one, environ=quiet, context=context))
+        for one, rules in found.items()
     ]
     members = tuple(
-        _checked(FleetMember(Path(os.path.relpath(file, folder)).as_posix(), file, rules[0], member), rules, fleet)
+        _checked(FleetMember(_named(file, rules[0], bases, folder), file, rules[0], member), rules, fleet)
         for (file, rules), member in zip(found.items(), read_members(projects), strict=True)
     )
     retired = {name for rule in fleet.rules for name in rule.retired}
     kept = tuple(one for one in members if one.member.stack not in retired)
-    return OpenedFleet(fleet, folder, file, kept, warnings, tuple(problems))
+    unread = {rule.git for rule in fleet.rules if rule.git is not None} - mirrored.keys()
+    return OpenedFleet(fleet, folder, file, kept, warnings, tuple(problems), tuple(unread))
 
 
-def _find_files(fleet: Fleet, folder: Path) -> tuple[dict[Path, list[FleetRule]], list[Diagnostic]]:
-    """Each file with the rules that have it, in the order of fleet.toml; and which globs found nothing."""
+def _mirrored(fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic]) -> Mapping[GitSource, Path]:
+    """The files of the other repositories that can be read; a problem for each of the others."""
+    sources = {rule.git: rule.index for rule in reversed(fleet.rules) if rule.git is not None}
+    if not sources:
+        return {}
+    now = SystemClock().now()
+
+    def read(source: GitSource) -> Path | Diagnostic:
+        where = Pointer(fleet.path, ("stacks", sources[source], "git"))
+        try:
+            return mirrors.read(source.url, source.ref, now)
+        except ReconcilerError as error:
+            return Diagnostic(Severity.ERROR, Code.GIT_MIRROR, error.message, where, error.hint)
+        except OSError as error:
+            message = f"the repository {source.url} could not be copied: {error.strerror}"
+            hint = f"check that {mirrors.root} can be written, and has space"
+            return Diagnostic(Severity.ERROR, Code.GIT_MIRROR, message, where, hint)
+
+    context = contextvars.copy_context()  # so that --verbose shows the calls of git
+    effect = lambda source: context.copy().run(read, source)  # noqa: E731
+    found = dict(zip(sources, run_all(effect, list(sources), fleet.concurrency), strict=True))
+    problems += [one for one in found.values() if isinstance(one, Diagnostic)]
+    return {source: one for source, one in found.items() if isinstance(one, Path)}
+
+
+def _named(file: Path, rule: FleetRule, bases: Mapping[int, Path], folder: Path) -> str:
+    """The name of a file, seen from a folder; that of another repository begins with its address."""
+    if rule.git is None:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    return f"{rule.git.prefix}{file.relative_to(bases[rule.index]).as_posix()}"
+
+
+def _find_files(fleet: Fleet, bases: Mapping[int, Path], problems: list[Diagnostic]) -> dict[Path, list[FleetRule]]:
+    """Each file with the rules that have it, in the order of fleet.toml. `bases`: the folders that the globs of each
+    rule are relative to; rules without one are left out."""
     found: dict[Path, list[FleetRule]] = {}
-    problems: list[Diagnostic] = []
-    for rule in fleet.rules:
+    for rule in (one for one in fleet.rules if one.index in bases):
+        folder = bases[rule.index]
         left_out = [
             _matches(pattern, folder, fleet, (rule.index, "exclude", index), problems)
             for index, pattern in enumerate(rule.exclude)
@@ -143,12 +189,13 @@ def _find_files(fleet: Fleet, folder: Path) -> tuple[dict[Path, list[FleetRule]]
             matches = _matches(pattern, folder, fleet, (rule.index, "files", index), problems)
             if matches == ():
                 where = Pointer(fleet.path, ("stacks", rule.index, "files", index))
-                message, hint = f"{pattern!r} matches no file", "check the path; it is relative to this file's folder"
+                base = "this file's folder" if rule.git is None else "the root of that repository"
+                message, hint = f"{pattern!r} matches no file", f"check the path; it is relative to {base}"
                 problems.append(Diagnostic(Severity.ERROR, Code.FLEET_FILES, message, where, hint))
             for path in matches or ():
                 if path not in excluded and rule not in found.setdefault(path, []):
                     found[path].append(rule)
-    return {path: rules for path, rules in found.items() if rules}, problems
+    return {path: rules for path, rules in found.items() if rules}
 
 
 def _matches(

@@ -59,8 +59,14 @@ def run_pass(
 def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
     """The known stacks that were not found. Where a glob could not be searched, a stack may still be there."""
     found = {one.key for one in opened.members if one.key is not None}
-    broken = {one.file: one for one in opened.members if one.key is None}
-    return find_missed(rows, found, broken, opened.retired)
+    broken = {one.file for one in opened.members if one.key is None}
+    return find_missed(rows, found, broken | {row.file for row in unread_of(opened, rows)}, opened.retired)
+
+
+def unread_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> tuple[StackRow, ...]:
+    """The known stacks of repositories that could not be read."""
+    prefixes = tuple(source.prefix for source in opened.unread)
+    return tuple(row for row in rows if row.file.startswith(prefixes))
 
 
 def status_of(
@@ -68,7 +74,7 @@ def status_of(
 ) -> FleetStatus:
     """How these stacks were when they were checked; with `whole` also those that are missing. Asks no server."""
     rows = record.rows()
-    vanished = missed_of(opened, rows).vanished if whole else ()
+    vanished = (*missed_of(opened, rows).vanished, *unread_of(opened, rows)) if whole else ()
     return make_fleet_status(list_fleet(opened, members), rows, vanished, opened.fleet.alias, now)
 
 
