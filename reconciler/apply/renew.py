@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.apply.renewing import RenewWork, RenewWorld, demand_acceptable, read_answer
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.errors import InputError, IssuerError, LockedError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import Desired
 from reconciler.model.key_places import CertificateSlots, Slot, sink_text
 from reconciler.model.renewal import SearchableIssuer, SigningRequest

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Protocol
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, IssuerError
+from reconciler.findings.values import dataclass
 from reconciler.model import Desired, Gate
 from reconciler.model.key_places import Slot
 from reconciler.model.ports import PrivateKey

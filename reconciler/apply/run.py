@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -18,6 +18,7 @@ from typing import Protocol
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import BindingChange, Change, Deploy, Desired, EntryId, Phase, Retire, Update, Upload
 from reconciler.model.concurrency import DaemonPool
 from reconciler.model.errors import StoreClosed, StoreStopped

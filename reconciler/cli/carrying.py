@@ -6,11 +6,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from reconciler.cli.session import Session
 from reconciler.cli.terminal import ask, say, tell
 from reconciler.findings.errors import DeclinedError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, Change, Phase
 from reconciler.model.progress import Done, uncounted
 from reconciler.plan.outcome import Step, StepStatus

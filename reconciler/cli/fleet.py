@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -16,6 +15,7 @@ import typer
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.model.fleet import FleetRecord
 from reconciler.reports.fleet import FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks

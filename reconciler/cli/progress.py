@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.cli.terminal import BottomLine, bottom, say
+from reconciler.findings.values import dataclass
 from reconciler.model.progress import Done
 from reconciler.views.text.progress import Work, bar_line, plain_line
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +18,7 @@ from reconciler.cli.record import joined
 from reconciler.cli.session import Session
 from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.records.saved_plan import MAX_BYTES, read_plan
 from reconciler.reports.left import Applied

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -11,6 +10,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import ValidationInfo, with_info_plain_validator_function
 
 from reconciler.desired import rules
+from reconciler.findings.values import dataclass
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue

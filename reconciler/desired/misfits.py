@@ -6,7 +6,7 @@ Pydantic's own text is never shown: it quotes its input, which may be a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
 from pydantic import BaseModel, ValidationError
@@ -31,6 +31,7 @@ from reconciler.desired.shapes import (
 from reconciler.desired.unions import DeletesTable, Kinds, reference_shape
 from reconciler.desired.wording import Keys, Suggestions, named, quoted, table, type_of
 from reconciler.findings.codes import Code
+from reconciler.findings.values import dataclass
 
 _EXPECTED = {
     "string_type": "a string",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -19,6 +19,7 @@ from reconciler.desired.forms import OneOf, Table, alone
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted, type_of
 from reconciler.findings.codes import Code
+from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, ById, CertificateName, EntryId, KeyReference
 from reconciler.model.keys import KeySourceKind
 

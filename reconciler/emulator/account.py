@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire import Json
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 from reconciler.model import Entry, EntryId
 from reconciler.model.ports import Clock
 from reconciler.stores.database import Database, FileDatabase, MemoryDatabase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -16,6 +16,7 @@ from reconciler.emulator.settings import retry_after
 from reconciler.emulator.state import Ask, EmulatorState, RecordedCall
 from reconciler.emulator.tokens import Permission, credential, demand, is_malformed
 from reconciler.emulator.wire import ApiError, Reply, Request, failure, malformed_token, no_route, rate_limited
+from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError
 
 PREFIX = "/client/v4"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from random import Random
 
 from reconciler.emulator.settings import retry_after
 from reconciler.emulator.wire import ApiError, Delivery, Reply, Request, failure, rate_limited
+from reconciler.findings.values import dataclass
 
 
 class FaultKind(StrEnum):

@@ -7,7 +7,6 @@ and usages are the CA's. A revoked certificate stays in the list.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from reconciler.emulator.certificates import page_of
 from reconciler.emulator.holders import owner_of_zones
 from reconciler.emulator.state import Ask
 from reconciler.emulator.wire import UNPUBLISHED, ApiError, Json, Reply, invalid, success
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import rfc3339
 
 _MOST_DAYS = 5475

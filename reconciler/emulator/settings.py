@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime, timedelta
 from typing import Literal
 
 from reconciler.emulator.wire import Json
+from reconciler.findings.values import dataclass
 
 Told = Literal["honest", "absent", "generous"]
 """The content of the rate limit headers: the real values, nothing, or ten times the remaining calls."""

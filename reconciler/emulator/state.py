@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from reconciler.emulator.settings import Limiter, Settings
 from reconciler.emulator.tokens import KnownTokens, Token
 from reconciler.emulator.wire import Json, Reply, Request, invalid, json_reply, other_account
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 from reconciler.model import Entry
 from reconciler.model.ports import Clock
 

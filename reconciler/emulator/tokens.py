@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from reconciler.emulator.wire import Request, inactive_token, not_permitted, other_account, unknown_credentials
+from reconciler.findings.values import dataclass
 
 _BEARER = re.compile(r"Bearer [A-Za-z0-9._~+/=-]+")
 

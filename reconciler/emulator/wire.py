@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from reconciler.findings.values import dataclass
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 
 Json = dict[str, object]

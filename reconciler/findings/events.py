@@ -6,8 +6,9 @@ value has key material, a token, or a text of others that could contain one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from reconciler.findings.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from reconciler.findings.values import dataclass
 
 HIDDEN = "(its text is not shown, because it contains a secret)"
 

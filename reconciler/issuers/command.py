@@ -5,9 +5,8 @@ Only where the run was told that it may: a command of mtls.toml comes from whoev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.findings.errors import IssuerError, KeySourceError, NotStartedError
+from reconciler.findings.values import dataclass
 from reconciler.issuers.context import IssuerContext
 from reconciler.model.renewal import CommandIssuer, SigningRequest
 

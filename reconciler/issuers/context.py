@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.model.key_places import KeyReference
 from reconciler.model.renewal import SearchableIssuer
 from reconciler.web.vault import Vault

@@ -15,7 +15,7 @@ import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import IssuerError, ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.findings.secrets import Secrets
+from reconciler.findings.values import dataclass
 from reconciler.issuers.context import IssuerContext
 from reconciler.model.renewal import SigningRequest, StepIssuer
 from reconciler.model.web import Refusal, WebError

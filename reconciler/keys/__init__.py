@@ -7,10 +7,11 @@ shows it, and does not judge it: `x509/key_pairs.py` does that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.keys import age, aws, command, env, file, sops, stdin, vault
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.keys.sinks import open_sink

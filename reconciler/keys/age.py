@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import printable, shell_word
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, ReadOwn

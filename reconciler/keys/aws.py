@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Annotated
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind

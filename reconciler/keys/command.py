@@ -6,12 +6,12 @@ Only where the run was told that it may: a command of mtls.toml comes from whoev
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind, Programs

@@ -7,9 +7,9 @@ a program only through its standard input, and nothing that it prints is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.model.key_places import CommandSink, Slot
 from reconciler.model.keys import Programs
 from reconciler.x509.pem import MAX_KEY_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind

@@ -5,7 +5,6 @@ The port that reads a key file checks that its place is allowed, and that it is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +13,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFiles, KeySourceKind

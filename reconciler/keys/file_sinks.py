@@ -11,10 +11,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.keys.sops import INSTALL, SopsKeySource
 from reconciler.model.key_places import Slot
 from reconciler.model.keys import KeyFolders, Programs

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeySourceKind
 from reconciler.model.ports import KeySource

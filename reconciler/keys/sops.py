@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
+from reconciler.findings.values import dataclass
 from reconciler.keys.age import AgeKeys
 from reconciler.keys.registration import Registration, SecretSource, missing_extra
 from reconciler.keys.sops_files import Damaged, NotEncrypted, UnknownForm, decrypt, read_file

@@ -6,12 +6,13 @@ Of several keys in one stream, each certificate gets the one with its public key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind, ReadPiped

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.keys.registration import Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.key_places import Slot, VaultSink

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from reconciler.findings.values import dataclass
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PLACEHOLDER = re.compile(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.findings.values import dataclass
 from reconciler.model.found import BrokenFile, Entry, Listing, Sweep, WranglerFile
 from reconciler.model.hostnames import FoundZone
 from reconciler.model.hyperdrive import Hyperdrives

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from reconciler.findings.values import dataclass
 
 LATEST_S = 1.0
 """A moment that is used later than this counts for a time at which nothing was sent, so it is given back."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from reconciler.findings.values import dataclass
 
 EXTENSIONS = {
     "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",

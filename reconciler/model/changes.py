@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.findings.values import dataclass
 from reconciler.model.declared import Gate
 from reconciler.model.found import Entry
 from reconciler.model.hostnames import HostnamesAddress

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
 
+from reconciler.findings.values import dataclass
 from reconciler.model.accounts import account_problem
 from reconciler.model.certificate_policy import NO_RULES, CertificatePolicy
 from reconciler.model.freezes import Freeze

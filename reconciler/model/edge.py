@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Protocol
 
+from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreRefused
 from reconciler.model.words import EntryId
 

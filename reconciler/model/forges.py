@@ -6,9 +6,11 @@ A pull request is also what GitLab calls a merge request.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
+
+from reconciler.findings.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model.words import EntryId, EnvironmentName
 from reconciler.x509.certificates import MALFORMED, Bundle, parse_stored, serial_of, serial_text, subject_text
 from reconciler.x509.chains import Window, window_of

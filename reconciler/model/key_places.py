@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.findings.errors import KeySourceError
+from reconciler.findings.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

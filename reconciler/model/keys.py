@@ -6,12 +6,13 @@ The parser of mtls.toml and the key sources import this module, and not each oth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 from reconciler.model.declared import DeclaredCertificate
 
 if TYPE_CHECKING:

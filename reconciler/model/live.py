@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.findings.values import dataclass
 from reconciler.model.found import Entry
 from reconciler.model.hostnames import CaList, names_text
 from reconciler.model.hyperdrive import HyperdriveConfig, HyperdriveField

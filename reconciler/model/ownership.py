@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Declaration, Entry, Identity
 
 _MARK = re.compile(r"([a-z0-9][a-z0-9-]{0,31})\.([a-z0-9][a-z0-9-]{0,47})\.([0-9a-f]{12})")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from reconciler.findings.values import dataclass
 from reconciler.model.key_places import KeyReference, SinkOptions, Slot
 
 

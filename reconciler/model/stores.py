@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from reconciler.findings.values import dataclass
 
 LOCAL_ID_PREFIX = "10ca1000-"
 ACCOUNT_VARIABLE = "CLOUDFLARE_ACCOUNT_ID"

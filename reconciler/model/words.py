@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
+
+from reconciler.findings.values import dataclass
 
 CertificateName = NewType("CertificateName", str)
 EntryId = NewType("EntryId", str)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import printable, to_paste, toml_text
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     BindingAddress,
     BindingName,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -19,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, DeclaredCertificate, Desired
 from reconciler.model.certificate_policy import EXTENSIONS, NO_RULES, USAGES, AllowedKey, CertificatePolicy
 from reconciler.model.ownership import CUSTOM

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import ById, CertificateName, Condition, Desired, Entry, EntryId
 from reconciler.plan.assessment import Assessment, CertificateRow, Pending, UserRow, Waits, uses_text
 from reconciler.plan.inventory import Inventory

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName
 from reconciler.plan.assessment import CertificateRow
 from reconciler.x509.certificates import key_digest, key_kind, public_key_of, quiet

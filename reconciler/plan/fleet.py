@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from reconciler.findings.values import dataclass
 from reconciler.model import Act
 from reconciler.model.fleet import DenyRule, Fleet, LookState, StackKey, StackRow
 from reconciler.model.freezes import Freeze, Once

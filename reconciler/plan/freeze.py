@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, time, timedelta, tzinfo
 
+from reconciler.findings.values import dataclass
 from reconciler.model.freezes import Freeze, Once
 
 _WEEK = timedelta(days=7)

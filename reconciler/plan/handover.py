@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Declaration, Desired, Entry, EntryId
 from reconciler.model.identifiers import IdKind, kind_of_id
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark

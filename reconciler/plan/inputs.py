@@ -6,10 +6,11 @@ A run collects it while it reads; a recording keeps it, and `replay` makes the p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import Actual, Desired, EntryId, Live, Policy, Sweep
 from reconciler.model.calls import Calls, expect_calls
 from reconciler.plan.assess import judge, needs, see

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, Change, EntryId, Waiting
 from reconciler.plan.plan import Plan, exit_code_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar, assert_never
@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import shell_command
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Action,
     Adopted,

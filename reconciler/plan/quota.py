@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import CA_LIMIT, Desired, Listing, Reason, Retire, Upload
 from reconciler.model.ownership import CUSTOM
 from reconciler.plan.renewals import Due, count_renewals

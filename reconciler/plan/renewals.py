@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Entry
 from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.x509.certificates import Bundle

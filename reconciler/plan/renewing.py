@@ -7,7 +7,7 @@ again, whatever is bound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Difference
 from reconciler.model.key_places import SopsSink, sink_text
 from reconciler.plan.differences import certificate_differences

@@ -7,10 +7,10 @@ to every Worker of the account.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Actual,
     ByCertificate,

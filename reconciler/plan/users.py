@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Actual,
     CertificateName,

@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from itertools import islice, product
@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
+from reconciler.findings.values import dataclass
 from reconciler.model import Declaration, DeclaredWorker, Gate, Policy
 from reconciler.model.certificate_policy import EXTENSIONS, USAGES, AllowedKey, CertificatePolicy
 from reconciler.model.freezes import Once, Weekly

@@ -14,7 +14,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import getpid
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from procrastinate.jobs import Status
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model.engine import Done, Duty, Handler, Job
 from reconciler.postgres.connection import explained, settings_of
 from reconciler.postgres.history import History

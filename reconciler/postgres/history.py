@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.values import dataclass
 from reconciler.postgres.connection import Connection, Database
 
 _KEPT_DAYS = 90

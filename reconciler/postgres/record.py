@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.values import dataclass
 from reconciler.model.fleet import StackKey, StackRow
 from reconciler.postgres.connection import Connection, Database
 from reconciler.records.fleet import read_record, record_text

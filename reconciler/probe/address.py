@@ -8,8 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from reconciler.findings.values import dataclass
 
 _HTTPS = 443
 _PATH_SIGNS = "/:@!$&'()*+,;=~%-._?"

@@ -10,8 +10,9 @@ import re
 import select
 import ssl
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from reconciler.findings.values import dataclass
 from reconciler.probe.address import Address, Endpoint, NotReached, connect, reason_of
 from reconciler.probe.watch import Watch
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Shown

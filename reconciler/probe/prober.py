@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from reconciler.findings.events import CallMade
+from reconciler.findings.values import dataclass
 from reconciler.model.ports import Clock, PrivateKey
 from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
 from reconciler.probe.contexts import make_context

@@ -3,12 +3,12 @@ nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Origin
 from reconciler.proof.observations import Seen
 from reconciler.proof.reach import Reach

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, EntryId, Origin
 from reconciler.model.ports import PrivateKey
 from reconciler.proof.levels import LevelResult

@@ -7,10 +7,11 @@ origin requests a certificate. Connections without a certificate prove that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
+from reconciler.findings.values import dataclass
 from reconciler.model.ports import PrivateKey
 
 FORBIDDEN = (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cryptography import x509
 
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 
 TLS_1_3 = 0x0304

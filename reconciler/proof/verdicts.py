@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 
 
 class ProofStatus(StrEnum):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, assert_never
 
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.records.base import JsonPart, UtcTime
 from reconciler.records.journal import (
     Actor,

@@ -6,7 +6,6 @@ later version wrote, is counted and left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Annotated, Literal
@@ -24,6 +23,7 @@ from pydantic import (
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, Change, HyperdriveField, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import field, is_dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cache, partial
@@ -22,6 +22,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     BindingName,
     BrokenFile,

@@ -5,12 +5,12 @@ It is read back leniently: what is not exactly a recent list of the same account
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ValidationError
 
+from reconciler.findings.values import dataclass
 from reconciler.model import Entry, EntryId, Listing
 from reconciler.records.base import JsonPart, UtcTime, to_json
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.differences import NONE, Differences
+from reconciler.findings.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Desired, Entry
 from reconciler.plan.assessment import Assessment
 from reconciler.plan.inventory import Role

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     BindingAddress,
     CertificateName,

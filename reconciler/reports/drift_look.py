@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Condition, EntryId, Retire, SiteAddress, Waiting
 from reconciler.model.identifiers import is_askable
 from reconciler.plan.assessment import BindingRow, CertificateRow, Held, Pending, SiteRow, UpToDate, Waits

@@ -6,7 +6,6 @@ A name can belong to several things, such as a certificate and a Worker; then al
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings.codes import Severity
@@ -14,6 +13,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
 from reconciler.findings.escape import shell_command
 from reconciler.findings.suggest import nearest, suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, EntryId
 from reconciler.model.identifiers import is_short_id, whole_id
 from reconciler.plan.assessment import Assessment

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Code
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, CertificateName, DeclaredCertificate, Entry, Gate, Upload, User, Verify
 from reconciler.model import Reason as ChangeReason
 from reconciler.model.key_places import RENEWED

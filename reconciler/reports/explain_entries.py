@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Condition, Entry, EntryId, Gate, Reason, User
 from reconciler.model.ownership import CUSTOM, read_mark
 from reconciler.plan.assess import scene_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
 from reconciler.model.fleet import Acted, ActState, Look, LookState, StackKey, StackRow
 from reconciler.plan.fleet import is_due, is_overdue, last_turn

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Condition, Desired, Retire, Upload, Waiting
 from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import CertificateRow, Waits

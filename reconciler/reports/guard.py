@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, Desired, Entry, EntryId, EnvironmentName, StoreSettings, WranglerFile
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
 from reconciler.plan.assessment import Assessment, BindingRow, Held, Need, Pending, Unseen

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.escape import shell_command
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Condition, Deploy, EntryId, SiteAddress, Waiting
 from reconciler.plan.assess import scene_of
 from reconciler.plan.assessment import Assessment, CertificateRow, EntryRow, Pending, SiteRow, Waits

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from posixpath import join, normpath
 
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Action,
     BindingAddress,

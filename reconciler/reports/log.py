@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.events import CallMade, FileTouched, ProgramStarted
+from reconciler.findings.values import dataclass
 from reconciler.plan.outcome import StepBegan, StepEnded
 
 LogEvent = CallMade | FileTouched | ProgramStarted | StepBegan | StepEnded | Diagnostic | str

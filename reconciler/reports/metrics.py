@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.codes import Severity
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, BindingAddress, CertificateName, Condition, EntryId, UpdateAddress
 from reconciler.plan.assessment import Assessment, ByIdRow
 from reconciler.plan.coverage import ABOUT_LIVE, Area

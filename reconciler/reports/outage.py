@@ -8,9 +8,9 @@ in the wrangler file. So a renewal that is not applied and deployed does not cha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.findings.values import dataclass
 from reconciler.model import BindingAddress, CertificateName, EntryId, UpdateAddress
 from reconciler.plan.assessment import Assessment, BindingRow, UpdateRow
 from reconciler.plan.live import LiveBinding, LiveState

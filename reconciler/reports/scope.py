@@ -7,12 +7,13 @@ those alone. The other filters only choose which rows are shown: an alarm is nev
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import Action, BindingChange, Change
 from reconciler.plan.plan import LONGEST_PATTERN, Plan, next_of
 from reconciler.reports.status import ByIdStatus, Status, Urgency

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from posixpath import dirname
 
 from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.reports.checks import RunFailure
 
 

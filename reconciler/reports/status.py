@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Action,
     BindingAddress,

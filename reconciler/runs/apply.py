@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.model import Change, Condition, Deploy, EntryId, Phase, Retire
 from reconciler.model.ports import Clock
 from reconciler.plan.freeze import frozen

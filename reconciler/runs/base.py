@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler import keys
 from reconciler.desired.parse import MAX_BYTES, parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model import Declaration
 from reconciler.plan.weakened import Weakened, find_weakened, weakened_findings
 from reconciler.runs.project import Project

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 from posixpath import basename, dirname, join, normpath
 
@@ -11,6 +11,7 @@ from reconciler.desired.rules import CONFIG_SUFFIXES
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import BrokenFile, Built, Declaration, DeclaredWorker, EnvironmentName, WorkerLabel, WranglerFile
 from reconciler.model.ports import FileReader
 from reconciler.model.progress import Done, uncounted

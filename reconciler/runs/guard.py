@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import Actual, BrokenFile, ById, EntryId, Listing, WranglerFile
 from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import is_short_id, whole_id

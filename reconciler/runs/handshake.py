@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import KeySourceError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import DeclaredCertificate, Origin
 from reconciler.model.keys import at_key
 from reconciler.model.ports import FileReader, PrivateKey

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.findings.values import dataclass
 from reconciler.model import Change, Declaration, Listing, StoreSettings, Upload
 from reconciler.stores import Connections
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Actual,
     BrokenFile,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.desired.durations import parse_duration, parse_share
@@ -12,6 +12,7 @@ from reconciler.desired.rules import Refused, accepts, check_glob
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import GuardError, ReconcilerError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model import Declaration
 
 PRUNE = "MTLSCTL_PRUNE"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from reconciler.findings.errors import StalePlanError, UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Actual,
     Condition,

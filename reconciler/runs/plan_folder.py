@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.runs.stacks import Member
 from reconciler.system.discover import FILE_NAME
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +17,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import KeySourceError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable, shell_word
+from reconciler.findings.values import dataclass
 from reconciler.model import Declaration, DeclaredCertificate, EnvironmentName, StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.key_places import RENEWED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +14,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import FileChangedError, LockedError, ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import nearest
+from reconciler.findings.values import dataclass
 from reconciler.issuers.context import IssuerContext
 from reconciler.keys.sinks import open_sink
 from reconciler.model.renewal import CommandIssuer, Issuer

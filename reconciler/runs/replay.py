@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler import keys
@@ -13,6 +13,7 @@ from reconciler.desired.parse import parse_declaration
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import FileError, InputError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.plan.inputs import PlanInputs, Recording, replay, under
 from reconciler.plan.plan import Plan
 from reconciler.records.recording import MAX_BYTES, no_recording, read_recording

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.findings.codes import Code
@@ -13,6 +13,7 @@ from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import Act, Desired, HyperdriveAddress, StoreSettings
 from reconciler.plan.assessment import UpdateRow
 from reconciler.reports.checks import RunFailure

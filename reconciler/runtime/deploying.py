@@ -6,12 +6,13 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reconciler.findings.errors import DeployError
 from reconciler.findings.secrets import Secrets
+from reconciler.findings.values import dataclass
 from reconciler.model import EnvironmentName
 from reconciler.runtime.children import Child, OnLine, environment, has_key, running
 from reconciler.runtime.find import MissingProgram, find_wrangler

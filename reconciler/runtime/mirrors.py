@@ -8,12 +8,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.escape import shell_command
+from reconciler.findings.values import dataclass
 from reconciler.private.folder import make_folder
 from reconciler.runtime.children import RuntimeFailure, environment, has_key, running
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from reconciler.findings.values import dataclass
 from reconciler.proof.reach import FORBIDDEN, OriginCall, Reach, Reached
 from reconciler.runtime.find import find_workerd
 from reconciler.runtime.workerd import NotStarted, listen, serving

@@ -7,12 +7,13 @@ another edge, and must pass tests/support/store_contract.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.budget import RateBudget
 from reconciler.model.edge import EdgeAccount

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import CA_LIMIT, CaList, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Zone
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ownership import CUSTOM

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.text import line_and_column, split_bom
 
 MAX_NESTING = 200

@@ -6,8 +6,9 @@ Built only from the spans of a text that a parser has accepted. It has positions
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.text import line_and_column, split_bom
 from reconciler.syntax.toml_spans import Header, KeyPart, KeyValue, Section, Value, scan
 

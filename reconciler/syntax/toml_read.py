@@ -8,11 +8,11 @@ text that it refuses, up to the position where it stops.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import tomli
 
 from reconciler.findings.diagnostics import Place
+from reconciler.findings.values import dataclass
 from reconciler.syntax.reading import ReadFault, UnreadableError, read_text, syntax_error
 from reconciler.syntax.text import line_and_column
 

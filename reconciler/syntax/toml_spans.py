@@ -7,11 +7,12 @@ change text, and only the parser knows the values.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import tomli
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.text import BOM
 
 Kind = Literal["table", "array", "string", "bare"]

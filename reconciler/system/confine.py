@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 
 # HFS+ ignores these in names, so `.g\u200cit` is `.git` there; NTFS also accepts `git~1`. As in git's utf8.c.
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))

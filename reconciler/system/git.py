@@ -12,13 +12,14 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
 
 from reconciler.findings.escape import shell_command, shell_word
 from reconciler.findings.events import ProgramStarted
+from reconciler.findings.values import dataclass
 from reconciler.system.discover import git_root
 from reconciler.system.process import hide_from_other_programs
 

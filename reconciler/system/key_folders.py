@@ -9,13 +9,13 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError
 from reconciler.findings.events import FileAction, FileTouched
+from reconciler.findings.values import dataclass
 from reconciler.system.atomic import create_atomic, leftover_of, temporary_name, unwritten
 from reconciler.system.confine import (
     ConfinedTree,

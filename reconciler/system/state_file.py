@@ -8,13 +8,13 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileError, LockedError
 from reconciler.findings.escape import shell_word
+from reconciler.findings.values import dataclass
 from reconciler.private.folder import FOLDER, make_folder, unusable
 from reconciler.system.atomic import unwritten, write_atomic
 from reconciler.system.confine import read_regular

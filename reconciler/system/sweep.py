@@ -7,11 +7,12 @@ result keeps every entry.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 from reconciler.model import EntryId, Sweep
 from reconciler.model.found import has_needle, needle_of
 from reconciler.model.progress import Done, uncounted

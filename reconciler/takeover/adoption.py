@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import BindingAddress, ByCertificate, ById, StoreSettings
 from reconciler.plan.plan import Plan
 from reconciler.takeover.proposed import Proposal

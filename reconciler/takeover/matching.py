@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
 from reconciler.desired.rules import accepts, check_certificate_path
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, ById, CertificateName, Entry, EntryId
 from reconciler.model.ownership import is_other_stacks, is_ours, read_mark
 from reconciler.takeover import findings as say

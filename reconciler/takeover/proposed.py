@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from reconciler.findings.values import dataclass
 from reconciler.model.declared import ByCertificate, ById, StoreSettings
 from reconciler.model.found import Entry
 from reconciler.model.hostnames import DeclaredZone

@@ -7,13 +7,14 @@ can't be added this way, such as to an inline table, is reported with the lines 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import tomli
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import to_paste
+from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, CertificateName, Declaration, DeclaredZone, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
 from reconciler.plan.binding_findings import bindings_table

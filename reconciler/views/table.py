@@ -8,10 +8,10 @@ here; the command's help and its error for an unknown format follow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 
 from reconciler.findings.diagnostics import Place, Pointer, Resolve
+from reconciler.findings.values import dataclass
 from reconciler.views.text.style import PLAIN, Style
 
 _REPORTS, _TEXT, _JSON = "reconciler.reports", "reconciler.views.text", "reconciler.views.json"

@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.events import CallMade
+from reconciler.findings.values import dataclass
 from reconciler.model.web import Refusal, WebError
 from reconciler.version import __version__
 from reconciler.web.network import DIRECT, find_network, trusted, trusting_only

@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -22,6 +22,7 @@ import httpx
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """In the order in which they count, as in curl; an empty one counts as unset."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.findings.values import dataclass
 from reconciler.model.ports import PrivateKey
 from reconciler.workerd import door
 from reconciler.workerd.form import Module, ModuleKind

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from posixpath import normpath
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 
 
 class ModuleKind(StrEnum):

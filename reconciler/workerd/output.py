@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.proof.reach import FORBIDDEN_TEXT, Reached
 
 

@@ -8,8 +8,8 @@ element, and comments after it if it has its own lines, are removed with it; eve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.jsonc import JsonNode, skip_trivia
 from reconciler.wrangler.jsonc_style import Line, has_trailing_comma, line_at
 from reconciler.wrangler.splices import ListElement, Splice

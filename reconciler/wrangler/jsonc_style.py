@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.jsonc import JsonNode, skip_trivia
 from reconciler.wrangler.splices import KEY
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.model import EnvironmentName
 
 KEY = "mtls_certificates"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from reconciler.findings.values import dataclass
 from reconciler.syntax.text import line_start
 from reconciler.syntax.toml_spans import KeyValue, Value
 

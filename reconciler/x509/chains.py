@@ -7,7 +7,7 @@ root looks the same (RFC 5280 section 6 needs a trust anchor). It must not ask w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import Bundle, issuer_text, key_digest, quiet, subject_text
 from reconciler.x509.paths import Paths, is_self_issued, is_self_signed, key_ids_differ
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -13,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import MALFORMED
 from reconciler.x509.chains import Chain
 

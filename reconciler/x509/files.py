@@ -7,12 +7,12 @@ It must never quote the file, and must not judge the certificates: `preflight` d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, shorten
 from reconciler.findings.errors import CertificateError
 from reconciler.findings.escape import shell_word
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import MALFORMED, Bundle, quiet
 from reconciler.x509.pem import (
     Block,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +19,7 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import CertificateError, KeySourceError
+from reconciler.findings.values import dataclass
 from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of, subject_text
 from reconciler.x509.key_types import NEW_KEY_HINT, refused_key
 from reconciler.x509.pem import (

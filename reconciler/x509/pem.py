@@ -12,12 +12,14 @@ import re
 import warnings
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+
+from reconciler.findings.values import dataclass
 
 MAX_KEY_BYTES = 13_000
 """Maximum size of a private key file or variable; RSA 16384 in PKCS#8 is about 12,600 bytes of PEM."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.model.forges import Comment, Forge
 from reconciler.model.web import Refusal, WebError
 

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import GuardError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model import Phase
 from reconciler.model.forges import Comment, Forge, Proposals
 from reconciler.model.web import WebError

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import GuardError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model.forges import Forge, Proposals
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation

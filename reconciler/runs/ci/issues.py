@@ -10,8 +10,8 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.model.forges import Forge, Issue
 from reconciler.plan.coverage import ABOUT_LIVE
 from reconciler.reports.drift import Drift, DriftFinding, Subject

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model.forges import Proposals
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.settings import CiCommand, ForgeName, Settings

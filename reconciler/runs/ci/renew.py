@@ -7,11 +7,12 @@ A branch without the commit of a renewal is of a job that ended in between; the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model.forges import FileChange, Proposals, PullState
 from reconciler.model.key_places import SopsSink
 from reconciler.plan.renewing import Proposal, Renewable, Renewals, RenewStatus, RenewStep

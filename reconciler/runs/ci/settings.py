@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from reconciler.desired.durations import parse_duration
 from reconciler.desired.rules import Refused
+from reconciler.findings.values import dataclass
 from reconciler.runs.apply import parse_waves
 from reconciler.runs.operator import invalid_variable
 

@@ -6,12 +6,13 @@ Keys are opened only for use on this machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError
+from reconciler.findings.values import dataclass
 from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.handshake import load_roots, open_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError, UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     ByCertificate,
     CertificateName,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.model.engine import Done, Handler
 from reconciler.runtime.children import Child, running
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError
 from reconciler.model.fleet import StackRow
 from reconciler.plan.plan import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Lock
@@ -15,6 +15,7 @@ from reconciler.desired.parse import MAX_BYTES
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.model import Act, StoreKind
 from reconciler.model.concurrency import run_all
 from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey

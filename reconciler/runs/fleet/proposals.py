@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place
 from reconciler.findings.errors import FileChangedError, FileError, ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import EntryId, Sweep
 from reconciler.model.fleet import StackKey
 from reconciler.model.forges import FileChange, Proposals, PullRequest, PullState

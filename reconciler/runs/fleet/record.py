@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.findings.values import dataclass
 from reconciler.model.fleet import StackKey, StackRow
 from reconciler.private.folder import FOLDER
 from reconciler.records.fleet import MAX_BYTES, read_record, record_text

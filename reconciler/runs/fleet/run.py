@@ -6,7 +6,7 @@ import contextvars
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from threading import Lock
 
@@ -14,6 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.values import dataclass
 from reconciler.model import Act
 from reconciler.model.concurrency import run_all
 from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackRow

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.findings.errors import UsageError
+from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
 from reconciler.model.budget import RateBudget
 from reconciler.model.engine import Engine
@@ -119,12 +120,12 @@ class SharedDesk(Desk):
 
     def project(self, one: FleetMember, *, acts: bool) -> Project:
         """As `Desk`."""
-        project = super(SharedDesk, self).project(one, acts=acts)
+        project = super(SharedDesk, self).project(one, acts=acts)  # noqa: UP008 - `slots` make a second class
         return replace(project, lock=lambda **given: _both(project.lock(**given), self.demand))
 
     def context_of(self, credential: Credential, token: str) -> StoreContext:
         """As `Desk`."""
-        context = super(SharedDesk, self).context_of(credential, token)
+        context = super(SharedDesk, self).context_of(credential, token)  # noqa: UP008 - the same
         return replace(context, budget=self.open_budget(budget_name(credential, token)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from reconciler.desired.parse import parse_declaration
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     CaList,
     Declaration,

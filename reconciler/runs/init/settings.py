@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.desired.rules import accepts, name_rule
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import GuardError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.model import Listing, StoreKind, StoreSettings, WranglerFile
 from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError

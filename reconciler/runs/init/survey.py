@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import takewhile
 from pathlib import Path
 from posixpath import basename, dirname, join, normpath
@@ -12,6 +12,7 @@ from posixpath import basename, dirname, join, normpath
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, InputError, ReconcilerError, UsageError
+from reconciler.findings.values import dataclass
 from reconciler.model import BrokenFile, WorkerLabel, WranglerFile
 from reconciler.model.progress import Done
 from reconciler.model.templates import template_of

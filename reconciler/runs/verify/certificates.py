@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TypeVar
 
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.suggest import suggest
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     ByCertificate,
     CertificateName,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from secrets import token_hex, token_urlsafe
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Declaration, EntryId, Origin
 from reconciler.model.edge import OLDEST, EdgeAccount, EntryUnseen, ProbeWorker, is_probe_name, probe_name
 from reconciler.model.errors import StoreRefused

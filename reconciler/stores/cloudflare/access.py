@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.values import dataclass
 from reconciler.model import StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError

@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
@@ -30,6 +30,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.events import CallMade
 from reconciler.findings.secrets import Secrets
+from reconciler.findings.values import dataclass
 from reconciler.model.budget import LATEST_S, RateBudget
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import BudgetUnavailable, EntryNotFound, StoreClosed, StoreError

@@ -7,11 +7,12 @@ known by their text alone. A refusal that no rule matches is `UnknownStoreError`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from reconciler.findings.codes import Code
 from reconciler.findings.secrets import Secrets
+from reconciler.findings.values import dataclass
 from reconciler.model import CA_LIMIT
 from reconciler.model.edge import EntryUnseen
 from reconciler.model.errors import (

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.findings.errors import InputError, IssuerError
+from reconciler.findings.values import dataclass
 from reconciler.model.budget import RateBudget
 from reconciler.model.calls import PER_PAGE
 from reconciler.model.errors import StoreError

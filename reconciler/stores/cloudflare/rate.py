@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from reconciler.findings.values import dataclass
 
 QUOTA = 1200
 WINDOW_S = 300.0

@@ -7,10 +7,11 @@ each kind is made. Write permission can't be checked without writing, so it is r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import ApiCall, Client

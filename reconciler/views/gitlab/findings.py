@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from posixpath import dirname, join, normpath
 
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.plan.plan import PlanFacts
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift, DriftFinding

@@ -7,7 +7,6 @@ decoration: an artifact viewer that blocks it still shows headings, tables, sign
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import accumulate
@@ -17,6 +16,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.views.html.timeline import TimelinePicture
 from reconciler.views.html.uses import UsesPicture
 from reconciler.views.table import Display

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.views.text.layout import shortened
 
 MOST_ROWS = 40

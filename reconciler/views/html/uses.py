@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.views.text.layout import shortened
 from reconciler.views.text.lines import counted
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model.stores import LOCAL_ID_PREFIX
 
 NARROWEST = 60

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from typing import assert_never
 
 from reconciler.findings.codes import Code
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model import (
     Action,
     BindingChange,

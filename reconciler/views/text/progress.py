@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from reconciler.findings.values import dataclass
 from reconciler.views.text.layout import shortened
 
 _LONGEST_BAR = 24
