@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist loadgroup
 
-.PHONY: demo check test slow lint schemas docs bench soak lock dist clean
+.PHONY: demo fleet-demo check test slow lint schemas docs bench soak lock dist clean
 .DEFAULT_GOAL := test
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -19,6 +19,10 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 demo: $(STAMP) ## the main job on the embedded store, step by step
 	@$(BIN)/python examples/demo.py
+
+fleet-demo: $(STAMP) ## a fleet of 60 stacks, three workers on a PostgreSQL of its own, and what one that dies leaves
+	@tests/servers/setup postgresql
+	@$(BIN)/python -m tests.fleet_demo
 
 check: lint ## style, types, and every fast test: two minutes, for each change
 	@$(PYTEST) -m 'not slow'

@@ -13,6 +13,7 @@ import pytest
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import ExitCode
 from reconciler.model.errors import StoreError
+from reconciler.runs.fleet import act as fleet_act
 from reconciler.runs.fleet import run as fleet_run
 from reconciler.runs.fleet.act import ActDone, act_on
 from reconciler.runs.fleet.opened import Desk, open_fleet, read_fleet_file
@@ -240,8 +241,9 @@ def _refuse(*_: object) -> None:
     raise StoreError("no", hint="x", code=Code.STORE_CONNECTION)
 
 
-def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate) -> None:
-    """Its act is tried again in the next pass."""
+def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its act waits for a while, and is tried again in the next pass."""
+    monkeypatch.setattr(fleet_act, "LOCK_TIMEOUT_S", 0)
     small.outdate("one/s1", 0, 1)
     with checkout_lock(small.folder, command="apply", timeout_s=0, waiting=lambda _: None, clock=SystemClock()):
         result = small.run("fleet", "run", "--format", "json")

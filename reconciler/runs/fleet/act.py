@@ -46,6 +46,8 @@ from reconciler.runs.renew import due_names
 from reconciler.runs.stacks import take
 from reconciler.views.table import Display, render
 
+LOCK_TIMEOUT_S = 20.0
+"""How long to wait for another act in the same checkout, or for a person's `apply`."""
 _WRITING = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
 _OF_ACCOUNT = frozenset({Action.UPLOAD, Action.RETIRE})
 """What changes the account; bindings are only proposed."""
@@ -150,7 +152,7 @@ def _renew(
         return None, (_not_done(project, message, f"{_RENEW}, or use another sink"),)
     staged = replace(project, files=StagedFiles(project.files))
     checkout = Checkout(forge, head(project), desk.opened.fleet.forge.base)
-    return propose(staged, checkout, tell, lock_timeout_s=0, keep=lambda _: None), ()
+    return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None), ()
 
 
 _RENEW = "run `mtlsctl ci github renew` in a pipeline of that repository"
@@ -172,7 +174,7 @@ def _apply(
     and whether that is new."""
     staged = StagedFiles(project.files)
     project = replace(project, files=staged)
-    with project.lock(command="fleet run", timeout_s=0, waiting=tell) as held:
+    with project.lock(command="fleet run", timeout_s=LOCK_TIMEOUT_S, waiting=tell) as held:
         planned, phases = _permitted(project, permit)
         take(project, planned)
         findings: tuple[Diagnostic, ...] = ()
