@@ -1,7 +1,7 @@
 """A fleet on a PostgreSQL of its own: 60 stacks, 3 accounts, three workers, of which one is killed; nothing is lost.
 
-`make fleet-demo` runs it, with the real program over the emulator. Each stack has an old certificate that may be deleted
-(`act = "retire"`). The page with every stack stays, in build/.
+`make fleet-demo` runs it, with the real program over the emulator. Each stack has an old certificate that may be
+deleted (`act = "retire"`). The page with every stack stays, in build/.
 """
 
 from __future__ import annotations

@@ -419,7 +419,7 @@ def test_of_the_key_no_file_stays_behind(folder: Path, tmp_path: Path, monkeypat
             assert told(probe(port)) == "accepted"
         before = set(Path("/dev/fd").iterdir())
         contexts.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair)
-        assert set(Path("/dev/fd").iterdir()) == before
+        assert set(Path("/dev/fd").iterdir()) <= before  # others may close theirs meanwhile
         assert list(temporary.iterdir()) == []
 
 

@@ -222,7 +222,7 @@ def _checked(one: FleetMember, rules: Sequence[FleetRule], fleet: Fleet) -> Flee
         numbers = " and ".join(f"[[stacks]] {rule.index + 1}" for rule in rules)
         message, hint = f"this file is in {numbers} of {fleet.path}", "add it to `exclude` of all but one"
         problem = ReconcilerError(message, hint=hint, where=Pointer(project.name), code=Code.FLEET_FILES)
-    elif member.store is None or member.store.kind is not StoreKind.CLOUDFLARE:
+    elif member.store is None or not member.store.kind.traits.has_accounts:
         message = "this stack uses the local store, but a fleet is of Cloudflare accounts"
         hint = 'set `kind = "cloudflare"` in `[store]`, or add the file to `exclude`'
         problem = ReconcilerError(message, hint=hint, where=Pointer(project.name, ("store",)), code=Code.FLEET_ACCOUNT)
