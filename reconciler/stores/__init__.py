@@ -43,6 +43,18 @@ class StoreContext:
     budget: RateBudget | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What is declared that needs a permission of its own: CAs, bindings of Pages projects, Hyperdrive configurations,
+    hostnames, proofs from the edge."""
+
+    cas: bool = False
+    pages: bool = False
+    updates: bool = False
+    hostnames: bool = False
+    probes: bool = False
+
+
 class Connection(Protocol):
     """One store for one run. Its parts share connections, limits and cached reads."""
 
@@ -55,12 +67,8 @@ class Connection(Protocol):
     def edge(self) -> EdgeAccount | None:
         """The throw-away Workers of the account; None if the store has no account that runs Workers."""
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool) -> Iterable[Diagnostic]:
-        """Which permission each command needs, and whether it is granted, as far as a check without changes can show.
-
-        `cas`, `pages`, `updates`, `hostnames` and `probes` are true if CAs, bindings of Pages projects, Hyperdrive
-        configurations, hostnames, or proofs from the edge are declared.
-        """
+    def examine(self, uses: Uses) -> Iterable[Diagnostic]:
+        """Which permission each command needs, and whether it is granted, as far as can be seen without changes."""
 
 
 class StoreRoom(Protocol):

@@ -21,7 +21,7 @@ from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, 
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import Clock, NewEntry
 from reconciler.model.stores import LOCAL_ID_PREFIX
-from reconciler.stores import Connection, StoreContext
+from reconciler.stores import Connection, StoreContext, Uses
 from reconciler.stores.database import (
     HOSTNAMES,
     HYPERDRIVES,
@@ -79,7 +79,7 @@ class LocalConnection:
     def edge(self) -> None:
         """None: no Worker runs with its certificates, and no key is kept."""
 
-    def examine(self, **_: bool) -> tuple[Diagnostic, ...]:
+    def examine(self, _: Uses) -> tuple[Diagnostic, ...]:
         """Empty: every user who can write the file may do everything."""
         return ()
 

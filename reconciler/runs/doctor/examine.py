@@ -24,7 +24,7 @@ from reconciler.runs.doctor.checkout import CHECKS as CHECKOUT_CHECKS
 from reconciler.runs.doctor.checkout import cure, well
 from reconciler.runs.doctor.machine import MACHINE_CHECKS, Variables
 from reconciler.runs.project import Project
-from reconciler.stores import StoreContext
+from reconciler.stores import StoreContext, Uses
 from reconciler.system.discover import git_root
 
 _TOKEN_CODES = frozenset({Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
@@ -139,12 +139,14 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
         if error.code not in _TOKEN_CODES:
             yield Diagnostic(Severity.WARNING, error.code, error.message, None, error.hint)
         return
-    cas = any(certificate.ca for certificate in declaration.certificates.values())
-    pages, updates = _has_pages(project, declaration), bool(declaration.hyperdrives)
-    probes = any(has_gate(declaration, name, Gate.BIND) for name in declaration.certificates)
-    yield from connection.examine(
-        cas=cas, pages=pages, updates=updates, hostnames=bool(declaration.zones), probes=probes
+    uses = Uses(
+        cas=any(certificate.ca for certificate in declaration.certificates.values()),
+        pages=_has_pages(project, declaration),
+        updates=bool(declaration.hyperdrives),
+        hostnames=bool(declaration.zones),
+        probes=any(has_gate(declaration, name, Gate.BIND) for name in declaration.certificates),
     )
+    yield from connection.examine(uses)
 
 
 def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.model import StoreSettings
 from reconciler.model.ports import Clock
-from reconciler.stores import Connection, StoreContext
+from reconciler.stores import Connection, StoreContext, Uses
 from reconciler.stores.cloudflare.access import GLOBAL_KEY, Access, find_access
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time, Turns
 from reconciler.stores.cloudflare.edge import CloudflareEdge
@@ -80,8 +80,6 @@ class CloudflareConnection:
         """Throw-away Workers of the account, with the same client."""
         return CloudflareEdge(self._client, self._access, random.random)
 
-    def examine(self, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool) -> Iterator[Diagnostic]:
+    def examine(self, uses: Uses) -> Iterator[Diagnostic]:
         """As `Connection`."""
-        return examine(
-            self._client, self._access, cas=cas, pages=pages, updates=updates, hostnames=hostnames, probes=probes
-        )
+        return examine(self._client, self._access, uses)

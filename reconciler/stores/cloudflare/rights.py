@@ -13,6 +13,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError, StoreRefused
+from reconciler.stores import Uses
 from reconciler.stores.cloudflare.access import TOKEN, Access
 from reconciler.stores.cloudflare.client import ApiCall, Client
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of
@@ -37,49 +38,42 @@ class _Need:
     hint: str = ""
 
 
-def examine(
-    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool
-) -> Iterator[Diagnostic]:
+def examine(client: Client, access: Access, uses: Uses) -> Iterator[Diagnostic]:
     """Whether Cloudflare knows the token; then each permission, what needs it, and whether the token has it.
 
-    `cas`, `pages`, `updates`, `hostnames` and `probes`: as in `Connection`; what is declared may need more permissions.
     Each call is made once. A failure is a finding, never an exception.
     """
     try:
         verified = _verify(client, access)
         yield verified
         if verified.severity is Severity.INFO:
-            for need in _needs(
-                client, access, cas=cas, pages=pages, updates=updates, hostnames=hostnames, probes=probes
-            ):
+            for need in _needs(client, access, uses):
                 yield _ask(client, need)
     except StoreError as error:
         yield _warning(error.code, f"the account could not be checked: {error.message}", error.hint)
 
 
-def _needs(
-    client: Client, access: Access, *, cas: bool, pages: bool, updates: bool, hostnames: bool, probes: bool
-) -> Iterator[_Need]:
+def _needs(client: Client, access: Access, uses: Uses) -> Iterator[_Need]:
     account = f"/accounts/{access.account_id}"
     write = "a check would have to write; the first upload of a run is made alone, and stops the run if it is refused"
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
     yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
     yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
     yield _Need(Operation.HYPERDRIVE, _USERS, f"{account}/hyperdrive/configs")
-    if updates:
+    if uses.updates:
         yield _Need(Operation.UPDATE, "for `--deploy`, to update Hyperdrive", hint=write.partition(";")[0])
-    if probes:
+    if uses.probes:
         yield _Need(Operation.PROBE, "for `apply`, to prove certificates at the edge", hint=write.partition(";")[0])
-    if pages:
+    if uses.pages:
         yield _Need(Operation.PAGES, "to read what Pages projects use", f"{account}/pages/projects")
-    if cas:
+    if uses.cas:
         zones = {"account.id": access.account_id, **_FEW}
-        purpose = "for every plan, to read hostnames" if hostnames else _CA
+        purpose = "for every plan, to read hostnames" if uses.hostnames else _CA
         yield _Need(Operation.ZONES, purpose, "/zones", zones)
         zone = _some_zone(client, zones)
         path = f"/zones/{zone}/certificate_authorities/hostname_associations" if zone else ""
         yield _Need(Operation.HOSTNAMES, purpose, path, hint="not checked, because the token can see no zone")
-    if hostnames:
+    if uses.hostnames:
         yield _Need(Operation.TRUST, "for `--deploy`, to add hostnames to CAs", hint=write.partition(";")[0])
 
 
