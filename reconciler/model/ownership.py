@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, Declaration, Entry, Identity
+from reconciler.x509.certificates import MOST_KNOWN
 
 _MARK = re.compile(r"([a-z0-9][a-z0-9-]{0,31})\.([a-z0-9][a-z0-9-]{0,47})\.([0-9a-f]{12})")
 
@@ -27,7 +28,7 @@ def mark_name(stack: str, certificate: CertificateName, digest: str) -> str:
     return f"{stack}.{certificate}.{digest[:12]}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_KNOWN)
 def read_mark(entry: Entry) -> Mark | None:
     """The mark of an entry, or None. A name counts only if its last part matches the entry's own content."""
     found = _MARK.fullmatch(entry.name)

@@ -123,8 +123,9 @@ class Bundle:
 
 
 _KNOWN: dict[str, Bundle] = {}
-_MOST_KNOWN = 4096
-"""Four times the usual quota."""
+MOST_KNOWN = 65_536
+"""How many certificates are kept parsed: those of a fleet of 60 full accounts. Each is judged by every stack of its
+account, so with fewer they would be parsed again each time."""
 
 
 def remember(bundle: Bundle, data: bytes) -> None:
@@ -132,7 +133,7 @@ def remember(bundle: Bundle, data: bytes) -> None:
 
     `data` is the file. Most are written as a store returns them, so that the text need not be made again.
     """
-    if len(_KNOWN) < _MOST_KNOWN:
+    if len(_KNOWN) < MOST_KNOWN:
         is_bare = data.startswith(b"-----BEGIN CERTIFICATE-----\n") and data.isascii()
         _KNOWN[(data.decode() if is_bare else bundle.pem()).strip()] = bundle
 
@@ -145,7 +146,7 @@ def parse_stored(pem: str) -> Bundle | None:
     return _KNOWN.get(pem.strip()) or _parse_stored(pem)  # stores return the text without its last newline
 
 
-@lru_cache(maxsize=_MOST_KNOWN)
+@lru_cache(maxsize=MOST_KNOWN)
 def _parse_stored(pem: str) -> Bundle | None:
     ders = [decode(block.body) for block in find_blocks(pem) if block.is_certificate]
     read = tuple(der for der in ders if der)

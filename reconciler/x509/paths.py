@@ -11,7 +11,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from reconciler.x509.certificates import MALFORMED, key_digest, serial_of
+from reconciler.x509.certificates import MALFORMED, MOST_KNOWN, key_digest, serial_of
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
@@ -164,7 +164,7 @@ def _down(top: int, below: dict[int, int | None]) -> tuple[int, ...]:
     return tuple(reversed(path))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_KNOWN)
 def _names_its_own_key(certificate: x509.Certificate) -> bool:
     return not key_ids_differ(certificate, certificate) or is_proved(certificate, certificate)
 
@@ -176,7 +176,7 @@ def _key_id(certificate: x509.Certificate) -> bytes | None:
         return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_KNOWN)
 def is_proved(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether the name and the key of `issuer` signed `child`."""
     try:
