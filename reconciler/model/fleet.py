@@ -197,6 +197,24 @@ class StackRow:
         return self.account, self.stack
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What workers do, and what waits for them.
+
+    `waiting`: jobs that are due; `oldest_s`: how many seconds the oldest of them has waited. `stalled`: of `running`,
+    those whose worker is not heard of any more; `lost`: how many there were within a day. `budgets`: how many calls
+    each rate budget has left now.
+    """
+
+    workers: int
+    running: int
+    waiting: int
+    oldest_s: float
+    stalled: int
+    lost: int
+    budgets: Mapping[str, int]
+
+
 class FleetRecord(Protocol):
     """Remembers the stacks of one fleet between passes. Both calls may raise ReconcilerError."""
 
@@ -206,6 +224,9 @@ class FleetRecord(Protocol):
     def put(self, rows: Iterable[StackRow], *, leave_out: Iterable[StackKey] = ()) -> None:
         """Replace these rows, and forget those of `leave_out`, in one step: after a crash all of it is there, or
         nothing."""
+
+    def queue(self) -> Queue | None:
+        """What its workers do; None if it has none."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Held during a pass; LockedError if another pass over the same fleet runs."""

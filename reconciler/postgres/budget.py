@@ -22,6 +22,8 @@ QUOTA, WINDOW_S = 1200, 300.0
 
 _SHARE = 95
 """Percent of the quota that is handed out. The rest is for calls that begin late, and for dashboards."""
+HANDED_OUT = QUOTA * _SHARE // 100
+"""Calls of Cloudflare's quota that a budget hands out."""
 _FRESH_S = 2.0
 """For so long what a server counted is compared with the log."""
 

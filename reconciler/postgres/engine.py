@@ -40,8 +40,10 @@ _HEALTHY_S = 60.0
 _CONNECTIONS = 6
 """At most, of a worker: two listen, the others are used for moments."""
 
-_JOBS, _CHORES = "jobs", "chores"
+JOBS, _CHORES = "jobs", "chores"
 """The queues. Chores have places of their own, so that they never wait for jobs."""
+QUEUES = 2
+"""A process counts as a worker of Procrastinate for each."""
 
 _T = TypeVar("_T")
 
@@ -202,7 +204,7 @@ class _Worker:
                         stalled_worker_timeout=self._pace.dead_s,
                     )
                 )
-                for queue, places in ((_JOBS, self._at_once), (_CHORES, 2))
+                for queue, places in ((JOBS, self._at_once), (_CHORES, 2))
             ]
             await asyncio.wait({*workers, asked}, return_when=asyncio.FIRST_COMPLETED)
             for task in (*workers, asked):
@@ -273,7 +275,7 @@ def _lock(kind: str, key: str) -> str:
 async def _defer(app: App, kind: str, key: str, **when: Any) -> bool:
     lock = _lock(kind, key)
     try:
-        await app.configure_task(kind, queue=_JOBS, lock=lock, queueing_lock=lock, **when).defer_async(key=key)
+        await app.configure_task(kind, queue=JOBS, lock=lock, queueing_lock=lock, **when).defer_async(key=key)
     except AlreadyEnqueued:
         return False
     return True

@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from reconciler.findings.values import dataclass
-from reconciler.model.fleet import StackKey, StackRow
+from reconciler.model.fleet import Queue, StackKey, StackRow
+from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
 from reconciler.postgres.connection import Connection, Database
+from reconciler.postgres.engine import JOBS, QUEUES, Pace
 from reconciler.records.fleet import read_record, record_text
 
 
@@ -18,6 +20,28 @@ class Pause:
 
     until: datetime
     why: str
+
+
+_QUEUE = """
+WITH alive AS (
+  SELECT id FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(dead)s)
+), job AS (
+  SELECT status, worker_id, greatest(scheduled_at, at) AS since
+  FROM procrastinate_jobs
+  JOIN procrastinate_events ON job_id = procrastinate_jobs.id AND type = 'deferred'
+  WHERE queue_name = %(queue)s
+), due AS (SELECT since FROM job WHERE status = 'todo' AND since <= clock_timestamp())
+SELECT
+  (SELECT count(*) FROM alive),
+  (SELECT count(*) FROM job WHERE status = 'doing'),
+  (SELECT count(*) FROM due),
+  (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM due),
+  (SELECT count(*) FROM job WHERE status = 'doing' AND coalesce(worker_id, 0) NOT IN (SELECT id FROM alive)),
+  (SELECT count(*) FROM run WHERE outcome = 'lost' AND begun > clock_timestamp() - interval '1 day')"""
+_BUDGETS = """
+SELECT name, (
+  SELECT count(*) FROM call WHERE budget = name AND at > clock_timestamp() - make_interval(secs => %s)
+) FROM budget ORDER BY name"""
 
 
 class PostgresRecord:
@@ -49,6 +73,18 @@ class PostgresRecord:
                 cursor.executemany("DELETE FROM stack WHERE account = %s AND stack = %s AND fleet = %s", gone)
 
         self._database.run(write)
+
+    def queue(self) -> Queue:
+        """As `FleetRecord`. All fleets of a database have the same workers and budgets."""
+
+        def read(connection: Connection) -> Queue:
+            facts = connection.execute(_QUEUE, {"queue": JOBS, "dead": Pace().dead_s}).fetchone()
+            budgets = connection.execute(_BUDGETS, (WINDOW_S,)).fetchall()
+            workers, running, waiting, oldest_s, stalled, lost = facts or (0, 0, 0, 0.0, 0, 0)
+            left = {name: max(HANDED_OUT - used, 0) for name, used in budgets}
+            return Queue(-(-workers // QUEUES), running, waiting, oldest_s, stalled, lost, left)
+
+        return self._database.run(read)
 
     def locked(self) -> AbstractContextManager[None]:
         """As `FleetRecord`: nothing, because each account has a lock."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
-from reconciler.model.fleet import Acted, Look, StackRow
+from reconciler.model.fleet import Acted, Look, Queue, StackRow
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, to_json
 
 MAX_BYTES = 64_000_000
@@ -37,7 +37,7 @@ class FleetStackPart(JsonPart):
 
 class FleetStatusDocument(JsonPart):
     """All stacks, in the order of their names. `made` and `exit_code` are only in the output of `fleet status`, as the
-    findings about fleet.toml and its files in `diagnostics`."""
+    findings about fleet.toml and its files in `diagnostics`, and what workers do in `queue`, if there are any."""
 
     format: Literal["mtlsctl.fleet-status/1"] = "mtlsctl.fleet-status/1"
     fleet: str
@@ -45,6 +45,7 @@ class FleetStatusDocument(JsonPart):
     exit_code: int | None = None
     stacks: tuple[FleetStackPart, ...] = ()
     diagnostics: tuple[DiagnosticPart, ...] | None = None
+    queue: Queue | None = None
 
 
 def record_text(fleet: str, rows: Iterable[StackRow]) -> bytes:

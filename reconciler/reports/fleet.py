@@ -11,7 +11,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
-from reconciler.model.fleet import Acted, ActState, Look, LookState, StackKey, StackRow
+from reconciler.model.fleet import Acted, ActState, Look, LookState, Queue, StackKey, StackRow
 from reconciler.plan.fleet import is_due, is_overdue, last_turn
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
@@ -131,12 +131,14 @@ class FleetStackStatus:
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """All stacks, the most urgent first, then by the time of their outage. `diagnostics`: about fleet.toml."""
+    """All stacks, the most urgent first, then by the time of their outage. `diagnostics`: about fleet.toml. `queue`: of
+    its workers, if it has some."""
 
     fleet: str
     made: datetime
     stacks: tuple[FleetStackStatus, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+    queue: Queue | None = None
 
     @property
     def counts(self) -> Mapping[StackState, int]:
@@ -248,6 +250,32 @@ def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
             "fleet_made_timestamp_seconds",
             "When these metrics were written; check that they are not outdated.",
             (((("fleet", status.fleet),), status.made.timestamp()),),
+        ),
+        *(_queue_families(status.queue) if status.queue is not None else ()),
+    )
+
+
+def _queue_families(queue: Queue) -> tuple[Family, ...]:
+    """The metrics of workers. All fleets of a database share them, so they have no name of a fleet."""
+    values = (
+        ("fleet_workers", "Workers that live.", queue.workers),
+        ("fleet_queue_running", "Jobs that workers do now.", queue.running),
+        ("fleet_queue_waiting", "Jobs that are due and wait for a worker.", queue.waiting),
+        ("fleet_queue_oldest_age_seconds", "How long the oldest job that is due has waited.", queue.oldest_s),
+        (
+            "fleet_queue_stalled",
+            "Jobs whose worker is not heard of; another one does them again.",
+            queue.stalled,
+        ),
+        ("fleet_queue_lost", "Jobs of the last 24 hours whose worker died.", queue.lost),
+    )
+    budgets = ((("budget", name),) for name in queue.budgets)
+    return (
+        *(_family(name, meaning, (((), value),)) for name, meaning, value in values),
+        _family(
+            "budget_remaining",
+            "Calls that a shared rate budget has left in its five minutes.",
+            zip(budgets, queue.budgets.values(), strict=True),
         ),
     )
 

@@ -64,6 +64,10 @@ def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet) -> None
     fleet.works.wait_for(
         "SELECT NOT EXISTS (SELECT FROM mtlsctl.procrastinate_jobs WHERE task_name IN ('look', 'act'))"
     )
+    queue = fleet.run("status", "--format", "json").json["queue"]
+    assert (queue["workers"], queue["running"], queue["waiting"], queue["stalled"], queue["lost"]) == (2, 0, 0, 0, 0)
+    assert len(queue["budgets"]) == 3
+    assert all(900 < left < 1140 for left in queue["budgets"].values())
     assert fleet.works.end() == [0, 0]
     assert fleet.estate.entries(0) == 1
     assert states(fleet) == {"s1": "ok", "s2": "changes", "s3": "changes"}

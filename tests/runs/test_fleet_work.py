@@ -63,6 +63,9 @@ class FakeRecord:
     def put(self, rows: Iterable[StackRow], *, leave_out: Iterable[StackKey] = ()) -> None:
         raise AssertionError
 
+    def queue(self) -> None:
+        raise AssertionError
+
     def locked(self) -> nullcontext[None]:
         raise AssertionError
 

@@ -55,7 +55,7 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
-from reconciler.model.fleet import Acted, ActState, Look, LookState, StackRow
+from reconciler.model.fleet import Acted, ActState, Look, LookState, Queue, StackRow
 from reconciler.model.key_places import SopsSink
 from reconciler.model.ownership import Mark
 from reconciler.model.renewal import Renewal
@@ -759,7 +759,7 @@ FLEET_LIST = FleetList(
 
 _LOOK = Look(NOW, LookState.CHANGES, {Action.UPLOAD: 1, Action.REBIND: 2}, 3, END, "sha256:" + "0" * 64)
 _FAILED = Look(NOW - timedelta(minutes=5), LookState.FAILED, message="the API refused the token")
-FLEET_STATUS = make_fleet_status(
+_FLEET_STATUS = make_fleet_status(
     replace(
         FLEET_LIST,
         stacks=(
@@ -778,6 +778,10 @@ FLEET_STATUS = make_fleet_status(
     (StackRow(ACCOUNT, "left", "apps/left/mtls.toml", Look(NOW - timedelta(days=3), LookState.OK), NOW),),
     lambda _: "eu",
     NOW + timedelta(minutes=3),
+)
+FLEET_STATUS = replace(
+    _FLEET_STATUS,
+    queue=Queue(workers=3, running=2, waiting=5, oldest_s=12.5, stalled=1, lost=4, budgets={"platform-bot": 1040}),
 )
 
 REPORTS: tuple[object, ...] = (

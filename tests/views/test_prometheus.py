@@ -312,7 +312,11 @@ def written(which: str) -> Mapping[str, set[str]]:
 
 NOT_USED = {
     "alerts": {"certificate_stored", "certificate_info", "certificate_bindings", "entry_bindings", "build_info"},
-    "fleet": {"fleet_stack_last_look_timestamp_seconds"},
+    "fleet": {
+        "fleet_stack_last_look_timestamp_seconds",
+        *(f"fleet_queue_{name}" for name in ("running", "waiting", "stalled", "lost")),
+        "budget_remaining",
+    },
 }
 """The metrics of each file that wake no one."""
 both = pytest.mark.parametrize("which", NOT_USED)

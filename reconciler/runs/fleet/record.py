@@ -39,6 +39,9 @@ class FileRecord:
             known.pop(key, None)
         self.file.write(record_text(self.fleet, known.values()))
 
+    def queue(self) -> None:
+        """None: one pass has no workers."""
+
     def locked(self) -> AbstractContextManager[None]:
         """As `FleetRecord`."""
         return self.file.locked("`mtlsctl fleet run`")

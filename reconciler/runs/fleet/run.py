@@ -76,7 +76,8 @@ def status_of(
     """How these stacks were when they were checked; with `whole` also those that are missing. Asks no server."""
     rows = record.rows()
     vanished = (*missed_of(opened, rows).vanished, *unread_of(opened, rows)) if whole else ()
-    return make_fleet_status(list_fleet(opened, members), rows, vanished, opened.fleet.alias, now)
+    found = make_fleet_status(list_fleet(opened, members), rows, vanished, opened.fleet.alias, now)
+    return replace(found, queue=record.queue())
 
 
 def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:

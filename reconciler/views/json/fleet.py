@@ -45,6 +45,7 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
         exit_code=status.exit_code,
         stacks=tuple(map(_status_part, status.stacks)),
         diagnostics=tuple(diagnostic_part(one, display.place) for one in status.diagnostics),
+        queue=status.queue,
     )
     return to_json(document)
 

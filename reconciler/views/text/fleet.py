@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.findings.escape import printable
-from reconciler.model.fleet import Look
+from reconciler.model.fleet import Look, Queue
 from reconciler.reports.fleet import FleetList, FleetStack, FleetStackStatus, FleetStatus, StackState
 from reconciler.views.table import Display
 from reconciler.views.text.layout import Cell, table, wrapped
@@ -66,11 +66,21 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
         [*_problem_lines(((name_of(one), one.message) for one in status.stacks if one.message), width)],
         [*finding_lines(status.diagnostics, display)],
         [
+            *(wrapped(queue_text(status.queue), prose(width)) if status.queue is not None else ()),
             *wrapped(outage_text(status), prose(width)),
             *map(style.bold, wrapped(f"{counts_text(status)}.", width, then="  ")),
         ],
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def queue_text(queue: Queue) -> str:
+    """What workers do, in one line."""
+    waiting = f"{queue.waiting} waiting"
+    if queue.waiting:
+        waiting += f", the oldest for {age_text(timedelta(seconds=queue.oldest_s))}"
+    dead = f", {queue.stalled} of a worker that died" if queue.stalled else ""
+    return f"{counted(queue.workers, 'worker')}. Jobs: {queue.running} running{dead}, {waiting}."
 
 
 def cells_of(one: FleetStackStatus, now: datetime, style: Style) -> list[Cell]:
