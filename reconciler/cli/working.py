@@ -23,7 +23,17 @@ from reconciler.model.engine import Done, Duty
 from reconciler.runs.budget import DATABASE_URL, extra_missing
 from reconciler.runs.fleet.children import Children
 from reconciler.runs.fleet.opened import FleetMember, OpenedFleet
-from reconciler.runs.fleet.work import ACT, LOOK, Schedule, SharedDesk, account_of_key, act_key, do_job, look_key
+from reconciler.runs.fleet.work import (
+    ACT,
+    LOOK,
+    Schedule,
+    SharedDesk,
+    account_of_key,
+    act_key,
+    do_job,
+    look_key,
+    withheld,
+)
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
@@ -175,7 +185,9 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     program = [sys.executable, "-P", "-m", "reconciler"]  # -P: never a folder `reconciler` of the place where it runs
     command = [*program, "--file", str(opened.file.path), "fleet", "job"]
     tell = _log(session)
-    children = Children(command, os.environ, Path.cwd(), tell)
+    children = Children(
+        command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: withheld(open_fleet(), kind, key)
+    )
     with closing(PostgresEngine(url)) as engine, closing(History(url)) as history:
         record = PostgresRecord(url, opened.fleet.name)
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses)

@@ -16,7 +16,7 @@ from reconciler.model.declared import Act
 from reconciler.model.engine import Duty, Handler, Job
 from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, SecretPlace, StackKey, StackRow
 from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
-from reconciler.runs.fleet.work import Schedule, SharedDesk, budget_name
+from reconciler.runs.fleet.work import Schedule, SharedDesk, budget_name, withheld
 from reconciler.stores import StoreContext
 from tests.support.estates import ACCOUNTS, TOKENS, Estate, make_estate
 
@@ -145,6 +145,23 @@ def test_an_act_is_added_where_the_last_look_found_something_that_is_allowed(
     """fleet.toml allows deletions alone."""
     jobs = added(estate, [row(1, changes=changes, act=act), *ALL[1:]])
     assert jobs == ([("act", S1)] if is_added else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "gets"),
+    [
+        ("act", S1, {"KEY_1", "TOKEN_0"}),
+        ("act", f"{ACCOUNTS[1]}/s2", {"KEY_2", "TOKEN_1"}),
+        ("look", f"{ACCOUNTS[0]}/one", {"TOKEN_0"}),
+        ("act", f"{ACCOUNTS[0]}/gone", set()),
+    ],
+)
+def test_a_job_gets_the_keys_of_its_stack_and_the_token_of_its_account(
+    estate: Estate, kind: str, key: str, gets: set[str]
+) -> None:
+    """And no other; a look gets no key."""
+    secrets = {f"KEY_{number}" for number in range(1, 5)} | {f"TOKEN_{number}" for number in range(3)}
+    assert secrets - withheld(opened(estate), kind, key) == gets
 
 
 def test_nothing_is_tried_again_before_the_next_look_is_due(estate: Estate) -> None:

@@ -28,7 +28,8 @@ _OUTCOMES: Mapping[int, str] = {
 
 @dataclass(slots=True)
 class Children:
-    """The processes of the jobs. `command` gets the kind and the key of the job as its last arguments.
+    """The processes of the jobs. `command` gets the kind and the key of the job as its last arguments. `withheld`: the
+    variables that the process of a job of this kind and key does not get.
 
     `busy_s`: after how long a job is tried again whose key another process works on; `failed_s`: one that failed.
     """
@@ -39,6 +40,7 @@ class Children:
     tell: Callable[[str], None] = lambda _: None
     busy_s: float = 15.0
     failed_s: float = 600.0
+    withheld: Callable[[str, str], frozenset[str]] = lambda *_: frozenset()
     _running: set[Child] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: bool = False
@@ -57,7 +59,9 @@ class Children:
     def _run(self, kind: str, key: str) -> Done:
         lines: deque[str] = deque(maxlen=_LINES)
         command = [*self.command, kind, key]
-        with running(command, environ=self.environ, on_out=_drop, on_err=lines.append, cwd=self.folder) as child:
+        hidden = self.withheld(kind, key)
+        environ = {name: value for name, value in self.environ.items() if name not in hidden}
+        with running(command, environ=environ, on_out=_drop, on_err=lines.append, cwd=self.folder) as child:
             with self._lock:
                 if self._stopping:
                     return Done("handed back", again_s=0.0)

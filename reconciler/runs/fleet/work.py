@@ -56,6 +56,28 @@ def members_of(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, .
     return tuple(found)
 
 
+def withheld(opened: OpenedFleet, kind: str, key: str) -> frozenset[str]:
+    """The variables that the process of a job does not get: keys of other stacks, tokens of other accounts, and where
+    nothing is changed every key and the token of the forge."""
+    fleet = opened.fleet
+    every, needed = set(fleet.secret_variables), set[str]()
+    for one in opened.members:
+        every |= _keys_of(one)
+        if one.key is None or key != (act_key(one.key) if kind == ACT else look_key(one)):
+            continue
+        credential = fleet.credentials[one.rule.credential]
+        places = [credential.token, credential.read_token]
+        if kind == ACT:
+            needed |= _keys_of(one)
+            places += [fleet.forge.token] if fleet.forge is not None else []
+        needed |= {place.env for place in places if place is not None and place.env is not None}
+    return frozenset(every - needed)
+
+
+def _keys_of(one: FleetMember) -> frozenset[str]:
+    return frozenset() if one.member.problem is not None else one.member.project.declaration()[0].secret_variables
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Adds the jobs that are due: looks by their interval, and acts where the last look found something to do.
