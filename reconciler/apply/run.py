@@ -163,7 +163,7 @@ class Run:
 
     def leave(self, index: int) -> None:
         """Mark a change as not started, because the store accepts no more changes."""
-        self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED)
+        self.steps[index] = Step(self.plan.changes[index], StepStatus.NOT_STARTED, note=_NOT_TRIED, skipped=True)
 
     def is_late(self, change: Upload | BindingChange | Deploy | Update | Retire) -> bool:
         """Whether the time has passed up to which the change was right."""
@@ -178,7 +178,7 @@ class Run:
         change = self.plan.changes[index]
         if isinstance(error, StoreStopped):
             self.stopped = True
-            return Step(change, StepStatus.NOT_STARTED, note=_NOT_TRIED)
+            return Step(change, StepStatus.NOT_STARTED, note=_NOT_TRIED, skipped=True)
         problem = next(found for found in error.diagnostics() if found.severity is Severity.ERROR)
         return Step(change, StepStatus.FAILED, problem=replace(problem, certificate=change.certificate))
 

@@ -24,7 +24,10 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change and how it ended. `entry`: the ID that it uploaded or bound. `note`: such as why it did not start."""
+    """One change and how it ended. `entry`: the ID that it uploaded or bound. `note`: such as why it did not start.
+
+    `skipped`: it was not tried, because an earlier error stopped the run.
+    """
 
     change: Change
     status: StepStatus
@@ -33,6 +36,7 @@ class Step:
     note: str | None = None
     waiting: Waiting | None = None
     blocked: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 if some changes failed and others were made; 1 if some failed and none was made; 3 if some were blocked.
+        """5 if some changes failed, or were skipped after an error, and others were made; 1 if none was made; 3 if some
+        were blocked.
 
         6 if the run lost its lock.
         Of `retire`, 3 also if one of the uploads that it was asked to delete is kept.
@@ -92,7 +97,7 @@ class Outcome:
         kept = self.plan.waiting or self.of(StepStatus.WAITING)
         if any(step.blocked for step in self.steps) or (self.plan.selection.retire is not None and kept):
             codes.append(ExitCode.BLOCKED)
-        if self.of(StepStatus.FAILED):
+        if self.of(StepStatus.FAILED) or any(step.skipped for step in self.steps):
             codes.append(ExitCode.FAILED)
         # A proof changes nothing, so a run in which only proofs succeeded is not done in part.
         if ExitCode.FAILED in codes and any(

@@ -287,6 +287,7 @@ def test_what_would_be_refused_each_time_is_asked_for_once(fault: Callable[..., 
         "skipped: an earlier error from Cloudflare stopped this run"
     }
     assert outcome.exit_code == 1
+    assert replace(outcome, steps=outcome.of(StepStatus.NOT_STARTED)).exit_code == 1  # what was skipped was not done
     assert len(watch.steps) == 2
 
 

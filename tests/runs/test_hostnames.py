@@ -166,6 +166,18 @@ def test_an_addition_whose_answer_was_lost_is_found_by_reading(account: Account,
     assert account.run("plan", "--deploy", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize("kind", [FaultKind.LOST_REPLY, FaultKind.SERVER_ERROR_AFTER])
+def test_after_a_lost_answer_the_other_updates_are_made(account: Account, kind: FaultKind) -> None:
+    """What was found by reading stops nothing."""
+    spare = '[certificates.spare]\ncertificate = "certs/spare.pem"\nca = true\n'
+    account.project.write("mtls.toml", MTLS + spare + HOSTNAMES + 'spare = ["old.example.com"]\n')
+    account.project.write("certs/spare.pem", ROOTS[1])
+    account.fail(kind)
+    result = account.run("apply", "--yes", "--deploy")
+    assert (result.code, account.writes) == (0, ["PUT", "PUT"])
+    assert sorted(map(len, account.lists.values())) == [1, 2]
+
+
 def test_an_addition_that_fails_for_long_is_an_error_and_the_next_run_makes_it(account: Account) -> None:
     """Nothing is claimed that was not seen."""
     account.fail(FaultKind.SERVER_ERROR, times=2)

@@ -50,6 +50,7 @@ IN_USE_PATIENCE_S = 60.0
 
 _ID_FORM = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _T = TypeVar("_T")
+_EXHAUSTED = (Exhausted, BudgetUnavailable)
 _STOPPERS = (UnknownStoreError, PermissionLacking, WrongAccount, NoAnswer, Exhausted, BudgetUnavailable)
 
 
@@ -262,11 +263,11 @@ class CloudflareStore(CloudflareReader):
 
     def update_hyperdrive(self, before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
         """As in the port. One PATCH; repeated after a lost answer only if the configuration is still as before."""
-        return self._change(lambda: self._hyperdrives.update(before, mtls))
+        return self._change(lambda: self._hyperdrives.update(before, mtls), _EXHAUSTED)
 
     def add_hostnames(self, before: CaList, names: Sequence[str]) -> None:
         """As in the port. One PUT; repeated after a lost answer only if the list is still as before."""
-        self._change(lambda: self._lists.add(before, names))
+        self._change(lambda: self._lists.add(before, names), _EXHAUSTED)
 
     def look_back(self) -> tuple[Diagnostic, ...]:
         """The differences between the list and the replies to this object's uploads.
@@ -285,15 +286,19 @@ class CloudflareStore(CloudflareReader):
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
-    def _change(self, effect: Callable[[], _T]) -> _T:
-        """The result of a change. StoreStopped after an error that would repeat, or that mtlsctl does not know."""
+    def _change(self, effect: Callable[[], _T], stoppers: tuple[type[StoreError], ...] = _STOPPERS) -> _T:
+        """The result of a change. StoreStopped after an error that would repeat, or that mtlsctl does not know.
+
+        `stoppers`: the errors that stop the run. After an update its caller reads what became of it, and each kind of
+        update needs a permission of its own.
+        """
         stopped = self._stopped_by
         if stopped is not None:
             message = f"skipped: an earlier error from Cloudflare stopped this run: {stopped.message}"
             raise StoreStopped(message, hint=stopped.hint)
         try:
             return effect()
-        except _STOPPERS as error:
+        except stoppers as error:
             self._stopped_by = self._stopped_by or error
             raise
 

@@ -243,7 +243,7 @@ def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         begin = "fix what failed; in a pipeline start a new run, else run: "
         before = begin if applied.is_of_saved_plan else "fix what failed, then run: "
         yield from next_lines(applied.again, width, before=before)
-    elif outcome.interrupted:
+    elif outcome.interrupted or any(step.skipped for step in outcome.steps):
         yield from next_lines(applied.again, width)
     elif any(problem.is_error for problem in outcome.plan.diagnostics):
         yield from next_lines(applied.again, width, before="fix the errors of the plan, then run: ")
