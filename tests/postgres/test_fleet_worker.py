@@ -54,8 +54,8 @@ def states(fleet: Fleet) -> dict[str, str]:
     return {one["stack"]: one["state"] for one in fleet.run("status", "--format", "json").json["stacks"]}
 
 
-def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet) -> None:
-    """All of them know what each found; no table has a secret."""
+def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet, capfd: pytest.CaptureFixture[str]) -> None:
+    """All of them know what each found; no table, log, metric or page has a secret."""
     assert set(states(fleet).values()) == {"not-checked"}
     fleet.start()
     fleet.start()
@@ -75,6 +75,10 @@ def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet) -> None
         names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'mtlsctl'").fetchall()
         texts = [str(connection.execute(f'SELECT * FROM mtlsctl."{name}"').fetchall()) for (name,) in names]  # noqa: S608
     assert len(texts) > 8
+    texts += [fleet.run("status", "--format", form).out for form in ("text", "markdown", "html", "prometheus")]
+    log = capfd.readouterr().err
+    assert log.count("act ") >= 1
+    texts += [log, fleet.run("history", "s1").out]
     assert not any("canary" in text or "PRIVATE KEY" in text for text in texts)
 
 
