@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -16,7 +17,7 @@ from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
-from reconciler.model.fleet import FleetRecord
+from reconciler.model.fleet import FleetRecord, StackKey
 from reconciler.reports.fleet import FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.budget import DATABASE_URL
@@ -75,6 +76,9 @@ class Workers(Protocol):
 
     def open_record(self, opened: OpenedFleet) -> FleetRecord:
         """What the workers of a fleet remember."""
+
+    def paused(self, opened: OpenedFleet) -> Mapping[StackKey, str]:
+        """The stacks of a fleet that are paused, each with the reason."""
 
     def open_desk(self, opened: OpenedFleet, context: StoreContext) -> Desk:
         """Connections with the rate budgets that all processes share."""
@@ -196,6 +200,8 @@ def _pass(
     context = StoreContext(os.environ, session.max_wait_s, session.tell)
     is_shared = bool(os.environ.get(DATABASE_URL))
     desk = _workers().open_desk(opened, context) if is_shared else Desk(opened, os.environ, context)
+    if is_shared:
+        request = replace(request, paused=_workers().paused(opened))
     found = run_pass(f"fleet {action}", desk, members, record, request, session.tell)
     if not found.results:
         session.tell("no stack is due; `--all` checks all of them")

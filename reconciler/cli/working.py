@@ -20,6 +20,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import LockedError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.model.engine import Done, Duty
+from reconciler.model.fleet import StackKey
 from reconciler.runs.budget import DATABASE_URL, extra_missing
 from reconciler.runs.fleet.children import Children
 from reconciler.runs.fleet.opened import FleetMember, OpenedFleet
@@ -65,6 +66,12 @@ def database_url(environ: Mapping[str, str]) -> str:
 def open_record(opened: OpenedFleet) -> PostgresRecord:
     """What the workers of a fleet remember."""
     return PostgresRecord(database_url(os.environ), opened.fleet.name)
+
+
+def paused(opened: OpenedFleet) -> Mapping[StackKey, str]:
+    """The stacks of a fleet that are paused, each with the reason."""
+    with closing(open_record(opened)) as record:
+        return {key: f"paused until {one.until:%Y-%m-%d %H:%M} UTC: {one.why}" for key, one in record.pauses().items()}
 
 
 def open_desk(opened: OpenedFleet, context: StoreContext, demand: Callable[[], None] = lambda: None) -> SharedDesk:

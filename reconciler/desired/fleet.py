@@ -148,7 +148,9 @@ class DefaultsTable(Table):
         examples=["retire"],
     )
     concurrency: int = Field(default=8, ge=1, le=32, description="How many accounts are read at once.")
-    max_acts: int = Field(default=20, ge=0, description="How many stacks one pass may change; the rest waits.")
+    max_acts: int = Field(
+        default=20, ge=0, description="How many stacks one pass may change; the rest waits for its next check."
+    )
     deny: list[DenyTable] = Field(
         default=[],
         max_length=50,

@@ -733,6 +733,9 @@ class Code(StrEnum):
     FLEET_STACK_MISSING = ("fleet-stack-missing", _E,
         "A stack that was part of the fleet was not found. Nothing is done for it, and nothing is deleted.",
         "Restore its mtls.toml; if it left for good, add its name to `retired` of its `[[stacks]]`.")
+    FLEET_STACK_RETIRED = ("fleet-stack-retired", _W,
+        "A stack is in `retired` of its `[[stacks]]`, but its mtls.toml is there.",
+        "Delete the file, or remove the name from `retired`.")
     FLEET_SHRUNK = ("fleet-shrunk", _E,
         "Fewer than half of the known stacks of a fleet were found, so nothing was changed anywhere.",
         "Check the checkout and the globs of fleet.toml; add the names of stacks that left to `retired`.",

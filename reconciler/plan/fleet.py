@@ -10,7 +10,7 @@ from itertools import islice
 
 from reconciler.findings.values import dataclass
 from reconciler.model import Act
-from reconciler.model.fleet import DenyRule, Fleet, LookState, StackKey, StackRow
+from reconciler.model.fleet import ActState, DenyRule, Fleet, LookState, StackKey, StackRow
 from reconciler.model.freezes import Freeze, Once
 from reconciler.plan.freeze import Frozen, frozen
 
@@ -41,7 +41,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def is_due(row: StackRow | None, key: StackKey, interval: timedelta, now: datetime) -> bool:
     """Whether a stack has to be looked at: it never was, or not since its last turn."""
-    return row is None or row.look is None or row.look.time < last_turn(key, interval, now)
+    if row is None or row.look is None or (row.act is not None and row.act.state is ActState.BEGUN):
+        return True  # an act that did not end is finished at once
+    return row.look.time < last_turn(key, interval, now)
 
 
 def is_overdue(row: StackRow | None, interval: timedelta, now: datetime) -> bool:
@@ -105,7 +107,7 @@ def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Cir
         text = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
         return Permit(Act.NONE, f"not done: `deny` holds{text}{f' ({why})' if why else ''}")
     if around.left <= 0:
-        return Permit(Act.NONE, f"waits for the next pass: this one changed {fleet.max_acts} stacks (`max_acts`)")
+        return Permit(Act.NONE, f"waits for its next check: this pass changed {fleet.max_acts} (`max_acts`)")
     return Permit(allowed, f"allowed by {source}")
 
 
@@ -127,7 +129,7 @@ def find_missed(
 ) -> Missed:
     """Compare the known stacks with those that were found. `files`: those that were found and can't be read, which may
     still be the stack that was there. `retired`: names that left the fleet."""
-    left = tuple(row.key for row in rows if row.stack in retired)
-    known = [row for row in rows if row.stack not in retired]
+    left = tuple(row.key for row in rows if row.stack in retired and row.key not in found)
+    known = [row for row in rows if row.key not in left]
     vanished = tuple(row for row in known if row.key not in found and row.file not in files)
     return Missed(vanished, left, shrunk=2 * (len(known) - len(vanished)) < len(known))

@@ -68,7 +68,7 @@ class PostgresEngine:
         self._settings = settings_of(url)
         self._pace = pace or Pace()
         self._history = History(url)
-        for name in ("procrastinate", "psycopg.pool"):  # what concerns a person is told by this module
+        for name in ("procrastinate", "psycopg.pool", "asyncio"):  # what concerns a person is told by this module
             logging.getLogger(name).addHandler(logging.NullHandler())
             logging.getLogger(name).propagate = False
 

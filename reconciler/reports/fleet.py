@@ -163,8 +163,8 @@ def make_fleet_status(
     found: FleetList, rows: Sequence[StackRow], vanished: Sequence[StackRow], alias: Callable[[str], str], now: datetime
 ) -> FleetStatus:
     """The status of the stacks that were found, and of those that are missing."""
-    known = {row.key: row for row in rows}
-    stacks = [_status_of(one, known, now) for one in found.stacks]
+    known, by_file = {row.key: row for row in rows}, {row.file: row for row in rows}
+    stacks = [_status_of(_named(one, by_file, alias), known, now) for one in found.stacks]
     for row in vanished:
         one = FleetStack(row.file, row.stack, row.account, alias(row.account), "", (), Act.NONE, timedelta(0))
         message = "its mtls.toml was not found any more; nothing is done for it"
@@ -177,6 +177,12 @@ def make_fleet_status(
 def _outage_key(one: FleetStackStatus) -> tuple[bool, str]:
     outage = one.look.outage if one.look is not None else None
     return outage is None, str(outage)
+
+
+def _named(one: FleetStack, by_file: Mapping[str, StackRow], alias: Callable[[str], str]) -> FleetStack:
+    """The same; a stack whose file can't be read now is the one that this file was of."""
+    row = by_file.get(one.file) if one.stack is None else None
+    return one if row is None else replace(one, stack=row.stack, account=row.account, alias=alias(row.account))
 
 
 def _status_of(one: FleetStack, known: Mapping[StackKey, StackRow], now: datetime) -> FleetStackStatus:

@@ -134,7 +134,7 @@ CALM = Circumstances(None, shrunk=False, left=1)
         ),
         (
             *("all", "all", "ok", Circumstances(None, shrunk=False, left=0)),
-            Permit(Act.NONE, "waits for the next pass: this one changed 20 stacks (`max_acts`)"),
+            Permit(Act.NONE, "waits for its next check: this pass changed 20 (`max_acts`)"),
         ),
     ],
 )

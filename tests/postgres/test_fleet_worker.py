@@ -88,6 +88,8 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
         "Nothing is done to s1 until 2099-01-01"
         in fleet.run("pause", "s1", "--until", "2099-01-01", "--why", "audit").out
     )
+    held = fleet.run("run", "--all", "--only", "s1")
+    assert ("not done: paused until 2099-01-01 00:00 UTC: audit" in held.out, fleet.estate.entries(0)) == (True, 2)
     fleet.start()
     fleet.wait("look", 3)
     assert fleet.run("trigger", "s1").out.startswith("A worker checks s1 next")

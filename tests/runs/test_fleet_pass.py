@@ -23,7 +23,7 @@ from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
 from tests.runs.test_several import BROKEN
-from tests.support.estates import FLEET, TOKENS, Estate, make_estate
+from tests.support.estates import ACCOUNTS, FLEET, TOKENS, Estate, make_estate
 
 STATE = ".mtlsctl/fleet.json"
 
@@ -175,7 +175,7 @@ HELD = {
         ('act = "retire"', 'act = "retire"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]'),
         "`deny` holds",
     ),
-    "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "waits for the next pass"),
+    "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "waits for its next check"),
 }
 
 
@@ -209,7 +209,7 @@ def test_a_freeze_of_the_repository_holds(small: Estate) -> None:
 
 
 def test_one_pass_changes_at_most_so_many_stacks(estate: Estate) -> None:
-    """The rest waits for the next pass, and says so."""
+    """The rest waits for its next check, and says so."""
     for number, folder in ((1, "one/s1"), (4, "one/s4"), (7, "one/s7")):
         estate.outdate(folder, 0, number)
     estate.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "retire"\nmax_acts = 2'))
@@ -217,7 +217,7 @@ def test_one_pass_changes_at_most_so_many_stacks(estate: Estate) -> None:
         one.get("note", "") for one in estate.run("fleet", "run", "--tag", "first", "--format", "json").json["stacks"]
     ]
     assert sum("allowed by" in note for note in notes) == 2
-    assert sum("waits for the next pass: this one changed 2 stacks" in note for note in notes) == 1
+    assert sum("waits for its next check: this pass changed 2" in note for note in notes) == 1
     assert estate.entries(0) == 4
     estate.run("fleet", "run", "--all", "--tag", "first")
     assert estate.entries(0) == 3
@@ -308,6 +308,47 @@ def test_a_vanished_stack_is_an_alarm_in_every_pass_until_it_is_retired(small: E
     small.write("fleet.toml", FLEET.replace('tags = ["first"]', 'retired = ["s1"]'))
     assert "fleet-stack-missing" not in small.run("fleet", "run").out
     assert "s1" not in remembered(small)
+
+
+def test_a_retired_stack_that_is_still_there_is_a_warning_and_another_one_of_its_name_stays(small: Estate) -> None:
+    """`retired` is about its own `[[stacks]]`."""
+    small.write("two/s2/mtls.toml", small.read("two/s2/mtls.toml").replace('"s2"', '"s1"'))
+    small.run("fleet", "run")
+    small.write("fleet.toml", FLEET.replace('tags = ["first"]', 'retired = ["s1"]'))
+    assert "warning[fleet-stack-retired]" in small.run("fleet", "list").out
+    listed = small.run("fleet", "list", "--format", "json").json["stacks"]
+    assert [(one["stack"], one["file"]) for one in listed] == [("s1", "two/s2/mtls.toml"), ("s3", "three/s3/mtls.toml")]
+    assert "fleet-stack-missing" not in small.run("fleet", "run", "--all").out
+    assert "s1" in remembered(small)
+
+
+def test_a_stack_that_was_renamed_as_documented_did_not_vanish(small: Estate) -> None:
+    """`former_stacks` says so."""
+    small.run("fleet", "run")
+    text = small.read("one/s1/mtls.toml").replace('stack = "s1"', 'stack = "renamed"\nformer_stacks = ["s1"]')
+    small.write("one/s1/mtls.toml", text)
+    assert "fleet-stack-missing" not in small.run("fleet", "run", "--all").out
+
+
+def test_a_stack_that_never_belonged_to_the_fleet_is_not_missed(small: Estate) -> None:
+    """Its account was wrong, and then corrected."""
+    text = small.read("one/s1/mtls.toml")
+    small.write("one/s1/mtls.toml", text.replace(ACCOUNTS[0], ACCOUNTS[1]))
+    assert "error[fleet-account]" in small.run("fleet", "run").out
+    small.write("one/s1/mtls.toml", text)
+    assert "fleet-stack-missing" not in small.run("fleet", "run", "--all").out
+
+
+def test_a_failed_check_does_not_forget_when_calls_begin_to_fail(small: Estate) -> None:
+    """The alert on it would end just when the token does."""
+    small.apply("one/s1", 0)
+    small.run("fleet", "run", "--all")
+    before = remembered(small)["s1"]["look"]["outage"]  # type: ignore[index]
+    small.environ["TOKEN_0"] = ""
+    small.run("fleet", "run", "--all")
+    look = remembered(small)["s1"]["look"]
+    assert (look["state"], look["outage"]) == ("failed", before)  # type: ignore[index]
+    assert before is not None
 
 
 def test_nothing_is_changed_if_fewer_than_half_of_the_stacks_are_found(estate: Estate) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import LockedError, ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
 from reconciler.model import (
@@ -114,7 +114,8 @@ def act_on(
         applied, pull, is_new, findings = _apply(desk, one, project, permit, forge, tell)
     except ReconcilerError as error:
         failed = replace(one.member.failure(error), note=permit.why)
-        return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, ActState.FAILED, message=error.message))
+        state = ActState.INTERRUPTED if isinstance(error, LockedError) else ActState.FAILED
+        return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, state, message=error.message))
     outcome = applied.outcome
     applied = replace(
         applied, outcome=replace(outcome, findings=(*outcome.findings, *findings, *held, *_findings(renewed)))
@@ -124,6 +125,7 @@ def act_on(
     done = Counter(step.change.action for step in outcome.steps if step.status is StepStatus.DONE)
     errors = [problem.message for problem in applied.outcome.problems if problem.is_error]
     state = ActState.FAILED if code not in {ExitCode.OK, ExitCode.BLOCKED} else ActState.DONE
+    state = ActState.INTERRUPTED if code in {ExitCode.INTERRUPTED, ExitCode.LOCKED} else state
     state = ActState.PROPOSED if urls and state is ActState.DONE else state
     note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
     result = replace(one.member.result(applied, code), place=project.place, note=note)

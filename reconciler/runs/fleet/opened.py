@@ -135,10 +135,16 @@ def open_fleet(file: FleetFile, *, cwd: Path, environ: Mapping[str, str], contex
         _checked(FleetMember(_named(file, rules[0], bases, folder), file, rules[0], member), rules, fleet)
         for (file, rules), member in zip(found.items(), read_members(projects), strict=True)
     )
-    retired = {name for rule in fleet.rules for name in rule.retired}
-    kept = tuple(one for one in members if one.member.stack not in retired)
+    kept = tuple(one for one in members if one.member.stack not in one.rule.retired)
+    warnings += tuple(_still_there(one, fleet) for one in members if one.member.stack in one.rule.retired)
     unread = {rule.git for rule in fleet.rules if rule.git is not None} - mirrored.keys()
     return OpenedFleet(fleet, folder, file, kept, warnings, tuple(problems), tuple(unread))
+
+
+def _still_there(one: FleetMember, fleet: Fleet) -> Diagnostic:
+    where = Pointer(fleet.path, ("stacks", one.rule.index, "retired"))
+    message = f"{one.member.stack!r} is in `retired`, but {one.file} is there, and is left out"
+    return Diagnostic(Severity.WARNING, Code.FLEET_STACK_RETIRED, message, where, "delete the file, or the name here")
 
 
 def _mirrored(fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic]) -> Mapping[GitSource, Path]:

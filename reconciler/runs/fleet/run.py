@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextvars
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import field, replace
 from datetime import datetime
 from threading import Lock
 
 from reconciler.findings.codes import Code, Severity
-from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
+from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model import Act
 from reconciler.model.concurrency import run_all
-from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackRow
+from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackKey, StackRow
 from reconciler.model.forges import Proposals
 from reconciler.plan.fleet import Circumstances, Missed, Permit, denied, find_missed, is_due, permit
 from reconciler.plan.plan import Plan
@@ -35,12 +35,14 @@ from reconciler.x509.certificates import quiet
 @dataclass(frozen=True, slots=True)
 class PassRequest:
     """The options of a pass. `everything`: look at what is not due, too. `whole`: report every stack that is missing.
-    `acts`: change something; else it only shows what would be allowed. `remembers`: write down what was found."""
+    `acts`: change something; else it only shows what would be allowed. `remembers`: write down what was found.
+    `paused`: the stacks that are not changed, each with the reason."""
 
     everything: bool = False
     whole: bool = True
     acts: bool = True
     remembers: bool = True
+    paused: Mapping[StackKey, str] = field(default_factory=dict)
 
 
 def run_pass(
@@ -60,8 +62,14 @@ def run_pass(
 def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
     """The known stacks that were not found. Where a glob could not be searched, a stack may still be there."""
     found = {one.key for one in opened.members if one.key is not None}
+    found |= {(one.account or "", name) for one in opened.members for name in _former_names(one)}
     broken = {one.file for one in opened.members if one.key is None}
     return find_missed(rows, found, broken | {row.file for row in unread_of(opened, rows)}, opened.retired)
+
+
+def _former_names(one: FleetMember) -> tuple[str, ...]:
+    """The earlier names of a stack, which it has not lost."""
+    return () if one.member.problem is not None else one.member.project.declaration()[0].former_stacks
 
 
 def unread_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> tuple[StackRow, ...]:
@@ -84,7 +92,7 @@ def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
     """The alarm for a stack that is not there any more."""
     message = f"the stack {row.stack!r} of the account {opened.fleet.alias(row.account)} was not found any more"
     hint = f"restore {row.file}; if it left for good, add {row.stack!r} to `retired` in {opened.fleet.path}"
-    found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, Place(opened.fleet.path), hint)
+    found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, hint)
     return StackResult(row.file, row.stack, RunFailure((found,)), ExitCode.FAILED)
 
 
@@ -175,12 +183,14 @@ class _Pass:
         if looked.row is None:
             return looked
         before = rows.get(looked.row.key)
-        if before is None:
-            return looked
-        success, act = looked.row.success or before.success, before.act
+        if before is None:  # what was never read with success may not belong to the fleet
+            return looked if looked.one.member.problem is None else replace(looked, row=None)
+        success, act, look = looked.row.success or before.success, before.act, looked.row.look
+        if look is not None and before.look is not None and look.state is LookState.FAILED:
+            look = replace(look, outage=look.outage or before.look.outage)  # it comes all the same
         if act is not None and act.state is ActState.BEGUN:  # no other pass runs
             act = replace(act, state=ActState.INTERRUPTED)
-        return replace(looked, row=replace(looked.row, success=success, act=act))
+        return replace(looked, row=replace(looked.row, look=look, success=success, act=act))
 
     def _put(self, rows: Iterable[StackRow | None]) -> None:
         if self.request.remembers:
@@ -210,6 +220,9 @@ class _Pass:
 
     def _permit(self, one: FleetMember, state: LookState, missed: Missed) -> Permit:
         fleet = self.opened.fleet
+        paused = self.request.paused.get(one.key) if one.key is not None else None
+        if paused is not None:
+            return Permit(Act.NONE, f"not done: {paused}")
         deny = denied(fleet.deny, self.desk.clock.now())
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
         where = f"[[stacks]] {one.rule.index + 1} in {fleet.path}"
