@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 
@@ -17,12 +17,13 @@ from reconciler.model import (
     Condition,
     Desired,
     Entry,
+    FoundZone,
     Reason,
     Retire,
     Waiting,
 )
 from reconciler.model.found import has_needle, needle_of
-from reconciler.model.hostnames import names_text
+from reconciler.model.hostnames import lacking, names_text
 from reconciler.model.ownership import former_stack_of
 from reconciler.model.words import environment_text
 from reconciler.plan.assessment import (
@@ -266,9 +267,18 @@ def _bound_in_file(leaving: Leaving, scene: RetireScene) -> _Wait | None:
 
 def _still_trusted(leaving: Leaving, scene: RetireScene) -> _Wait | None:
     """By hostnames of a declared zone, which only a person removes: clients may have certificates of the old CA."""
-    zones = {zone.declared: zone.of(leaving.entry.id) for zone in scene.actual.zones or ()}
-    texts = [f"{names_text(names)} (zone {zone})" for zone, names in zones.items() if names]
-    return _Wait({"names": ", ".join(texts)}) if texts else None
+    zones, successor = scene.actual.zones or (), leaving.successor
+    trusting = [(zone, zone.of(leaving.entry.id)) for zone in zones]
+    names = _hostnames_text(trusting)
+    if not names:
+        return None
+    only = [(zone, lacking(zone.of(successor.id), listed)) for zone, listed in trusting] if successor else []
+    alone = _hostnames_text(only)
+    return _Wait({"case": "only", "names": names, "only": alone} if alone else {"names": names})
+
+
+def _hostnames_text(found: Iterable[tuple[FoundZone, tuple[str, ...]]]) -> str:
+    return ", ".join(f"{names_text(names)} (zone {zone.declared})" for zone, names in found if names)
 
 
 def _grace(leaving: Leaving, scene: RetireScene) -> _Wait | None:

@@ -80,6 +80,7 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     Condition.SUCCESSOR_MISSING: {
         "": "kept until its successor is uploaded and valid, then for a grace period of {grace}",
         "later": "kept until its successor is uploaded, then for a grace period of {grace} from {begins}, its begin",
+        "no-grace": "kept until its successor is uploaded and valid",
         "now": "its successor is not uploaded yet",
     },
     Condition.SUCCESSOR_NOT_VALID: {
@@ -100,7 +101,10 @@ _WAITS: Mapping[Condition, Mapping[str, str]] = {
     },
     Condition.STILL_TRUSTED: {
         "": "hostnames still trust it: {names}; once no client has a certificate of this old CA, remove them"
-        " from its list (how: mtlsctl explain still-trusted)"
+        " from its list (how: mtlsctl explain still-trusted)",
+        "only": "hostnames still trust it: {names}; these trust only it, not its successor: {only}; declare these in"
+        " mtls.toml first; once no client has a certificate of this old CA, remove all of them from its list (how:"
+        " mtlsctl explain still-trusted)",
     },
     Condition.GRACE: {
         "": "its grace period is not over",
@@ -211,10 +215,14 @@ MEANINGS: Mapping[Condition, tuple[str, str]] = {
         "Run `mtlsctl apply`; if the binding waits for its new certificate, wait, too. Remove undeclared bindings.",
     ),
     Condition.STILL_TRUSTED: (
-        "Hostnames of a declared zone trust this old CA, in addition to its successor. mtlsctl never removes them.",
         (
-            "When all clients have new certificates, send a PUT to `/zones/ZONE_ID/certificate_authorities/"
-            "hostname_associations`, with the ID of the old CA as `mtls_certificate_id`, and the `hostnames` that stay."
+            "Hostnames of a declared zone trust this old CA. Those that mtls.toml does not declare might trust only it,"
+            " not its successor: the plan names them. mtlsctl never removes a hostname."
+        ),
+        (
+            "Declare those that trust only the old CA, and run `mtlsctl apply --deploy`. When all clients have new"
+            " certificates, send a PUT to `/zones/ZONE_ID/certificate_authorities/hostname_associations`, with the ID"
+            " of the old CA as `mtls_certificate_id`, and the `hostnames` that stay, such as those that trust only it."
         ),
     ),
     Condition.LISTING_UNSTABLE: ("The list of uploaded certificates changed while it was read.", "Run again."),

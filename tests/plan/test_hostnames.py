@@ -153,6 +153,9 @@ def test_the_old_ca_is_kept_while_hostnames_trust_it_and_the_plan_says_which() -
     assert (wait.condition, plan.changes) == (Condition.STILL_TRUSTED, ())
     assert wait.detail.startswith("hostnames still trust it: api.example.com (zone example.com); once no client has")
     assert "(how: mtlsctl explain still-trusted)" in wait.detail
+    both = trusted((1, [API, "own.example.com"]), (2, [API, PAY]))
+    (wait,) = plan_of({"root": 2}, [OLD, NEW], both, policy=policy).waiting
+    assert "these trust only it, not its successor: own.example.com (zone example.com); declare these" in wait.detail
     after = plan_of({"root": 2}, [OLD, NEW], trusted((1, []), (2, [API, PAY])), policy=policy)
     assert [str(change.action) for change in after.changes] == ["retire"]
 
