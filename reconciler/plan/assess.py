@@ -179,7 +179,7 @@ def limit_uploads(assessment: Assessment, uploads: Iterable[Upload]) -> Assessme
     a = assessment
     if a.actual.listing is None:
         return a
-    over = over_quota(uploads, a.desired, a.actual.listing)
+    over = over_quota(uploads, a.desired, a.actual.listing, a.actual.zones, a.entries)
     if not over:
         return a
 

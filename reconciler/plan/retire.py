@@ -184,6 +184,8 @@ def _successor_missing(leaving: Leaving, scene: RetireScene) -> _Wait | None:
         return None
     if _skips_grace(leaving, scene):
         return _Wait({"case": "now"})
+    if not _grace_time(leaving, scene):
+        return _Wait({"case": "no-grace"})
     begins, facts = _coming_begins(leaving, scene), {"grace": duration_text(_grace_time(leaving, scene))}
     if begins is None or begins <= scene.now:
         return _Wait(facts)

@@ -253,7 +253,21 @@ def test_a_full_account_says_so_before_a_rotation_of_a_ca_begins() -> None:
         "'root' can't be uploaded: the quota for CA certificates (5) is reached, and the old CA stays until a person"
         " removes its hostnames"
     )
-    assert (problem.hint or "").startswith("make a place first")
+    assert (problem.hint or "").startswith("make a place first: delete by hand a CA that nothing uses")
+
+
+def test_a_full_account_names_the_old_cas_that_wait_only_for_their_grace_period() -> None:
+    """They can be deleted at once; a CA that no hostname trusts waits for nobody."""
+    others = [ca_entry(number, f"other-{number}") for number in range(3, 5)]
+    grown = [ca_entry(5, "@other", age=60), ca_entry(6, "@other", age=1)]
+    plan = plan_of({"other": 6, "root": 2}, [OLD, *others, *grown], trusted((1, [])))
+    (problem,) = plan.diagnostics
+    assert problem.message.endswith("is reached, and the old CA stays until its grace period is over")
+    assert f"`mtlsctl retire {uid(5)} --now` (other); or delete by hand" in (problem.hint or "")
+    (problem,) = plan_of({"root": 7}, [OLD, NEW, *map(ca_entry, range(3, 6), "abc")], trusted((1, []))).diagnostics
+    assert f"put the file of {NEW.id} back, run `mtlsctl retire root --now`" in (problem.hint or "")
+    at_once = plan_of({"root": 2}, [OLD, *others, *grown], trusted((1, [])), policy=Policy(grace=timedelta(0)))
+    assert "the old CA stays until the new one is uploaded" in " ".join(one.message for one in at_once.diagnostics)
 
 
 def test_the_digest_covers_the_zone_the_new_hostnames_and_those_before() -> None:
