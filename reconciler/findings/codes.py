@@ -975,7 +975,7 @@ class Code(StrEnum):
         "Uploaded certificates are marked with this stack's name already.",
         "Choose another `--stack`, or add `--same-stack` if it is the same stack.", ExitCode.BLOCKED)
     LEFT_OUT = ("left-out", _W,
-        "A wrangler file, a folder or an environment was not taken over, for the reason in the message.",
+        "A wrangler file, folder, environment or certificate in use was not taken over, for the reason in the message.",
         "Follow the hint, then run `mtlsctl init --update`.")
     IGNORED_BY_GIT = ("ignored-by-git", _WI,
         "Git ignores a certificate, which can't be declared, or a wrangler file, whose IDs then are in no commit.",

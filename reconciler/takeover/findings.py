@@ -8,8 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.escape import shell_word
-from reconciler.model import CertificateName, Entry, EntryId, EnvironmentName, WranglerFile
-from reconciler.model.ownership import CUSTOM
+from reconciler.model import (
+    CertificateName,
+    Entry,
+    EntryId,
+    EnvironmentName,
+    HyperdriveConfig,
+    HyperdriveField,
+    User,
+    UserKind,
+    WranglerFile,
+)
+from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
 from reconciler.model.words import environment_text
 from reconciler.takeover.names import common_name
 from reconciler.takeover.proposed import FoundCertificate
@@ -104,6 +114,21 @@ def facts_of(entry: Entry) -> str:
     name = common_name(entry.bundle)
     ends = f"ends {rfc3339(entry.bundle.not_after)[:10]}"
     return f"CN={name}, {ends}" if name else ends
+
+
+def left_of_hyperdrive(scene: Scene, config: HyperdriveConfig, field: HyperdriveField, entry: Entry) -> Diagnostic:
+    """A certificate that a Hyperdrive configuration uses, and that could not be declared."""
+    user, mark = User(UserKind.HYPERDRIVE, config.name or config.id), read_mark(entry)
+    told = f"{user.text} uses {entry.id} ({entry.name or 'no name'}) as its {field.text}, which is not declared"
+    if mark is not None and is_other_stacks(mark, scene.desired.declaration):
+        message = f"{told}: it is managed by the stack {mark.stack!r}"
+        hint = f"let {mark.stack!r} declare the configuration; if that is a former name, add it to `former_stacks`"
+    elif scene.can_be_ours(entry):
+        message = f"{told}: no file of this folder has it"
+        hint = "to write and declare it, run `mtlsctl init --update --certificates certs`"
+    else:
+        message, hint = f"{told}: it can't be declared as it is", "it stays as it is"
+    return Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, None, hint)
 
 
 def unusable_path(path: str) -> Diagnostic:

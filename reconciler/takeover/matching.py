@@ -79,7 +79,7 @@ class _Matcher:
             elif entry.id not in self.uses and self._file_of(entry) is not None and self.scene.can_be_ours(entry):
                 chosen[entry.bundle.digest if entry.bundle is not None else ""].append(entry)
         for entry in self.scene.used_by_hyperdrive.values():
-            is_new = entry.id not in current and entry.id not in self.uses
+            is_new = not entry.ca and entry.id not in current and entry.id not in self.uses
             if is_new and self._file_of(entry) is not None and self.scene.can_be_ours(entry):
                 same = chosen[entry.bundle.digest if entry.bundle is not None else ""]
                 same.extend(() if entry in same else (entry,))

@@ -62,6 +62,7 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
         *unasked,
         *matched.findings,
         *about_workers,
+        *_left_of_hyperdrives(scene, matched),
         *say.name_twice(scene, {one.entry.id: one.name for one in matched.certificates}),
     )
     return proposal, findings
@@ -69,17 +70,33 @@ def propose(scene: Scene) -> tuple[Proposal, tuple[Diagnostic, ...]]:
 
 def _hyperdrives(scene: Scene, matched: Matched) -> Iterator[DeclaredHyperdrive]:
     """Yield each configuration that uses a certificate which is declared now, with those alone: the rest stays as it
-    is."""
+    is. Of a configuration that is declared, what its table lacks."""
     names = _names(scene, matched)
     times = Counter(one.name for one in scene.hyperdrives)
     labels = Names(one.label for one in scene.desired.declaration.hyperdrives)
-    for config in scene.new_hyperdrives:
-        used = {field: names.get(EntryId(config.get(field) or "")) for field in HyperdriveField}
-        certificate, ca = used[HyperdriveField.CERTIFICATE], used[HyperdriveField.CA]
-        if certificate is not None or ca is not None:
-            is_named = times[config.name] == 1 and accepts(check_hyperdrive, config.name)
-            label = labels.give(config.name, fallback="hyperdrive")
-            yield DeclaredHyperdrive(label, config.name if is_named else config.id, certificate, ca)
+    for config, entries in scene.new_in_hyperdrive:
+        used = {field: names.get(entry.id) for field, entry in entries.items()}
+        certificate, ca = used.get(HyperdriveField.CERTIFICATE), used.get(HyperdriveField.CA)
+        if certificate is None and ca is None:
+            continue
+        declared = scene.declared_hyperdrive(config)
+        if declared is not None:
+            yield DeclaredHyperdrive(declared.label, declared.config, certificate, ca)
+            continue
+        is_named = times[config.name] == 1 and accepts(check_hyperdrive, config.name)
+        label = labels.give(config.name, fallback="hyperdrive")
+        yield DeclaredHyperdrive(label, config.name if is_named else config.id, certificate, ca)
+
+
+def _left_of_hyperdrives(scene: Scene, matched: Matched) -> Iterator[Diagnostic]:
+    """Yield a warning for each certificate of a configuration that is not declared."""
+    names = _names(scene, matched)
+    for config, entries in scene.new_in_hyperdrive:
+        yield from (
+            say.left_of_hyperdrive(scene, config, field, entry)
+            for field, entry in entries.items()
+            if entry.id not in names
+        )
 
 
 def _zones(scene: Scene, matched: Matched) -> Iterator[DeclaredZone]:

@@ -16,6 +16,7 @@ from reconciler.model import (
     ById,
     CaList,
     DeclaredBinding,
+    DeclaredHyperdrive,
     DeclaredWorker,
     Desired,
     Entry,
@@ -128,24 +129,35 @@ class Scene:
     @property
     def in_use(self) -> Mapping[EntryId, Entry]:
         """Every client certificate that a binding uses: one that is not declared yet, or one declared by its ID; then
-        those that Hyperdrive uses."""
+        what Hyperdrive uses, CAs too."""
         found = (site.entry for site in self.sites if site.entry is not None and not site.entry.ca)
         by_id = (one.entry for one in self.bound_by_id)
         return {entry.id: entry for entry in (*found, *by_id, *self.used_by_hyperdrive.values())}
 
+    def declared_hyperdrive(self, config: HyperdriveConfig) -> DeclaredHyperdrive | None:
+        """The table that declares a configuration already, or None."""
+        declared = self.desired.declaration.hyperdrives
+        return next((one for one in declared if one.config in (config.id, config.name)), None)
+
     @cached_property
-    def new_hyperdrives(self) -> tuple[HyperdriveConfig, ...]:
-        """The configurations that are not declared yet, by their names."""
-        known = {one.config for one in self.desired.declaration.hyperdrives}
-        new = (one for one in self.hyperdrives if not {one.id, one.name} & known)
-        return tuple(sorted(new, key=lambda one: (one.name, one.id)))
+    def new_in_hyperdrive(self) -> tuple[tuple[HyperdriveConfig, Mapping[HyperdriveField, Entry]], ...]:
+        """What configurations use, where their tables do not declare that field yet, by the names of configurations."""
+        found = []
+        for config in sorted(self.hyperdrives, key=lambda one: (one.name, one.id)):
+            declared = self.declared_hyperdrive(config)
+            ids = {
+                one: EntryId(config.get(one) or "")
+                for one in (HyperdriveField.CERTIFICATE, HyperdriveField.CA)
+                if declared is None or one not in declared.certificates
+            }
+            used = {one: self.entries[entry_id] for one, entry_id in ids.items() if entry_id in self.entries}
+            found += [(config, used)] if used else []
+        return tuple(found)
 
     @cached_property
     def used_by_hyperdrive(self) -> Mapping[EntryId, Entry]:
-        """The client certificates that configurations use which are not declared yet."""
-        ids = (EntryId(one.get(HyperdriveField.CERTIFICATE) or "") for one in self.new_hyperdrives)
-        found = (self.entries.get(entry_id) for entry_id in ids)
-        return {entry.id: entry for entry in found if entry is not None and not entry.ca}
+        """The uploaded certificates that configurations use and do not declare yet, CAs too."""
+        return {entry.id: entry for _, used in self.new_in_hyperdrive for entry in used.values()}
 
     def _entry_of(self, found: FoundBinding) -> Entry | None:
         """The entry of a binding if its ID is well-formed; mtls.toml can't bind anything else."""

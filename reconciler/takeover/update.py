@@ -17,11 +17,11 @@ from reconciler.findings.escape import to_paste
 from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, CertificateName, Declaration, DeclaredZone, EnvironmentName, WorkerLabel
 from reconciler.model.words import environment_text
-from reconciler.plan.binding_findings import bindings_table
+from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.syntax.text import line_end, split_bom
 from reconciler.syntax.toml import Key, TomlTree, read_tree
 from reconciler.takeover.proposed import Proposal, ProposedBinding, ProposedEnvironment, ProposedWorker
-from reconciler.takeover.write import binding_line, write_tables, zone_table
+from reconciler.takeover.write import binding_line, write_tables
 from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
 from reconciler.wrangler.toml_style import indent_of, newline_near
 
@@ -131,10 +131,15 @@ def _additions(declaration: Declaration, proposal: Proposal) -> Iterator[Additio
             for binding in environment.bindings:
                 added = _of_binding(worker, environment.name, binding)
                 yield replace(added, needs=_needs(ProposedEnvironment(environment.name, (binding,))))
+    labels = {one.label for one in declaration.hyperdrives}
     for one in proposal.hyperdrives:
         alone = Proposal(proposal.stack, proposal.store, hyperdrives=(one,))
         added = _of_tables(f"the Hyperdrive configuration {one.label!r}", alone)
-        yield replace(added, behind=(("hyperdrive",),), needs=frozenset(one.certificates.values()))
+        added = replace(added, behind=(("hyperdrive",),), needs=frozenset(one.certificates.values()))
+        if one.label in labels:  # its header and `config` are there
+            what = f"the {' and '.join(field.text for field in one.certificates)} of {one.label!r}"
+            added = replace(added, what=what, lines=added.lines[2:], table=("hyperdrive", one.label))
+        yield added
 
     known = {one.zone for one in declaration.zones}
     for zone in proposal.zones:
@@ -254,8 +259,9 @@ def _by_hand(path: str, addition: Addition) -> Diagnostic:
     table = addition.table
     header: tuple[str, ...] = ()
     if table is not None:
-        is_zone, environment = table[0] == "hostnames", None if len(table) == 3 else str(table[-2])
-        header = (zone_table(str(table[1])) if is_zone else bindings_table(str(table[1]), environment),)
+        is_worker, environment = table[0] == "workers", None if len(table) == 3 else str(table[-2])
+        key = str(table[1])
+        header = (bindings_table(key, environment) if is_worker else f"[{table[0]}.{toml_key(key)}]",)
     message = f"{addition.what} can't be added to {path} without changing an existing line"
     lines = (*header, *addition.lines)
     hint = to_paste("add these lines by hand", lines, names=lines)

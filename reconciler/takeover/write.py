@@ -138,11 +138,6 @@ def _add_tables(document: tomlkit.TOMLDocument, key: str, about: str, made: Mapp
     document.append(key, tables)
 
 
-def zone_table(zone: str) -> str:
-    """The header of the table of a zone."""
-    return f"[hostnames.{toml_key(zone)}]"
-
-
 # --- certificates ---------------------------------------------------------------------------------------------------
 
 

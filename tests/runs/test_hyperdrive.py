@@ -314,6 +314,37 @@ def test_what_a_configuration_uses_is_taken_over(account: Account, is_there: boo
     assert project.read("mtls.toml") == text
 
 
+def test_what_a_configuration_uses_without_a_file_is_reported_and_added_later(account: Account) -> None:
+    """Never called unused; `--certificates` writes both files, and an existing table gets the line that it lacks."""
+    adoptable(account)
+    project = account.project
+    for path in ("mtls.toml", "certs/root.pem", "certs/billing.pem"):
+        (project.folder / path).unlink()
+    first = project.run("init", "--from", ".", "--store", "cloudflare")
+    shown = " ".join((first.out + first.err).split())
+    assert (first.code, "entry-unreferenced" in shown) == (0, False)
+    assert shown.count("warning[left-out]: the Hyperdrive configuration db uses") == 2
+    assert "run `mtlsctl init --update --certificates certs`" in shown
+    project.write("certs/pair.pem", issued(1).certificate_pem)
+    assert "as its CA, which is not declared" in " ".join(project.run("init", "--update").out.split())
+    table = tomli.loads(project.read("mtls.toml"))["hyperdrive"]["db"]
+    assert table == {"config": "db", "certificate": "warehouse"}
+    assert project.run("init", "--update", "--certificates", "certs").code == 0
+    assert tomli.loads(project.read("mtls.toml"))["hyperdrive"]["db"] == {**table, "ca": "root"}
+    assert project.run("plan", "--deploy", "--detailed-exitcode").code == 0
+
+
+def test_a_table_in_one_line_is_to_be_completed_by_hand(account: Account) -> None:
+    """As every other table that can't get a line."""
+    adoptable(account)
+    project = account.project
+    head = MTLS.replace("[policy]", '[hyperdrive]\ndb = { config = "db", certificate = "billing" }\n\n[policy]')
+    project.write("mtls.toml", head)
+    shown = " ".join(project.run("init", "--update").out.split())
+    assert "warning[update-by-hand]: the CA of 'db' can't be added" in shown
+    assert '| [hyperdrive.db] | ca = "root"' in shown
+
+
 def test_without_the_right_to_read_them_init_declares_none(account: Account) -> None:
     """And says so."""
     adoptable(account)

@@ -21,6 +21,7 @@ from reconciler.model import (
     Entry,
     EntryId,
     HyperdriveConfig,
+    Hyperdrives,
     Listing,
     StoreSettings,
     WorkerLabel,
@@ -30,6 +31,7 @@ from reconciler.model import (
 from reconciler.model.errors import StoreError
 from reconciler.model.ownership import CUSTOM
 from reconciler.model.ports import LiveReader, Store, StoreReader
+from reconciler.plan.plan import Plan
 from reconciler.private.folder import FOLDER, make_folder
 from reconciler.reports.drift import DriftFinding
 from reconciler.reports.drift_look import make_drift
@@ -320,7 +322,8 @@ def _adoption(
     planned = plan(replace(project, stores=reader), PlanRequest(live=False))
     declaration = planned.plan.assessment.desired.declaration
     drift = make_drift(planned.plan)
-    whole = join_unused(drift, planned.plan, project.files.sweep(find_unused(planned.plan)))
+    seen = planned.plan if reader.configs is None else _with_configs(planned.plan, reader.configs)
+    whole = join_unused(drift, seen, project.files.sweep(find_unused(seen)))
     unused = [one for finding in whole.findings if finding not in drift.findings for one in _diagnostics(finding)]
     again = {(one.code, one.where) for one in unused}
     of_plan = (one for one in planned.plan.diagnostics if (one.code, one.where) not in again)
@@ -337,6 +340,12 @@ def _adoption(
         findings=tuple(dict.fromkeys(told)),
         plan=planned.plan,
     )
+
+
+def _with_configs(plan: Plan, configs: tuple[HyperdriveConfig, ...]) -> Plan:
+    """The plan with all Hyperdrive configurations, so that nothing that one uses is called unused."""
+    actual = replace(plan.assessment.actual, hyperdrives=Hyperdrives(configs))
+    return replace(plan, assessment=replace(plan.assessment, actual=actual))
 
 
 def _to_commit(project: Project, declaration: Declaration, written: Iterable[str]) -> Iterator[str]:
