@@ -211,6 +211,8 @@ def check_hostname(text: str) -> str:
         return text
     found = re.search(HOSTNAME_PATTERN, text.lower()) if len(text) <= _LONGEST_TEXT else None
     hint = f"write {quoted_value(found[0])}" if found is not None else None
+    if "*" in text:
+        hint = "wildcards are not possible here: list each hostname"
     message = "must be a hostname in lower case, such as api.example.com, without a scheme, port or path"
     raise Refused(Code.BAD_TEXT, message, hint=hint)
 
