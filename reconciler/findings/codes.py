@@ -649,7 +649,7 @@ class Code(StrEnum):
         "Have it renewed where it is managed, then change the ID in mtls.toml.")
     ENTRY_OF_OTHER_STACK = ("entry-of-other-stack", _E,
         "Another stack uploaded this certificate.",
-        "If the stack was renamed, add its former name to `former_stacks`; else bind it with `{ id = ... }`.")
+        "If the stack was renamed, add its former name to `former_stacks`; else bind it by ID (not possible for a CA).")
     ENTRY_MANAGED = ("entry-managed", _E,
         "Cloudflare Gateway or Access manages this certificate, so it can't be bound.",
         "Declare another certificate.")

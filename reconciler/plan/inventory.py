@@ -274,11 +274,14 @@ def _why_not(desired: Desired, name: CertificateName, entry: Entry) -> Diagnosti
         )
     if is_other_stacks(mark, declaration):
         stack = mark.stack if mark else ""
+        by_id = f'bind it with `{{ id = "{entry.id}" }}`'
+        otherwise = (
+            f"remove it here, and let {stack!r} declare what uses it: a CA can't be bound" if entry.ca else by_id
+        )
         return refuse(
             Code.ENTRY_OF_OTHER_STACK,
             f"{name!r} is already uploaded as {entry.id}, which belongs to the stack {stack!r}",
-            f"if {stack!r} is a former name of this stack, add it to `former_stacks`; else bind it with"
-            f' `{{ id = "{entry.id}" }}`',
+            f"if {stack!r} is a former name of this stack, add it to `former_stacks`; else {otherwise}",
         )
     if not declared.ca and not entry.has_leaf_of(desired.bundles[name]):
         return refuse(

@@ -852,6 +852,15 @@ def test_a_renamed_certificate_uploads_nothing_and_keeps_its_entry() -> None:
     assert [item.ours for item in plan.adopted] == [True]
 
 
+def test_a_ca_of_another_stack_is_not_to_be_bound() -> None:
+    """No Worker can use it, so the hint names what can be done."""
+    wanted = desired({"root": 1}, declared=[certificate("root", ca=True, key=None)])
+    (problem,) = plan_of(wanted, actual([entry(1, 1, "@root", stack="shop", ca=True)])).diagnostics
+    assert str(problem.code) == "entry-of-other-stack"
+    assert "let 'shop' declare what uses it" in (problem.hint or "")
+    assert "id =" not in (problem.hint or "")
+
+
 def test_a_renamed_stack_without_former_stacks_is_an_error_and_never_a_second_upload() -> None:
     """The old name is another stack until `former_stacks` says otherwise."""
     there = actual([entry(1, 1, "@billing", stack="shop")], bound(1))
