@@ -179,9 +179,9 @@ class Code(StrEnum):
     HYPERDRIVE_EMPTY = ("hyperdrive-empty", _E,
         "A `[hyperdrive.NAME]` declares nothing that its configuration should use.",
         "Add `certificate`, `ca` or `sslmode`, or remove the table.")
-    HYPERDRIVE_DECLARED_TWICE = ("hyperdrive-declared-twice", _E,
-        "Two `[hyperdrive.NAME]` tables are about the same Hyperdrive configuration.",
-        "Put both into one table.")
+    HYPERDRIVE_DECLARED_TWICE = ("hyperdrive-declared-twice", _EW,
+        "Two `[hyperdrive.NAME]` tables, here or (as a warning: probably) of two stacks, are about one configuration.",
+        "Put both into one table, of one stack.")
     HYPERDRIVE_NEEDS_CA = ("hyperdrive-needs-ca", _E,
         "The `ca` of a `[hyperdrive.NAME]` is a client certificate.",
         "Use a certificate with `ca = true`.")

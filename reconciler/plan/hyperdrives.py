@@ -12,6 +12,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import (
     CertificateName,
     DeclaredHyperdrive,
+    Entry,
     EntryId,
     HyperdriveAddress,
     HyperdriveConfig,
@@ -19,6 +20,7 @@ from reconciler.model import (
     Reason,
     Update,
 )
+from reconciler.model.ownership import is_other_stacks, read_mark
 from reconciler.plan.assessment import Held, Need, Unseen, UpdateRow, UpToDate, Verdict, Waits
 from reconciler.plan.updates import UpdateScene
 
@@ -84,6 +86,7 @@ class _Judge:
     def _row(self, what: HyperdriveField, name: CertificateName) -> UpdateRow:
         found = self._found(what)
         entry, wanted = self.scene.entry(found), self.scene.wanted(name)
+        self._tell_other_stack(what, name, entry)
         return UpdateRow(
             at=self._at(what),
             certificate=name,
@@ -93,6 +96,20 @@ class _Judge:
             wanted=wanted,
             verdict=self._judge(what, name, wanted),
             pointer=self._pointer(what),
+        )
+
+    def _tell_other_stack(self, what: HyperdriveField, name: CertificateName, entry: Entry | None) -> None:
+        """Report that another stack probably declares this configuration, too: each would undo what the other does."""
+        mark = read_mark(entry) if entry is not None else None
+        if entry is None or mark is None or not is_other_stacks(mark, self.scene.desired.declaration):
+            return
+        message = f"{self._at(what).text} is {entry.id}, which the stack {mark.stack!r} uploaded, and not {name!r}"
+        hint = (
+            f"if {mark.stack!r} declares this configuration, too, remove it there or here: the two would switch it back"
+            f" and forth; if {mark.stack!r} is a former name of this stack, add it to `former_stacks`"
+        )
+        self.scene.found.append(
+            Diagnostic(Severity.WARNING, Code.HYPERDRIVE_DECLARED_TWICE, message, self._pointer(what), hint, name)
         )
 
     def _mode_row(self, mode: str, rows: Sequence[UpdateRow]) -> UpdateRow:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.desired.freezes import parse_freeze
+from reconciler.findings.codes import Severity
 from reconciler.model import (
     CertificateName,
     Condition,
@@ -99,6 +100,16 @@ def test_a_configuration_with_an_old_certificate_gets_the_current_one() -> None:
     assert updates(plan) == [("certificate", uid(1), uid(2))]
     (change,) = [one for one in plan.changes if isinstance(one, Update)]
     assert (change.at.place[1], change.at.label, [*change.reasons]) == (DB, "db", ["content-changed"])
+
+
+def test_a_configuration_that_uses_an_upload_of_another_stack_is_a_warning() -> None:
+    """Two stacks would switch it back and forth."""
+    theirs = entry(1, 1, "@billing", stack="ledger")
+    plan = plan_of({"billing": 2}, [declared(certificate="billing")], [theirs, NEW], [uses(1)])
+    (problem,) = plan.diagnostics
+    assert (problem.severity, str(problem.code)) == (Severity.WARNING, "hyperdrive-declared-twice")
+    assert f"is {uid(1)}, which the stack 'ledger' uploaded, and not 'billing'" in problem.message
+    assert updates(plan) == [("certificate", uid(1), uid(2))]
 
 
 @pytest.mark.parametrize("config", ["warehouse", DB])
