@@ -162,6 +162,9 @@ _OF_FIELDS: Mapping[tuple[type, str], _Roles] = {
 }
 """Every other text is `TEXT`."""
 
+_NAMED_ELSEWHERE = frozenset({UserKind.HOSTNAMES, UserKind.HYPERDRIVE})
+"""The users that are read in another place, too."""
+
 _PATTERNS: Mapping[tuple[type, str], tuple[TextRole, ...]] = {
     (Policy, "protect"): (TextRole.CERTIFICATE, TextRole.ENTRY),
     (Policy, "always_protect"): (TextRole.CERTIFICATE, TextRole.ENTRY),
@@ -292,11 +295,20 @@ class _Pseudonyms:
             made |= self._entry(value)
         if isinstance(value, Diagnostic):
             made |= self._diagnostic(value)
+        if isinstance(value, User) and value.kind in _NAMED_ELSEWHERE:
+            made["name"] = self._name_of_user(value)
         if isinstance(value, BrokenFile) and value.text is not None:
             made["text"] = b" ".join(
                 needle_of(EntryId(self.text(TextRole.ID, one.decode()))) for one in value.text.split()
             )
         return replace(value, **made)
+
+    def _name_of_user(self, user: User) -> str:
+        """The name as what was read has it, so that the same user is found once: joined hostnames one by one."""
+        if user.kind is not UserKind.HOSTNAMES:
+            return self.text(TextRole.SCRIPT, user.name)
+        names, more, number = user.name.partition(" and ")  # as `names_text` joins them
+        return ", ".join(self.text(TextRole.HOST, one) for one in names.split(", ")) + more + number
 
     def _of_mtls(self, key: str, value: object) -> object:
         """A value of a Hyperdrive configuration: an ID, its mode, or something that nothing here knows."""

@@ -12,10 +12,13 @@ import pytest
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import EntryId, Policy, StoreKind
 from reconciler.model.certificate_policy import CertificatePolicy
+from reconciler.model.hostnames import CaList, FoundZone
+from reconciler.model.live import Live, hostnames_user
 from reconciler.model.ownership import read_mark
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.inputs import PlanInputs, Recording, replay
 from reconciler.plan.live import DeployChoice
+from reconciler.plan.users import users_by_entry
 from reconciler.records import pseudonyms
 from reconciler.records.pseudonyms import with_pseudonyms
 from reconciler.records.recording import recording_text
@@ -126,6 +129,18 @@ def protected(glob: str, **rules: object) -> PlanInputs:
         [entry(1, 1, "@billing", age=90), entry(2, 2, "@billing", age=10)], {"checkout": file({None: {"B": uid(2)}})}
     )
     return PlanInputs(desired=wanted, actual=there, now=NOW)
+
+
+def test_hostnames_that_are_read_twice_stay_one_user() -> None:
+    """A joined text is replaced as its parts are."""
+    listed = CaList("z1", uid(1), ("a.example.com", "B.example.com", "c.example.com", "d.example.com"))
+    user = hostnames_user(listed)
+    assert user is not None
+    live = Live(users={uid(1): (user,)}, users_of=frozenset({uid(1)}))
+    there = replace(actual([entry(1, 1)]), live=live, zones=(FoundZone("example.com", ("z1",), (listed,)),))
+    made = with_pseudonyms(PlanInputs(desired=desired({}), actual=there, now=NOW, ask=PlanOptions()), make_rsa)
+    (users,) = users_by_entry(made.actual).values()
+    assert [one.name for one in users] == ["host-1, host-2, host-3 and 1 more"]
 
 
 def test_globs_match_what_they_matched() -> None:
