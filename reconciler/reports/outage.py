@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from reconciler.findings.codes import Code
 from reconciler.findings.values import dataclass
 from reconciler.model import BindingAddress, CertificateName, EntryId, UpdateAddress
-from reconciler.plan.assessment import Assessment, BindingRow, UpdateRow
+from reconciler.plan.assessment import Assessment, BindingRow, Held, Unseen, UpdateRow
 from reconciler.plan.live import LiveBinding, LiveState
+
+_UNREAD = {Code.HYPERDRIVE_UNREAD, Code.HOSTNAMES_UNREAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Outage:
     """One declared user. `time`: when calls begin to fail, aware UTC; None if the certificate in use is unknown.
 
     `entry`: the certificate in use that fails first. `failing`: calls fail already. `is_live`: live versions were read.
+    `unread`: what it uses could not be read.
     """
 
     at: BindingAddress | UpdateAddress
@@ -29,6 +33,7 @@ class Outage:
     time: datetime | None
     failing: bool = False
     is_live: bool = False
+    unread: bool = False
 
 
 def find_outages(assessment: Assessment) -> tuple[Outage, ...]:
@@ -60,7 +65,9 @@ def _of_update(row: UpdateRow, assessment: Assessment) -> Outage:
     """What it uses is live by nature."""
     found = list(_times([row.found_id], assessment))
     if not found:
-        return Outage(row.at, row.certificate, None, None)
+        by = row.verdict.by if isinstance(row.verdict, Held) else ()
+        unread = isinstance(row.verdict, Unseen) or any(one.code in _UNREAD for one in by)
+        return Outage(row.at, row.certificate, None, None, unread=unread)
     time, entry = found[0]
     return Outage(row.at, row.certificate, entry, time, failing=time <= assessment.now, is_live=True)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.model import Live, Policy, User, UserKind
+from reconciler.model.hostnames import FoundZone
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan
 from reconciler.reports.drift import DriftFinding, State
@@ -86,6 +87,13 @@ def test_a_status_names_what_trusts_a_ca_and_why_the_old_one_stays() -> None:
     told = " ".join(render(status, "text", Display(place)).split())
     assert "hostnames still trust it: api.example.com (zone example.com)" in told
     assert "first the hostnames of the zone example.com that trust root." in told
+
+
+def test_what_could_not_be_read_is_not_taken_for_unused() -> None:
+    """A date that is not known is no good news."""
+    plan = plan_of({"root": 2}, [OLD, NEW], FoundZone(ZONE, unread=("no answer", "wait")))
+    told = " ".join(render(make_status(plan), "text", Display(place)).split())
+    assert "1 setting of Hyperdrive or hostnames could not be read, so no outage can be predicted." in told
 
 
 def test_metrics_have_a_series_for_its_outage() -> None:

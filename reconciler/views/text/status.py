@@ -162,8 +162,11 @@ def _outage_lines(status: Status, names: ShownNames, style: Style, width: int | 
 
 def outage_text(status: Status, names: ShownNames) -> str:
     """The same, as a sentence."""
-    outage = status.outage
+    outage, unread = status.outage, sum(one.unread for one in status.outages)
+    missing = f"{counted(unread, 'setting')} of Hyperdrive or hostnames could not be read" if unread else ""
     if outage is None or outage.time is None:
+        if missing:
+            return f"{missing}, so no outage can be predicted."
         return "No declared binding uses an uploaded certificate, so no outage can be predicted."
     if outage.failing:
         more = sum(one.failing for one in status.outages) - 1
@@ -172,7 +175,8 @@ def outage_text(status: Status, names: ShownNames) -> str:
     known = [(names.user(one.at), one.time) for one in status.outages if one.time is not None]
     where = _listed([name for name, time in known if time_text(time) == time_text(outage.time)])
     when = f"{time_text(outage.time)} ({distance_text(outage.time, status.made)})"
-    return f"If nothing is done, calls fail from {when}: first {where}."
+    doubt = f", or earlier, because {missing}" if missing else ""
+    return f"If nothing is done, calls fail from {when}{doubt}: first {where}."
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
