@@ -98,7 +98,7 @@ def test_what_was_proposed_before_takes_no_place_from_others(estate: Forged) -> 
     estate.apply("two/s2", 1)
     estate.write("fleet.toml", estate.read("fleet.toml").replace('act = "rotate"', 'act = "rotate"\nmax_acts = 1'))
     result = estate.run("fleet", "run", "--all", "--format", "json")
-    assert [one.get("note", "")[:7] for one in result.json["stacks"]] == ["allowed", "allowed", ""]
+    assert [one.get("note", "")[:7] for one in result.json["stacks"]] == ["allowed", "allowed", "nothing"]
     assert (len(estate.github.pulls), estate.entries(1)) == (1, 1)
 
 

@@ -205,7 +205,8 @@ class _Pass:
             return looked.result
         allowed = self._permit(one, row.look.state, missed)
         if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
-            return looked.result
+            why = allowed.why if allowed.act is Act.NONE else f"nothing of this is {allowed.why}"
+            return replace(looked.result, note=why) if made.changes else looked.result
         if self.interrupted:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:

@@ -59,7 +59,8 @@ def _needs(client: Client, access: Access, uses: Uses) -> Iterator[_Need]:
     yield _Need(Operation.LIST, "for every command that calls Cloudflare", access.certificates_path, _FEW)
     yield _Need(Operation.UPLOAD, "for `apply` and `retire`", hint=write)
     yield _Need(Operation.WORKERS, _LIVE, f"{account}/workers/scripts")
-    yield _Need(Operation.HYPERDRIVE, _USERS, f"{account}/hyperdrive/configs")
+    purpose = "for every plan, to read Hyperdrive configurations" if uses.updates else _USERS
+    yield _Need(Operation.HYPERDRIVE, purpose, f"{account}/hyperdrive/configs")
     if uses.updates:
         yield _Need(Operation.UPDATE, "for `--deploy`, to update Hyperdrive", hint=write.partition(";")[0])
     if uses.probes:
