@@ -115,7 +115,7 @@ def _ways_to_a_place(name: CertificateName, zones: Sequence[FoundZone] | None, e
     early = [
         f"`mtlsctl retire {row.entry.id} --now` ({row.owner})" for row, v in waiting if v.condition is Condition.GRACE
     ]
-    ways = [f"delete an old CA of this stack that no client needs, {' or '.join(early)}"] if early else []
+    ways = [f"delete an old CA of this stack that no client needs: {' or '.join(early)}"] if early else []
     newest, *older = _old_of(name, entries) or (None,)
     if newest is not None and any(not any(zone.of(one.id) for zone in zones or ()) for one in older):
         ways.append(f"put the file of {newest.id} back, run `mtlsctl retire {name} --now`, and replace it again")
