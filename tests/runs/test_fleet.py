@@ -148,14 +148,14 @@ def git(folder: Path, *words: str) -> None:
         ("apps/a/wrangler.toml", ["a"]),
         ("apps/b/notes.md", ["b"]),
         ("fleet.toml", ["a", "b", "own"]),
-        ("shared/billing.pem", ["own"]),
+        ("common/billing.pem", ["own"]),
         ("README.md", []),
     ],
 )
 def test_changed_stacks_are_those_with_a_changed_file(fleet: Checkout, path: str, expected: list[str]) -> None:
     """In its folder, or named by it; also one that is new to git."""
-    fleet.write("own/mtls.toml", fleet.read("own/mtls.toml").replace("certs/billing.pem", "../shared/billing.pem"))
-    fleet.write("shared/billing.pem", "x")
+    fleet.write("own/mtls.toml", fleet.read("own/mtls.toml").replace("certs/billing.pem", "../common/billing.pem"))
+    fleet.write("common/billing.pem", "x")
     git(fleet.folder, "init", "-q", "-b", "main")
     git(fleet.folder, "add", ".")
     git(fleet.folder, "commit", "-q", "-m", "x")

@@ -223,11 +223,11 @@ def test_a_link_out_of_the_tree_says_where_it_leads(tree: Path) -> None:
 def test_without_git_the_error_says_why_the_tree_is_small(tmp_path: Path) -> None:
     """An image that has the files but not `.git` has a smaller tree than the checkout."""
     (tmp_path / "project").mkdir()
-    (tmp_path / "shared.pem").write_text("x")
+    (tmp_path / "common.pem").write_text("x")
     files = ProjectFiles(tmp_path / "project")
     for read in (files.read, files.read_key):
         with pytest.raises(FileError) as caught:
-            read("../shared.pem", limit=10)
+            read("../common.pem", limit=10)
         assert "there is no .git, so the project is only the folder of mtls.toml" in (caught.value.hint or "")
     (tmp_path / ".git").mkdir()
-    assert ProjectFiles(tmp_path / "project").read("../shared.pem", limit=10) == b"x"
+    assert ProjectFiles(tmp_path / "project").read("../common.pem", limit=10) == b"x"
