@@ -34,6 +34,7 @@ def report_usage(error: typer.exceptions.TyperException) -> int:
 def _usage(error: typer.exceptions.TyperException) -> tuple[str, str]:
     """What is wrong, and what to write instead."""
     message = error.format_message().replace("Value error, ", "")
+    message = message.replace(":\n\t", ": ").replace(",\n\t", ", ")  # what an argument can be has a line for each
     message = re.sub("Input should be a valid integer.*", "write a whole number, such as 10", message)
     if isinstance(error, NoSuchCommand):
         return message, hint_for_command(error.word)

@@ -31,6 +31,7 @@ def problem_of(result: Result) -> dict[str, object]:
         (["nope"], "No such command"),
         (["plan", "--at", "tomorrow"], "tomorrow"),
         (["explain"], "Missing argument"),
+        (["fleet"], "Choose from: validate, list, plan"),
         (["plan", "--max-wait", "long"], "--max-wait: 'long' is not a valid time"),
         (["apply", "--lock-timeout", "soon"], "--lock-timeout: 'soon' is not a valid time"),
         (["apply", "--wave", "1,al"], "--wave: '1,al' is not valid"),
