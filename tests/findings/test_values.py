@@ -144,3 +144,64 @@ def test_a_value_can_be_replaced_copied_and_pickled() -> None:
     assert replace(kept, x=2) == Kept(2)
     assert copy.copy(kept) == copy.deepcopy(kept) == pickle.loads(pickle.dumps(kept)) == kept  # noqa: S301 - our own
     assert not hasattr(kept, "__dict__")
+
+
+@both
+def test_a_field_that_is_made_anew_is_shared_by_no_two_values(dataclass: Any) -> None:
+    """Whether it is an argument or not."""
+
+    @dataclass(slots=True)
+    class Box:
+        given: list[int] = field(default_factory=list)
+        own: list[int] = field(default_factory=list, init=False)
+        size: int = field(default=3, init=False)
+
+    first, second, third = Box(), Box(), Box([7])
+    first.given.append(1)
+    first.own.append(2)
+    assert (second.given, second.own, second.size, third.given) == ([], [], 3, [7])
+
+
+@both
+def test_a_field_may_be_given_by_name_alone(dataclass: Any) -> None:
+    """One field, or all; also where a subclass adds others after it."""
+
+    @dataclass(frozen=True, slots=True)
+    class Base:
+        x: int
+        folder: str = field(kw_only=True)
+        tags: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @dataclass(frozen=True, slots=True)
+    class Derived(Base):
+        y: int = 2
+
+    derived: Any = Derived
+    made = derived(1, 5, folder="f")
+    assert (made.x, made.folder, made.tags, made.y) == (1, "f", (), 5)
+    assert derived(1, folder="f", tags=("a",)).y == 2
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'folder'"):
+        derived(1)
+
+
+@both
+def test_arguments_that_do_not_fit_are_told_by_name(dataclass: Any) -> None:
+    """As for any function."""
+    point = make_point(dataclass)
+    with pytest.raises(TypeError, match=r"make_point.<locals>.Point.__init__\(\) missing 1 required .*: 'x'"):
+        point()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        point(1, size=2)
+    with pytest.raises(TypeError, match="takes from 2 to 4 positional arguments but 5 were given"):
+        point(1, [], "", 4)
+
+
+@both
+def test_a_field_without_a_default_stands_before_those_with_one(dataclass: Any) -> None:
+    """Else the defaults would belong to others."""
+    with pytest.raises(TypeError, match="default"):
+
+        @dataclass
+        class Wrong:
+            x: int = 1
+            y: int  # type: ignore[misc]
