@@ -492,7 +492,7 @@ class Client:
         url = _parse_url(f"{self._access.base_url}{call.path}{query}")
         try:
             with self._http.exchange(call.method, url, call.body, call.content_type) as response:
-                return HttpReply(response.status_code, response.headers, self._read(response))
+                return HttpReply(response.status_code, dict(response.headers), self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise unreachable(error, self._bounds, self._secrets, self._access.network) from error
         except (httpx.TransportError, httpx.DecodingError) as error:

@@ -164,9 +164,10 @@ class Budget:
         return max(quota // _RESERVE_SHARE, _LEAST_RESERVE)
 
     def _count_pause(self, now: float) -> float:
-        recent = [begun for begun in self._begun if begun > now - WINDOW_S]
         allowed = QUOTA - self._reserve(QUOTA)
-        return recent[-allowed] + WINDOW_S - now if len(recent) >= allowed else 0.0
+        if len(self._begun) < allowed:
+            return 0.0
+        return max(self._begun[-allowed] + WINDOW_S - now, 0.0)
 
     def _second_pause(self, now: float) -> float:
         if len(self._begun) < PER_SECOND:
