@@ -19,6 +19,21 @@ from reconciler.x509.key_pairs import check_pair, fitting, only_key
 def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
     """The key of certificates with the same content, without anything else, checked against them; None if none has
     one."""
+    found = _open(run, names)
+    if found is None:
+        return None
+    declared, key = found
+    findings = _prove(run, declared, key)
+    return PrivateKey(only_key(key.pem), findings, proved_for=run.desired.bundles[declared.name].digest)
+
+
+def check_key(run: Run, names: Iterable[CertificateName]) -> tuple[Diagnostic, ...]:
+    """The findings of opening that key, which is not kept. InputError if it does not belong to them."""
+    found = _open(run, names)
+    return () if found is None else _prove(run, *found)
+
+
+def _open(run: Run, names: Iterable[CertificateName]) -> tuple[DeclaredCertificate, PrivateKey] | None:
     certificates = run.desired.declaration.certificates
     for name in names:
         reference = certificates[name].key
@@ -31,22 +46,22 @@ def open_key(run: Run, names: Iterable[CertificateName]) -> PrivateKey | None:
         except ReconcilerError as error:
             error.where = error.where or place_of_key(certificates[name], run.desired.declaration.path)
             raise
-        return _prove(run, certificates[name], key)
+        return certificates[name], key
     return None
 
 
-def _prove(run: Run, declared: DeclaredCertificate, key: PrivateKey) -> PrivateKey:
-    """The key without anything else, checked to belong to the certificates. InputError if it does not.
+def _prove(run: Run, declared: DeclaredCertificate, key: PrivateKey) -> tuple[Diagnostic, ...]:
+    """The findings of the key and of its pair. InputError if it does not belong to the certificates.
 
     A run checks each pair once. A key that is opened again is compared with the checked one by its hash, because its
     source may return another key by then.
     """
     bundle = run.desired.bundles[declared.name]
     seen = sha256(bundle.digest.encode() + key.pem).digest()
-    problems: tuple[Diagnostic, ...] = ()
-    if seen not in run.proved:
-        problems = at_key(check_pair(bundle, key.pem, where=None), declared, run.desired.declaration.path)
-        if any(found.severity is Severity.ERROR for found in problems):
-            raise InputError(problems)
-        run.proved.add(seen)
-    return PrivateKey(only_key(key.pem), (*key.findings, *problems), proved_for=bundle.digest)
+    if seen in run.proved:
+        return key.findings
+    problems = at_key(check_pair(bundle, key.pem, where=None), declared, run.desired.declaration.path)
+    if any(found.severity is Severity.ERROR for found in problems):
+        raise InputError(problems)
+    run.proved.add(seen)
+    return (*key.findings, *problems)

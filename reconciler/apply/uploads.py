@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from reconciler.apply.keys import open_key
+from reconciler.apply.keys import check_key, open_key
 from reconciler.apply.run import Effect, Run, attempt_all, expired_meanwhile
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model import Entry, Phase, Upload
+from reconciler.model import CertificateName, Entry, Phase, Upload
 from reconciler.model.errors import AlreadyStored, StoreError
 from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
-from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.model.ports import NewEntry
 from reconciler.plan.outcome import Step, StepStatus
 
 
@@ -25,12 +25,10 @@ def check_keys(run: Run) -> None:
         if not isinstance(change, Upload):
             continue
         try:
-            key = _open_key(run, change)
+            run.findings.extend(check_key(run, _names(change)))
         except ReconcilerError as error:
             if run.start(index):
                 run.end(index, run.failure(index, error))
-        else:
-            run.findings.extend(key.findings if key else ())
 
 
 def upload_all(run: Run) -> None:
@@ -39,9 +37,8 @@ def upload_all(run: Run) -> None:
     attempt_all(run, [(index, partial(_prepare, run, upload)) for index, upload in uploads])
 
 
-def _open_key(run: Run, upload: Upload) -> PrivateKey | None:
-    """The key of an upload; None for a CA."""
-    return open_key(run, (upload.certificate, *upload.shared_with))
+def _names(upload: Upload) -> tuple[CertificateName, ...]:
+    return (upload.certificate, *upload.shared_with)
 
 
 def _prepare(run: Run, upload: Upload) -> Effect:
@@ -50,7 +47,7 @@ def _prepare(run: Run, upload: Upload) -> Effect:
         raise expired_meanwhile(f"{upload.certificate!r} was not uploaded", where)
     bundle = run.desired.bundles[upload.certificate]
     ca = run.desired.declaration.certificates[upload.certificate].ca
-    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle, _open_key(run, upload)))
+    return partial(_upload, run, upload, NewEntry(upload.name, ca, bundle, open_key(run, _names(upload))))
 
 
 def _upload(run: Run, upload: Upload, new: NewEntry) -> Step:
