@@ -24,7 +24,7 @@ from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.pipeline import CiRun, Pipeline, open_pipeline
 from reconciler.runs.ci.run import REPORTS, CiReport, code_of, job_code, run
-from reconciler.runs.ci.settings import CiCommand, CommentWhen, Failing, ForgeName, Settings, read_settings
+from reconciler.runs.ci.settings import CiCommand, CiInputs, CommentWhen, Failing, ForgeName, read_settings
 from reconciler.runs.plan_folder import open_folder
 from reconciler.runs.project import Project
 from reconciler.runs.stacks import Member, run_each
@@ -133,7 +133,7 @@ def ci(
     raise typer.Exit(job_code(done.stacks, settings.fail_on))
 
 
-def _demand_fitting(action: CiCommand, settings: Settings) -> None:
+def _demand_fitting(action: CiCommand, settings: CiInputs) -> None:
     """Raise UsageError for a file that the command does not read or write; a variable may be set for several jobs."""
     if settings.plan is not None and action is not CiCommand.APPLY:
         raise UsageError(
@@ -145,7 +145,7 @@ def _demand_fitting(action: CiCommand, settings: Settings) -> None:
         raise UsageError(f"`ci {action}` has no HTML page", hint="leave out `--html`")
 
 
-def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
+def _run(session: Session, action: CiCommand, settings: CiInputs, pipeline: Pipeline) -> CiRun:
     """Run the command, show its report, and write the files that were asked for."""
     saved = None
     file, stack = next(iter(settings.files), Path(FILE_NAME)).as_posix(), None
@@ -172,7 +172,7 @@ def _run(session: Session, action: CiCommand, settings: Settings, pipeline: Pipe
     return CiRun(action, settings, stacks, (session.display(sys.stdout),), SystemClock().now(), saved)
 
 
-def _run_several(session: Session, action: CiCommand, settings: Settings, pipeline: Pipeline) -> CiRun:
+def _run_several(session: Session, action: CiCommand, settings: CiInputs, pipeline: Pipeline) -> CiRun:
     """As `_run`, over several stacks; one that fails stops no other one."""
     members = session.open_members()
     saved_plans: list[tuple[Project, Path]] = []
@@ -200,7 +200,7 @@ def _run_several(session: Session, action: CiCommand, settings: Settings, pipeli
 
 
 def _write_several(
-    session: Session, members: Sequence[Member], stacks: Stacks, settings: Settings, pipeline: Pipeline
+    session: Session, members: Sequence[Member], stacks: Stacks, settings: CiInputs, pipeline: Pipeline
 ) -> Path | None:
     """Write the page, and the saved plans, whose folder is returned."""
     if settings.html is not None:
@@ -218,7 +218,7 @@ def _write_several(
     return saved
 
 
-def _write_files(session: Session, report: CiReport, settings: Settings, pipeline: Pipeline) -> Path | None:
+def _write_files(session: Session, report: CiReport, settings: CiInputs, pipeline: Pipeline) -> Path | None:
     """Write the page, and the saved plan, whose place is returned."""
     display = replace(session.display(sys.stdout), style=PLAIN, width=None)
     if settings.html is not None:

@@ -44,7 +44,7 @@ try:
     from reconciler.postgres.budget import PostgresBudget
     from reconciler.postgres.connection import connect
     from reconciler.postgres.engine import PostgresEngine
-    from reconciler.postgres.history import History, Run
+    from reconciler.postgres.history import History, RecordedJob
     from reconciler.postgres.lock import locked
     from reconciler.postgres.record import Pause, PostgresRecord
     from reconciler.postgres.schema import upgrade
@@ -167,7 +167,7 @@ def _pause_of(request: WorkerRequest, now: datetime) -> Pause:
     return Pause(until, request.why or "")
 
 
-def _history_lines(runs: Sequence[Run], pause: Pause | None, width: int | None) -> list[str]:
+def _history_lines(runs: Sequence[RecordedJob], pause: Pause | None, width: int | None) -> list[str]:
     lines = []
     if pause is not None:
         lines.append(f"Paused until {pause.until:%Y-%m-%d %H:%M} UTC: {printable(pause.why)}")

@@ -21,7 +21,7 @@ from reconciler.stores.local import LocalStore
 from reconciler.system.atomic import write_atomic
 
 if TYPE_CHECKING:
-    from reconciler.emulator.managed_ca import ManagedCa
+    from reconciler.emulator.managed_ca import SigningCa
 
 _FILE = "emulator.json"
 
@@ -83,7 +83,7 @@ class Account:
         folder: Path | None = None,
     ) -> None:
         self.id = account_id
-        self.ca: ManagedCa | None = None  # a private key, so it is not kept
+        self.ca: SigningCa | None = None  # a private key, so it is not kept
         self._settings = settings
         self._clock = clock
         self._ids = ids

@@ -28,7 +28,7 @@ _MOST_DAYS = 5475
 
 
 @dataclass(frozen=True, slots=True)
-class ManagedCa:
+class SigningCa:
     """A root that signs client certificates."""
 
     certificate: x509.Certificate
@@ -94,7 +94,7 @@ def _request(text: object) -> x509.CertificateSigningRequest:
     return request
 
 
-def _ca(ask: Ask) -> ManagedCa:
+def _ca(ask: Ask) -> SigningCa:
     account = owner_of_zones(ask)
     if account.ca is None:
         now = ask.state.clock.now()
@@ -103,11 +103,11 @@ def _ca(ask: Ask) -> ManagedCa:
         made = x509.CertificateBuilder(
             name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=_MOST_DAYS)
         ).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        account.ca = ManagedCa(made.sign(key, SHA256()), key)
+        account.ca = SigningCa(made.sign(key, SHA256()), key)
     return account.ca
 
 
-def _issue(ca: ManagedCa, request: x509.CertificateSigningRequest, now: datetime, lasts: timedelta) -> x509.Certificate:
+def _issue(ca: SigningCa, request: x509.CertificateSigningRequest, now: datetime, lasts: timedelta) -> x509.Certificate:
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
@@ -132,7 +132,7 @@ def _issue(ca: ManagedCa, request: x509.CertificateSigningRequest, now: datetime
     return made.sign(ca.key, SHA256())
 
 
-def _object(identifier: str, certificate: x509.Certificate, ca: ManagedCa, days: int, csr: str) -> Json:
+def _object(identifier: str, certificate: x509.Certificate, ca: SigningCa, days: int, csr: str) -> Json:
     pem = certificate.public_bytes(Encoding.PEM)
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     fingerprint = hashlib.sha256(ca.certificate.public_bytes(Encoding.DER)).hexdigest()

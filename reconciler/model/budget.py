@@ -11,7 +11,7 @@ LATEST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CallMoment:
     """The time of one call. `wait_s`: seconds from now, 0 if it may begin now."""
 
     number: int
@@ -21,13 +21,13 @@ class Moment:
 class RateBudget(Protocol):
     """Thread-safe. Each method raises BudgetUnavailable if the budget is out of reach; then no call may be made."""
 
-    def take(self) -> Moment:
+    def take(self) -> CallMoment:
         """The next free moment, after those that were taken before."""
 
-    def holds(self, moment: Moment) -> bool:
+    def holds(self, moment: CallMoment) -> bool:
         """Whether its call may be made, asked after a long wait: not if a call was refused meanwhile."""
 
-    def give_back(self, moment: Moment) -> None:
+    def give_back(self, moment: CallMoment) -> None:
         """Free a moment that was not used."""
 
     def refused(self, for_s: float) -> None:

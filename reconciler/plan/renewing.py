@@ -102,7 +102,7 @@ class RenewStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class RenewalProposal:
     """The pull request of a renewal, in a pipeline. `opened`: by this run; else an earlier one did, and nothing was
     renewed."""
 
@@ -125,7 +125,7 @@ class Renewals:
     findings: tuple[Diagnostic, ...] = ()
     dry_run: bool = False
     interrupted: bool = False
-    proposals: tuple[Proposal, ...] = ()
+    proposals: tuple[RenewalProposal, ...] = ()
     reported: tuple[Diagnostic, ...] = ()
 
     def of(self, status: RenewStatus) -> tuple[RenewStep, ...]:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from reconciler.findings.errors import ReconcilerError
-from reconciler.model.budget import Moment
+from reconciler.model.budget import CallMoment
 from reconciler.model.errors import BudgetUnavailable
-from reconciler.postgres.connection import Connection, Database
+from reconciler.postgres.connection import Connection, SharedConnection
 from reconciler.postgres.schema import has_budgets, upgrade
 
 QUOTA, WINDOW_S = 1200, 300.0
@@ -57,13 +57,13 @@ class PostgresBudget:
         self._limit = max(quota * _SHARE // 100, 1)
         self._window_s = window_s
         self._seen = (-math.inf, 0)
-        self._database = Database(url, self._make)
+        self._database = SharedConnection(url, self._make)
 
-    def take(self) -> Moment:
+    def take(self) -> CallMoment:
         """As in `RateBudget`."""
         return self._run(self._take)
 
-    def holds(self, moment: Moment) -> bool:
+    def holds(self, moment: CallMoment) -> bool:
         """As in `RateBudget`."""
         question = """
             SELECT EXISTS (SELECT FROM call WHERE number = %s) AND coalesce(blocked_until <= clock_timestamp(), true)
@@ -71,7 +71,7 @@ class PostgresBudget:
         row = self._run(lambda connection: connection.execute(question, (moment.number, self._name)).fetchone())
         return row is not None and bool(row[0])
 
-    def give_back(self, moment: Moment) -> None:
+    def give_back(self, moment: CallMoment) -> None:
         """As in `RateBudget`."""
         self._run(lambda connection: connection.execute("DELETE FROM call WHERE number = %s", (moment.number,)))
 
@@ -91,7 +91,7 @@ class PostgresBudget:
         """Close the connection."""
         self._database.close()
 
-    def _take(self, connection: Connection) -> Moment:
+    def _take(self, connection: Connection) -> CallMoment:
         values = {"name": self._name, "window": self._window_s, "last": self._limit - 1}
         counted = self._fresh()
         # All statements are sent at once, so that a process that is stopped in between holds no lock.
@@ -104,7 +104,7 @@ class PostgresBudget:
                 connection.execute(_OTHERS, {"name": self._name, "used": used, "since": since_s})
             taken = connection.execute(_TAKE, values)
         number, wait_s = taken.fetchone() or (0, 0.0)
-        return Moment(number, max(wait_s, 0.0))
+        return CallMoment(number, max(wait_s, 0.0))
 
     def _fresh(self) -> tuple[float, int] | None:
         """How long ago the server told how many calls it had counted; None if that is too old."""

@@ -84,7 +84,7 @@ def explained(settings: dict[str, str]) -> Iterator[None]:
         ) from error
 
 
-class Database:
+class SharedConnection:
     """One connection for all threads of a process, one at a time."""
 
     def __init__(self, url: str, prepare: Callable[[Connection], None] = lambda _: None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.findings.values import dataclass
-from reconciler.postgres.connection import Connection, Database
+from reconciler.postgres.connection import Connection, SharedConnection
 
 _KEPT_DAYS = 90
 _LONGEST = 4000
@@ -15,7 +15,7 @@ _NOT_DONE = ("busy", "handed back")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordedJob:
     """One job. `ended` None: it runs. `outcome`: `lost` if its worker died. Times are aware UTC."""
 
     kind: str
@@ -32,7 +32,7 @@ class History:
 
     def __init__(self, url: str) -> None:
         """Connects to nothing yet."""
-        self._database = Database(url)
+        self._database = SharedConnection(url)
 
     def begin(self, job: int, kind: str, key: str, worker: str) -> None:
         """Record that a worker begins a job."""
@@ -54,13 +54,13 @@ class History:
             )
         )
 
-    def of(self, *keys: str, limit: int = 50) -> Sequence[Run]:
+    def of(self, *keys: str, limit: int = 50) -> Sequence[RecordedJob]:
         """The latest runs for these keys, the latest first."""
         question = """
             SELECT kind, key, worker, begun, ended, outcome, message FROM run
             WHERE key = ANY(%s) ORDER BY number DESC LIMIT %s"""
         values = (list(keys), limit)
-        return [Run(*row) for row in self._database.run(lambda one: one.execute(question, values).fetchall())]
+        return [RecordedJob(*row) for row in self._database.run(lambda one: one.execute(question, values).fetchall())]
 
     def latest(self, kind: str, since: datetime) -> Mapping[str, datetime]:
         """When the latest job of a kind was begun for each key, without jobs that are done later."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.findings.values import dataclass
 from reconciler.model.fleet import Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
-from reconciler.postgres.connection import Connection, Database
+from reconciler.postgres.connection import Connection, SharedConnection
 from reconciler.postgres.engine import JOBS, QUEUES, Pace
 from reconciler.records.fleet import read_record, record_text
 
@@ -50,7 +50,7 @@ class PostgresRecord:
     def __init__(self, url: str, fleet: str) -> None:
         """Connects to nothing yet."""
         self._fleet = fleet
-        self._database = Database(url)
+        self._database = SharedConnection(url)
 
     def rows(self) -> Sequence[StackRow]:
         """As `FleetRecord`."""

@@ -18,7 +18,7 @@ _MOST_ADDRESSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class OriginAddress:
     """The parts of a URL: the host name that TLS checks, and what HTTP needs. The fragment is only for browsers."""
 
     host: str
@@ -44,7 +44,7 @@ class NotReached(Exception):
     """There is no connection; the message says why."""
 
 
-def read_url(url: str) -> Address:
+def read_url(url: str) -> OriginAddress:
     """The parts of a URL that was validated before; NotReached if its host is not a valid name."""
     parts = urlsplit(url)
     try:
@@ -56,10 +56,10 @@ def read_url(url: str) -> Address:
     path = quote(parts.path or "/", safe=_PATH_SIGNS) + (
         f"?{quote(parts.query, safe=_PATH_SIGNS)}" if parts.query else ""
     )
-    return Address(host, port, shown if port == _HTTPS else f"{shown}:{port}", path)
+    return OriginAddress(host, port, shown if port == _HTTPS else f"{shown}:{port}", path)
 
 
-def resolve(address: Address, timeout_s: float) -> tuple[Endpoint, ...]:
+def resolve(address: OriginAddress, timeout_s: float) -> tuple[Endpoint, ...]:
     """The first few addresses of a host, at least one; NotReached if it has none or resolving takes too long."""
     answers: queue.SimpleQueue[list[Endpoint] | OSError] = queue.SimpleQueue()
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 
 from reconciler.findings.values import dataclass
-from reconciler.probe.address import Address, Endpoint, NotReached, connect, reason_of
+from reconciler.probe.address import Endpoint, NotReached, OriginAddress, connect, reason_of
 from reconciler.probe.watch import Watch
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Shown
 
@@ -30,7 +30,7 @@ _PAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OriginAnswer:
     """The part of an answer that was read. `body` is the part of the body that arrived."""
 
     status: int
@@ -44,7 +44,7 @@ class Answer:
         return next((page for words, page in _PAGES if self.status in range(400, 500) and words in said), None)
 
 
-def read_answer(data: bytes) -> Answer | None:
+def read_answer(data: bytes) -> OriginAnswer | None:
     """The answer at the start of `data`, None while its head is incomplete; ValueError if it is not HTTP.
 
     Interim answers (100 to 199) are skipped.
@@ -61,7 +61,7 @@ def read_answer(data: bytes) -> Answer | None:
         head, data = data[: end.start()], data[end.end() :]
         number = int(status[1])
         if number not in _CONTINUES:
-            return Answer(number, re.search(rb"(?i)\ncf-ray:", head) is not None, data)
+            return OriginAnswer(number, re.search(rb"(?i)\ncf-ray:", head) is not None, data)
 
 
 _ALERT_IN_REASON = re.compile(r"ALERT_([A-Z_]+)$")
@@ -87,7 +87,7 @@ class Exchange:
     """One connection and its observation."""
 
     shown: Shown
-    address: Address
+    address: OriginAddress
     context: ssl.SSLContext
     watch: Watch
     timeouts: Timeouts
@@ -149,7 +149,7 @@ class Exchange:
             tls.recv(_PIECE)  # what the origin sent before it closed may still be readable
             raise
 
-    def _read(self, tls: ssl.SSLSocket, data: bytes) -> Answer:
+    def _read(self, tls: ssl.SSLSocket, data: bytes) -> OriginAnswer:
         end = time.monotonic() + self.timeouts.answer_s
         while (answer := read_answer(data)) is None:
             if len(data) > MAX_HEAD:
@@ -159,7 +159,7 @@ class Exchange:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed before an answer came")
             data += piece
         if answer.status in _PAGE_STATUS:
-            return Answer(answer.status, answer.cf_ray, self._read_body(tls, answer.body))
+            return OriginAnswer(answer.status, answer.cf_ray, self._read_body(tls, answer.body))
         return answer
 
     def _read_body(self, tls: ssl.SSLSocket, body: bytes) -> bytes:
@@ -196,7 +196,7 @@ class Exchange:
         end: End,
         detail: str,
         moment: Moment,
-        answer: Answer | None = None,
+        answer: OriginAnswer | None = None,
         *,
         alert: str | None = None,
     ) -> Observation:

@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from reconciler.findings.events import CallMade
 from reconciler.findings.values import dataclass
 from reconciler.model.ports import Clock, PrivateKey
-from reconciler.probe.address import Address, Endpoint, NotReached, read_url, resolve
+from reconciler.probe.address import Endpoint, NotReached, OriginAddress, read_url, resolve
 from reconciler.probe.contexts import make_context
 from reconciler.probe.exchange import Exchange, Timeouts
 from reconciler.probe.watch import Watch
@@ -75,7 +75,7 @@ class _Way:
     """The connections to one address of an origin."""
 
     target: ProbeTarget
-    address: Address
+    address: OriginAddress
     endpoint: Endpoint
     timeouts: Timeouts
 

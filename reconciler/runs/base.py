@@ -16,17 +16,17 @@ from reconciler.system.git import GitProblem, NotThere, is_revision, read_at
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class GuardComparison:
     """The guards that are weaker now, and the findings about them. `weakened` None: it could not be compared."""
 
     weakened: tuple[Weakened, ...] | None = None
     findings: tuple[Diagnostic, ...] = ()
 
 
-NOT_ASKED = Comparison()
+NOT_ASKED = GuardComparison()
 
 
-def compare_with(project: Project, revision: str) -> Comparison:
+def compare_with(project: Project, revision: str) -> GuardComparison:
     """The comparison with mtls.toml at a revision; mtls.toml as it is now was read already.
 
     UsageError if git has no such revision. What can't be read there is a finding, never passed over (rule 12).
@@ -59,7 +59,7 @@ def compare_with(project: Project, revision: str) -> Comparison:
         why = f"at {shown} it is not valid for this version of mtlsctl ({first.code}: {first.message})"
         return _not_compared(project, why, "fix it there first, or compare the two by hand")
     weakened = find_weakened(before, _parse(project, project.sources[project.name]))
-    return Comparison(weakened, tuple(weakened_findings(weakened, project.name, shown)))
+    return GuardComparison(weakened, tuple(weakened_findings(weakened, project.name, shown)))
 
 
 def _parse(project: Project, data: bytes) -> Declaration:
@@ -67,7 +67,7 @@ def _parse(project: Project, data: bytes) -> Declaration:
     return parse_declaration(data, project.name, keys.KINDS)[0]
 
 
-def _not_compared(project: Project, why: str, hint: str) -> Comparison:
+def _not_compared(project: Project, why: str, hint: str) -> GuardComparison:
     message = f"the guards in {project.name} were not compared: {why}"
     where = Pointer(project.name)
-    return Comparison(findings=(Diagnostic(Severity.WARNING, Code.GUARDS_NOT_COMPARED, message, where, hint),))
+    return GuardComparison(findings=(Diagnostic(Severity.WARNING, Code.GUARDS_NOT_COMPARED, message, where, hint),))

@@ -24,7 +24,7 @@ SOCKET = "http"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class BindingIdentity:
     """The certificate of a binding: PEM of the chain, and its key.
 
     `trusted` is PEM of CAs that the origin's own certificate may come from, in addition to the roots of this machine;
@@ -50,7 +50,7 @@ class ServedWorker:
     """The content of the configuration. `bindings` are pairs of a name and its value, each name once."""
 
     modules: Sequence[Module]
-    bindings: Sequence[tuple[str, Identity | Variable]]
+    bindings: Sequence[tuple[str, BindingIdentity | Variable]]
     compatibility_date: str
     compatibility_flags: Sequence[str] = ()
     script: bool = False
@@ -65,7 +65,7 @@ class Config:
 
 def write_config(worker: ServedWorker, hosts: Sequence[str]) -> Config:
     """The configuration of a Worker on one socket, which only answers requests to these `hosts`, each with its port."""
-    identities = [(name, served) for name, served in worker.bindings if isinstance(served, Identity)]
+    identities = [(name, served) for name, served in worker.bindings if isinstance(served, BindingIdentity)]
     networks = [_network(_service(name), identity) for name, identity in identities]
     services = [_door(hosts), _worker(worker), *networks, _INTERNET]
     socket = f'(name = "{SOCKET}", http = (), service = "door")'
@@ -109,10 +109,10 @@ def _module(module: Module) -> str:
     return f"(name = {literal(module.name)}, {module.kind} = {content})"
 
 
-def _bindings(bindings: Iterable[tuple[str, Identity | Variable]]) -> Iterator[str]:
+def _bindings(bindings: Iterable[tuple[str, BindingIdentity | Variable]]) -> Iterator[str]:
     for name, served in bindings:
         match served:
-            case Identity():
+            case BindingIdentity():
                 value = f"service = {literal(_service(name))}"
             case Variable(str(text)):
                 value = f"text = {literal(text)}"
@@ -121,7 +121,7 @@ def _bindings(bindings: Iterable[tuple[str, Identity | Variable]]) -> Iterator[s
         yield f"(name = {literal(name)}, {value})"
 
 
-def _network(name: str, identity: Identity) -> str:
+def _network(name: str, identity: BindingIdentity) -> str:
     pair = f"privateKey = {_text(identity.key.pem)}, certificateChain = {literal(identity.certificates)}"
     trusted = _list(literal(one) for text in identity.trusted for one in _each(text))
     machine = "false" if identity.only_these else "true"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.proof.reach import OriginCall, Reach, Reached
-from reconciler.workerd.config import Config, Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.config import BindingIdentity, Config, ServedWorker, Variable, write_config
 from reconciler.workerd.door import DATE, hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from reconciler.workerd.output import find_failure
@@ -53,8 +53,10 @@ def reaching_config(call: OriginCall, *, port: int, timeout_s: float, deny: tupl
 
     Nothing in the networks of `deny` is called.
     """
-    identity = Identity(call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted), deny=deny)
-    bindings: list[tuple[str, Identity | Variable]] = [
+    identity = BindingIdentity(
+        call.certificates, call.key, tuple(call.trusted), only_these=bool(call.trusted), deny=deny
+    )
+    bindings: list[tuple[str, BindingIdentity | Variable]] = [
         ("MY_CERT", identity),
         ("URL", Variable(call.url)),
         ("TIMEOUT_MS", Variable(round(timeout_s * 1000))),

@@ -18,7 +18,7 @@ from reconciler.model import CertificateName
 from reconciler.model.ports import PrivateKey
 from reconciler.probe import OriginProber, address, contexts, exchange, watch
 from reconciler.probe.address import Endpoint
-from reconciler.probe.exchange import Answer, read_answer
+from reconciler.probe.exchange import OriginAnswer, read_answer
 from reconciler.probe.prober import make_throwaway
 from reconciler.proof.observations import End, Moment, NginxPage, Shown
 from reconciler.proof.ports import ClientIdentity
@@ -361,19 +361,19 @@ def test_an_alert_counts_where_it_ends_the_connection(version: int, level: int, 
 @pytest.mark.parametrize(
     ("data", "answer"),
     [
-        (b"HTTP/1.1 200 OK\r\n\r\n", Answer(200, False)),
-        (b"HTTP/1.0 200\r\n\r\nbody", Answer(200, False, b"body")),
-        (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Answer(200, False)),
+        (b"HTTP/1.1 200 OK\r\n\r\n", OriginAnswer(200, False)),
+        (b"HTTP/1.0 200\r\n\r\nbody", OriginAnswer(200, False, b"body")),
+        (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", OriginAnswer(200, False)),
         (b"HTTP/1.1 100 Continue\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\nServer: x\n\n", Answer(200, False)),
-        (b"HTTP/1.1 520 X\r\ncf-ray: 1\r\n\r\n", Answer(520, True)),
-        (b"HTTP/1.1 200 OK\r\nX: cf-ray: 1\r\n\r\n", Answer(200, False)),
+        (b"HTTP/1.1 200 OK\nServer: x\n\n", OriginAnswer(200, False)),
+        (b"HTTP/1.1 520 X\r\ncf-ray: 1\r\n\r\n", OriginAnswer(520, True)),
+        (b"HTTP/1.1 200 OK\r\nX: cf-ray: 1\r\n\r\n", OriginAnswer(200, False)),
         (b"", None),
         (b"HTT", None),
         (b"HTTP/1.1 200 OK\r\nX: y\r\n", None),
     ],
 )
-def test_the_head_of_an_answer_is_read(data: bytes, answer: Answer | None) -> None:
+def test_the_head_of_an_answer_is_read(data: bytes, answer: OriginAnswer | None) -> None:
     """The status, and whether Cloudflare is in between; interim answers are skipped."""
     assert read_answer(data) == answer
 
@@ -400,7 +400,7 @@ def test_what_is_no_http_is_refused(data: bytes) -> None:
 )
 def test_the_pages_of_nginx_are_known(status: int, body: bytes, page: NginxPage | None) -> None:
     """nginx sends it with 400, unless the page is configured with another status."""
-    assert Answer(status, False, body).page is page
+    assert OriginAnswer(status, False, body).page is page
 
 
 # --- the key --------------------------------------------------------------------------------------------------------

@@ -150,15 +150,26 @@ def test_every_module_is_in_a_room() -> None:
     assert {path.stem for path in ROOT.glob("*.py")} == LOOSE
 
 
+def classes(path: Path) -> list[str]:
+    """The names of a module's classes."""
+    return [node.name for node in nodes(path) if isinstance(node, ast.ClassDef)]
+
+
+def repeated() -> set[str]:
+    """The names that several classes of the package have."""
+    counts = Counter(name for path in ROOT.rglob("*.py") for name in classes(path))
+    return {name for name, count in counts.items() if count > 1}
+
+
+def test_a_class_that_others_use_is_called_as_no_other_of_the_package() -> None:
+    """One name, one meaning."""
+    assert {name for name in repeated() if not name.startswith("_")} == set()
+
+
 @pytest.mark.parametrize("room", ["cli", "records", "views"])
 def test_a_class_of_these_rooms_is_called_as_no_other_of_the_package(room: str) -> None:
-    """One name, one meaning."""
-
-    def names(path: Path) -> list[str]:
-        return [node.name for node in nodes(path) if isinstance(node, ast.ClassDef)]
-
-    counts = Counter(name for path in ROOT.rglob("*.py") for name in names(path))
-    assert [name for path in modules(room) for name in names(path) if counts[name] > 1] == []
+    """Also one that is private."""
+    assert [name for path in modules(room) for name in classes(path) if name in repeated()] == []
 
 
 def test_what_the_package_imports_is_what_it_declares() -> None:

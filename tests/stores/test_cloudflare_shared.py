@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from reconciler.findings.codes import Code
-from reconciler.model.budget import Moment
+from reconciler.model.budget import CallMoment
 from reconciler.model.errors import BudgetUnavailable, StoreError
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, ApiCall
 from reconciler.stores.cloudflare.errors import Operation
@@ -30,18 +30,18 @@ class FakeBudget:
     is_gone: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def take(self) -> Moment:
+    def take(self) -> CallMoment:
         if self.is_gone:
             raise BudgetUnavailable("no database", hint="start it")
-        moment = Moment(next(self._numbers), next(self.waits))
+        moment = CallMoment(next(self._numbers), next(self.waits))
         self.log.append(f"take {moment.number}")
         return moment
 
-    def holds(self, moment: Moment) -> bool:
+    def holds(self, moment: CallMoment) -> bool:
         self.log.append(f"holds {moment.number}")
         return not next(self.lost)
 
-    def give_back(self, moment: Moment) -> None:
+    def give_back(self, moment: CallMoment) -> None:
         self.log.append(f"give back {moment.number}")
         if self.is_gone:
             raise BudgetUnavailable("no database", hint="start it")
@@ -118,7 +118,7 @@ def test_a_wait_that_is_too_long_for_the_run_frees_the_moment(is_gone: bool) -> 
     client = make_client(replying(), shared=budget)
     take = budget.take
 
-    def take_once() -> Moment:
+    def take_once() -> CallMoment:
         moment = take()
         budget.is_gone = is_gone
         return moment

@@ -15,7 +15,7 @@ from reconciler.emulator.account import Account
 from reconciler.model.ports import PrivateKey
 from reconciler.runtime.bundling import bundle
 from reconciler.runtime.workerd import listen, serving
-from reconciler.workerd.config import Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.config import BindingIdentity, ServedWorker, Variable, write_config
 from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import read_form
 from reconciler.x509.certificates import parse_stored
@@ -148,14 +148,14 @@ class Edge:
         bindings = [(str(one["name"]), self._served(one)) for one in resources["bindings"]]
         return ServedWorker(built.modules, bindings, built.compatibility_date)
 
-    def _served(self, binding: Mapping[str, object]) -> Identity | Variable:
+    def _served(self, binding: Mapping[str, object]) -> BindingIdentity | Variable:
         if binding["type"] == "plain_text":
             return Variable(binding["text"])
         entry = self.account.get(str(binding["certificate_id"]))
         assert entry is not None
         stored = parse_stored(entry.certificates)
         assert stored is not None
-        return Identity(stored.pem(), PrivateKey(self.pairs[stored.fingerprint].key_pem), self.trusted)
+        return BindingIdentity(stored.pem(), PrivateKey(self.pairs[stored.fingerprint].key_pem), self.trusted)
 
 
 @dataclass

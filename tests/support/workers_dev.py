@@ -17,7 +17,7 @@ from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.wire import Reply, Request
 from reconciler.model.ports import PrivateKey
 from reconciler.runtime.workerd import listen, serving
-from reconciler.workerd.config import Identity, ServedWorker, Variable, write_config
+from reconciler.workerd.config import BindingIdentity, ServedWorker, Variable, write_config
 from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from tests.support.runtime_programs import workerd
@@ -58,11 +58,11 @@ class WorkersDev:
     def _served(self, request: Request) -> ServedWorker:
         parts = {part.name: part.body for part in request.parts()}
         metadata = json.loads(parts["metadata"])
-        bindings: list[tuple[str, Identity | Variable]] = []
+        bindings: list[tuple[str, BindingIdentity | Variable]] = []
         for one in metadata["bindings"]:
             if one["type"] == "mtls_certificate":
                 chain, key = self.pairs[one["certificate_id"]]
-                identity = Identity(chain, PrivateKey(key.encode()), (self.trusted,), only_these=True)
+                identity = BindingIdentity(chain, PrivateKey(key.encode()), (self.trusted,), only_these=True)
                 bindings.append((one["name"], identity))
             else:
                 bindings.append((one["name"], Variable(one["text"])))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.ports import PrivateKey
 from reconciler.runtime.workerd import NotStarted, listen, newest_date, serving
-from reconciler.workerd.config import Identity, ServedWorker, Variable, literal, write_config
+from reconciler.workerd.config import BindingIdentity, ServedWorker, Variable, literal, write_config
 from reconciler.workerd.door import hosts_at
 from reconciler.workerd.form import Module, ModuleKind
 from tests.support.runtime_programs import workerd
@@ -131,7 +131,7 @@ def test_each_root_is_a_text_of_its_own() -> None:
     """An older workerd reads only the first certificate of a text."""
     roots = tuple(issued(number).certificate_pem.decode() for number in (2, 3, 4))
     pair = issued(1)
-    identity = Identity(pair.chain_pem.decode(), PrivateKey(pair.key_pem), ("".join(roots[:2]), roots[2]))
+    identity = BindingIdentity(pair.chain_pem.decode(), PrivateKey(pair.key_pem), ("".join(roots[:2]), roots[2]))
     written = write_config(worker(bindings=[("A", identity)]), []).text
     assert f"trustedCertificates = [{', '.join(map(literal, roots))}]" in written
 
@@ -139,7 +139,7 @@ def test_each_root_is_a_text_of_its_own() -> None:
 def test_a_configuration_never_shows_its_keys() -> None:
     """Neither in a message nor in a traceback."""
     pair = issued(1)
-    identity = Identity(pair.chain_pem.decode(), PrivateKey(pair.key_pem))
+    identity = BindingIdentity(pair.chain_pem.decode(), PrivateKey(pair.key_pem))
     config = write_config(worker(bindings=[("A", identity)]), [])
     secret = pair.key_pem.decode().splitlines()[1]
     assert secret in config.text

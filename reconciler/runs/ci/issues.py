@@ -33,7 +33,7 @@ class IssueText:
 
 
 @dataclass(slots=True)
-class Kept:
+class IssueCounts:
     """How many issues were written; `left`: how many findings have none yet, because there were too many."""
 
     opened: int = 0
@@ -44,7 +44,7 @@ class Kept:
 
 def keep_issues(
     forge: Forge, scope: str, drift: Drift, text_of: Callable[[DriftFinding], IssueText], why_closed: str
-) -> Kept:
+) -> IssueCounts:
     """Bring the issues of a stack up to date with its drift. WebError ends it; the next run goes on.
 
     `scope`: tells the issues of several stacks in one repository apart. Nothing is closed that this run could not have
@@ -53,7 +53,7 @@ def keep_issues(
     prefix = f"mtlsctl:drift:{safe_key(scope)}"
     wanted = {_marker(prefix, finding.key): finding for finding in drift.findings if finding.fails}
     there = _by_marker(forge, prefix)
-    kept = Kept()
+    kept = IssueCounts()
     for marker, finding in wanted.items():
         text = text_of(finding)
         _bring_up(forge, there.get(marker, [None])[0], text.title, f"{marker}\n{text.body}", kept)
@@ -68,7 +68,7 @@ def keep_issues(
     return kept
 
 
-def _bring_up(forge: Forge, there: Issue | None, title: str, body: str, kept: Kept) -> None:
+def _bring_up(forge: Forge, there: Issue | None, title: str, body: str, kept: IssueCounts) -> None:
     if there is None or not there.is_open:
         if kept.opened == MOST_NEW:
             kept.left += 1

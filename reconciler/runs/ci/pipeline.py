@@ -12,7 +12,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.values import dataclass
 from reconciler.model.forges import Proposals
 from reconciler.reports.stacks import StackResult, Stacks
-from reconciler.runs.ci.settings import CiCommand, ForgeName, Settings
+from reconciler.runs.ci.settings import CiCommand, CiInputs, ForgeName
 from reconciler.views.table import Display
 
 
@@ -24,7 +24,7 @@ class CiRun:
     """
 
     command: CiCommand
-    settings: Settings
+    settings: CiInputs
     stacks: Stacks
     displays: Sequence[Display]
     time: datetime

@@ -15,7 +15,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.values import dataclass
 from reconciler.model.forges import FileChange, Proposals, PullState
 from reconciler.model.key_places import SopsSink
-from reconciler.plan.renewing import Proposal, Renewable, Renewals, RenewStatus, RenewStep
+from reconciler.plan.renewing import Renewable, RenewalProposal, Renewals, RenewStatus, RenewStep
 from reconciler.runs.journal import Keep
 from reconciler.runs.project import Project
 from reconciler.runs.renew import RenewRequest, preview, renew
@@ -28,7 +28,7 @@ _MOST_SLOT_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
+class ProposalTarget:
     """Where renewals are proposed: `commit` is checked out, and `base` is the branch that it is of."""
 
     forge: Proposals
@@ -37,7 +37,7 @@ class Checkout:
 
 
 def propose(
-    project: Project, checkout: Checkout, tell: Callable[[str], None], *, lock_timeout_s: float, keep: Keep
+    project: Project, checkout: ProposalTarget, tell: Callable[[str], None], *, lock_timeout_s: float, keep: Keep
 ) -> Renewals:
     """Renew what is due and has no pull request yet, and open one for each."""
     shown = preview(project, RenewRequest(due=True))
@@ -65,9 +65,9 @@ class _Run:
     """One run over what is due. `known`: the pull requests so far; `taken`: branches that exist, and may be moved."""
 
     project: Project
-    checkout: Checkout
+    checkout: ProposalTarget
     shown: Renewals
-    known: tuple[Proposal, ...] = ()
+    known: tuple[RenewalProposal, ...] = ()
     findings: list[Diagnostic] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
 
@@ -134,7 +134,7 @@ class _Run:
         return step
 
     def _add(self, item: Renewable, number: int, url: str, *, opened: bool) -> None:
-        self.known = (*self.known, Proposal(item.name, self.branch(item), number, url, opened))
+        self.known = (*self.known, RenewalProposal(item.name, self.branch(item), number, url, opened))
 
     def _body(self, step: RenewStep) -> str:
         one = Renewals(self.shown.stack, self.shown.made, (step,))

@@ -22,8 +22,8 @@ from reconciler.reports.left import Applied
 from reconciler.reports.stacks import Stacks, code_over
 from reconciler.runs.apply import apply, apply_nothing, demand_programs, left_to_deploy
 from reconciler.runs.ci.pipeline import Pipeline
-from reconciler.runs.ci.renew import Checkout, propose
-from reconciler.runs.ci.settings import CiCommand, Failing, Settings
+from reconciler.runs.ci.renew import ProposalTarget, propose
+from reconciler.runs.ci.settings import CiCommand, CiInputs, Failing
 from reconciler.runs.drift import find_drift
 from reconciler.runs.journal import Keep
 from reconciler.runs.plan import PlanRequest, plan, plan_approved
@@ -47,7 +47,7 @@ REPORTS: Mapping[CiCommand, type[CiReport]] = {
 def run(
     command: CiCommand,
     project: Project,
-    settings: Settings,
+    settings: CiInputs,
     pipeline: Pipeline,
     tell: Callable[[str], None],
     keep: Keep = lambda _: None,
@@ -66,13 +66,13 @@ def run(
         case CiCommand.RENEW:
             project.allow_commands = settings.allow_commands
             with closing(pipeline.open_proposals()) as forge:
-                checkout = Checkout(forge, _head(project), pipeline.base_branch)
+                checkout = ProposalTarget(forge, _head(project), pipeline.base_branch)
                 return propose(project, checkout, tell, lock_timeout_s=settings.lock_timeout_s, keep=keep)
         case CiCommand.DRIFT:
             return find_drift(project, live=settings.live)
 
 
-def _apply(project: Project, settings: Settings, tell: Callable[[str], None], keep: Keep) -> Applied:
+def _apply(project: Project, settings: CiInputs, tell: Callable[[str], None], keep: Keep) -> Applied:
     """Plan and apply under the lock; with a saved plan only what it has, too."""
     saved = None
     if settings.plan is not None:
@@ -99,7 +99,7 @@ def _head(project: Project) -> str:
     return found
 
 
-def _options(settings: Settings) -> tuple[str, ...]:
+def _options(settings: CiInputs) -> tuple[str, ...]:
     """The options of `mtlsctl apply` that do the same."""
     return (
         *(("--deploy",) if settings.deploy else ()),

@@ -51,7 +51,7 @@ class Failing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class CiInputs:
     """The inputs of one run. None: not given.
 
     `comment_key`: tells the comments of several jobs on one pull request apart; the stack's name is the default.
@@ -79,7 +79,7 @@ class Settings:
     html: Path | None = None
 
 
-def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> Settings:
+def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> CiInputs:
     """The settings: an option wins over its variable, `MTLSCTL_CI_` and the name of the option in capitals.
 
     An empty variable counts as unset: that is what an input is that nobody gave. ReconcilerError (`variable-invalid`)
@@ -108,7 +108,7 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> 
     read("record", "MTLSCTL_CI_RECORD", _path)
     read("waves", "MTLSCTL_CI_WAVE", _waves)
     read("html", "MTLSCTL_CI_HTML", _path)
-    return Settings(**given)  # type: ignore[arg-type]
+    return CiInputs(**given)  # type: ignore[arg-type]
 
 
 def _path(_: str, text: str) -> Path:

@@ -17,7 +17,7 @@ from reconciler.model import ById, CertificateName, DeclaredCertificate, Desired
 from reconciler.plan.binding_findings import Site
 from reconciler.runs.handshake import load_roots, open_key
 from reconciler.runs.project import Project
-from reconciler.workerd.config import Identity, Variable
+from reconciler.workerd.config import BindingIdentity, Variable
 from reconciler.workerd.form import BuiltBinding, BuiltWorker
 from reconciler.x509.chains import window_of
 from reconciler.x509.preflight import check_for_upload
@@ -31,12 +31,12 @@ _SECRETS = frozenset({"inherit", "secret_text", "secret_key"})
 class Chosen:
     """`bindings` are served; `unserved` has an error for each binding that is not."""
 
-    bindings: tuple[tuple[str, Identity | Variable], ...]
+    bindings: tuple[tuple[str, BindingIdentity | Variable], ...]
     unserved: tuple[Diagnostic, ...]
 
 
 def choose(
-    site: Site, built: BuiltWorker, identities: Mapping[str, Identity], refused: Mapping[str, Diagnostic]
+    site: Site, built: BuiltWorker, identities: Mapping[str, BindingIdentity], refused: Mapping[str, Diagnostic]
 ) -> Chosen:
     """What is served: variables as built, and the declared certificates whose key is available.
 
@@ -111,10 +111,10 @@ class Pairs:
     notes: list[Diagnostic] = field(default_factory=list)
     presented: list[ServedBinding] = field(default_factory=list)
 
-    def open_all(self) -> dict[str, Identity]:
+    def open_all(self) -> dict[str, BindingIdentity]:
         """The identity of each declared binding, without the refused ones. InputError for a key that does not match."""
-        found: dict[str, Identity] = {}
-        opened: dict[CertificateName, Identity | Diagnostic] = {}
+        found: dict[str, BindingIdentity] = {}
+        opened: dict[CertificateName, BindingIdentity | Diagnostic] = {}
         for binding in self.site.worker.environments.get(self.site.environment, ()):
             if isinstance(binding.target, ById):
                 self.refused[binding.binding] = unserved_by_id(self.site, binding.binding)
@@ -123,7 +123,7 @@ class Pairs:
             if name not in opened:
                 opened[name] = self._open(binding.binding, self.desired.declaration.certificates[name])
             identity = opened[name]
-            if isinstance(identity, Identity):
+            if isinstance(identity, BindingIdentity):
                 found[binding.binding] = identity
                 ends = window_of(self.desired.bundles[name], now=self.now).ends
                 self.presented.append(ServedBinding(binding.binding, name, ends or self.now))
@@ -131,7 +131,7 @@ class Pairs:
                 self.refused[binding.binding] = identity
         return found
 
-    def _open(self, binding: str, declared: DeclaredCertificate) -> Identity | Diagnostic:
+    def _open(self, binding: str, declared: DeclaredCertificate) -> BindingIdentity | Diagnostic:
         if declared.key is None:
             return unserved_without_key(self.site, binding, declared.name)
         where = Pointer(self.desired.declaration.path, ("certificates", declared.name, "private_key"))
@@ -147,4 +147,4 @@ class Pairs:
         grave = (problem for problem in found if problem.severity is Severity.ERROR)
         self.notes.extend((*opened.findings, *(replace(problem, severity=Severity.WARNING) for problem in grave)))
         roots = load_roots(self.project.files, declared.verify) if declared.verify is not None else None
-        return Identity(bundle.pem(), opened.key, (roots.pem(),) if roots is not None else ())
+        return BindingIdentity(bundle.pem(), opened.key, (roots.pem(),) if roots is not None else ())

@@ -36,7 +36,7 @@ from reconciler.plan.renewing import Renewals
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.apply import apply, apply_nothing, left_to_deploy
-from reconciler.runs.ci.renew import Checkout, propose
+from reconciler.runs.ci.renew import ProposalTarget, propose
 from reconciler.runs.fleet.look import placed
 from reconciler.runs.fleet.opened import Desk, FleetMember
 from reconciler.runs.fleet.proposals import StagedFiles, branch_of, head, propose_files
@@ -153,7 +153,7 @@ def _renew(
         message = f"the keys of {in_tree!r} are files of the repository, so a fleet renews nothing here"
         return None, (_not_done(project, message, f"{_RENEW}, or use another sink"),)
     staged = replace(project, files=StagedFiles(project.files))
-    checkout = Checkout(forge, head(project), desk.opened.fleet.forge.base)
+    checkout = ProposalTarget(forge, head(project), desk.opened.fleet.forge.base)
     return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None), ()
 
 

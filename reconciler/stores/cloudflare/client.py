@@ -91,7 +91,7 @@ class HttpReply:
     body: bytes = field(repr=False)
 
 
-class Http:
+class ApiConnections:
     """Connections with the proxy, TLS and timeouts of httpx, each a transport of its own that one call uses at a time.
 
     A shared pool would check every idle connection before and after each call, and httpx's client would add cookies,
@@ -134,7 +134,7 @@ class Http:
             transport.close()
 
 
-def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> Http:
+def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | None) -> ApiConnections:
     """A client that calls the API through the proxy of `access`, and trusts its CAs; StoreError if one is unusable."""
     through = access.network.proxy
     headers = {
@@ -145,10 +145,12 @@ def open_http(access: Access, bounds: Bounds, transport: httpx.BaseTransport | N
     }
     try:
         if transport is not None:
-            return Http(lambda: transport, headers, bounds)
+            return ApiConnections(lambda: transport, headers, bounds)
         context = trusted(access.network)
         proxy = httpx.Proxy(through.url) if through is not None else None
-        return Http(lambda: httpx.HTTPTransport(verify=context, trust_env=False, proxy=proxy), headers, bounds)
+        return ApiConnections(
+            lambda: httpx.HTTPTransport(verify=context, trust_env=False, proxy=proxy), headers, bounds
+        )
     except ReconcilerError as error:
         raise StoreError(error.message, hint=error.hint, code=Code.STORE_CONNECTION) from None
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:

@@ -8,7 +8,7 @@ from typing import Literal
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Difference
 from reconciler.plan.renewals import Due
-from reconciler.plan.renewing import Proposal, Renewals, RenewReason, RenewStatus, RenewStep
+from reconciler.plan.renewing import RenewalProposal, Renewals, RenewReason, RenewStatus, RenewStep
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.views.json.document import as_view
 
@@ -96,7 +96,7 @@ def renew_document(found: Renewals, resolve: Resolve) -> RenewDocument:
 show_renewals = as_view(renew_document)
 
 
-def _proposal(one: Proposal) -> ProposalPart:
+def _proposal(one: RenewalProposal) -> ProposalPart:
     return ProposalPart(
         certificate=one.certificate, branch=one.branch, number=one.number, url=one.url, opened=one.opened
     )

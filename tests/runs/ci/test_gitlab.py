@@ -17,7 +17,7 @@ from reconciler.findings.exits import ExitCode
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.gitlab import CODE_QUALITY, JUNIT, TERRAFORM, open_pipeline, without_quick_actions
 from reconciler.runs.ci.pipeline import CiRun, Published
-from reconciler.runs.ci.settings import CiCommand, Settings
+from reconciler.runs.ci.settings import CiCommand, CiInputs
 from reconciler.views.table import Display, render
 from tests.support.cli import Project, Result, make_project
 from tests.support.forges import TOKEN
@@ -255,7 +255,7 @@ def test_several_stacks_have_one_report_of_each_kind(tmp_path: Path) -> None:
     for results, has_counts in ((made, True), ([made[0], stopped], False)):
         (tmp_path / TERRAFORM).unlink(missing_ok=True)
         stacks = Stacks("plan", results, ExitCode.OK)
-        run = CiRun(CiCommand.PLAN, Settings(), stacks, displays, datetime(2026, 11, 29, tzinfo=UTC))
+        run = CiRun(CiCommand.PLAN, CiInputs(), stacks, displays, datetime(2026, 11, 29, tzinfo=UTC))
         published = open_pipeline({"CI_PROJECT_DIR": str(tmp_path)}, print).publish(run)
         assert published == Published()
         assert len(ET.fromstring((tmp_path / JUNIT).read_text())) == 2  # noqa: S314 - our own text
