@@ -112,7 +112,7 @@ def _instead_of_key(text: str) -> tuple[str, str] | None:
     """What a variable on one line contains instead of a key, and what to do; None if it may be a key."""
     if "\n" in text or len(text) > _LONGEST:
         return None
-    return next(((what, hint) for form, what, hint in _INSTEAD if form.fullmatch(text)), None)
+    return next(((what, hint) for form, what, hint in _INSTEAD if re.fullmatch(form, text)), None)
 
 
 _LONGEST = 1000
@@ -121,24 +121,21 @@ _PATH_HINT = (
     " project; or, in GitLab, change the type of the variable from File to Variable"
 )
 _RESOLVE = "run mtlsctl in the tool that resolves it, so that the variable contains the key itself"
-_INSTEAD = tuple(
-    (re.compile(form), what, hint)
-    for form, what, hint in (
-        (r"(?:\.{0,2}|~|[A-Za-z]:)[/\\][\w. /\\~@+-]+", "a path instead of a key", _PATH_HINT),
-        (r"\S+\.(?:key|pem)", "a path instead of a key", _PATH_HINT),
-        (r"op://.*", "a 1Password reference instead of a key", "run it as `op run -- mtlsctl ...`"),
-        (r"(?:ref\+)?[a-z][a-z0-9+.-]*:(?!.*-----).*", "a reference to a secret instead of a key", _RESOLVE),
-        (
-            r"\$?\{\{.*\}\}|\$\{.*\}|\$\(.*\)|\$\w+|%\w+%|<.*>",
-            "a placeholder instead of a key",
-            "check the name of the secret; the CI system did not replace this text",
-        ),
-        (
-            r"\*+|\[?(?i:masked|redacted|hidden|secret)\]?|[\u2022x]{3,}",
-            "a masked value instead of a key",
-            "copy the key from where it was made; a value that a CI system or a log shows masked is not the key",
-        ),
-    )
+_INSTEAD = (
+    (r"(?:\.{0,2}|~|[A-Za-z]:)[/\\][\w. /\\~@+-]+", "a path instead of a key", _PATH_HINT),
+    (r"\S+\.(?:key|pem)", "a path instead of a key", _PATH_HINT),
+    (r"op://.*", "a 1Password reference instead of a key", "run it as `op run -- mtlsctl ...`"),
+    (r"(?:ref\+)?[a-z][a-z0-9+.-]*:(?!.*-----).*", "a reference to a secret instead of a key", _RESOLVE),
+    (
+        r"\$?\{\{.*\}\}|\$\{.*\}|\$\(.*\)|\$\w+|%\w+%|<.*>",
+        "a placeholder instead of a key",
+        "check the name of the secret; the CI system did not replace this text",
+    ),
+    (
+        r"\*+|\[?(?i:masked|redacted|hidden|secret)\]?|[\u2022x]{3,}",
+        "a masked value instead of a key",
+        "copy the key from where it was made; a value that a CI system or a log shows masked is not the key",
+    ),
 )
 """What pipelines put into a variable by mistake. No base64 and no PEM has one of these forms."""
 

@@ -186,27 +186,27 @@ def sync_folder(folder: Path | str, within: int | None = None) -> None:
             raise
 
 
-def open_regular(real: Path | str, path: str, *, folder: int | None = None) -> int:
-    """A descriptor for reading, always of a regular file; FileError for anything else. Never waits for a pipe or a
-    device. `folder`: a descriptor of its folder, which is not looked up again then."""
+def _open_regular(real: Path | str, path: str, folder: int | None) -> tuple[int, os.stat_result]:
+    """A descriptor for reading, always of a regular file, and its stat result; FileError for anything else. Never waits
+    for a pipe or a device."""
     # O_NONBLOCK: a FIFO without a writer would block here. O_NOFOLLOW: links were resolved and checked before.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
     try:
         descriptor = os.open(real, flags) if folder is None else os.open(Path(real).name, flags, dir_fd=folder)
     except (OSError, ValueError) as error:
         raise unopened(path, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
         os.close(descriptor)
         raise not_regular(path)
-    return descriptor
+    return descriptor, facts
 
 
 def read_regular(real: Path | str, path: str, *, limit: int, folder: int | None = None) -> tuple[bytes, os.stat_result]:
     """The whole file and its stat result. FileError if it is missing, not a regular file, or larger than `limit`
-    bytes. `folder` as for `open_regular`."""
-    descriptor = open_regular(real, path, folder=folder)
+    bytes. `folder`: a descriptor of its folder, which is not looked up again then."""
+    descriptor, facts = _open_regular(real, path, folder)
     try:
-        facts = os.fstat(descriptor)
         data = _read_at_most(partial(os.read, descriptor), limit + 1, expected=facts.st_size)
     except OSError as error:
         raise unopened(path, error) from error
