@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast
 from pydantic_core import PydanticSerializationError
@@ -34,10 +35,31 @@ FIRST_MISTAKE = _FailFast()
 """Marks a list that is read up to its first error: a document could contain a million of them."""
 
 
-class JsonPart(BaseModel):
-    """One JSON document or a part of one. Unknown keys are refused, so that reading back is as strict as writing."""
+class RecordPart(BaseModel):
+    """One JSON document or a part of one. It can be made of the attributes of other values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, from_attributes=True)
+
+    @classmethod
+    def made_from(cls, *sources: object, **given: object) -> Self:
+        """The part with `given`, and in each other field the attribute of that name of the first source that has one.
+
+        A source may be None: what no other one has is left out then. AttributeError for a field without a source.
+        """
+        for name, field in cls.model_fields.items():
+            if name not in given:
+                source = next((one for one in sources if hasattr(one, name)), None)
+                if source is not None:
+                    given[name] = getattr(source, name)
+                elif None not in sources and field.default is None:
+                    raise AttributeError(f"no source of {cls.__name__} has {name!r}")
+        return cls.model_validate(given)
+
+
+class JsonPart(RecordPart):
+    """What is read back as strictly as it is written: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class DiagnosticPart(JsonPart):
@@ -55,17 +77,7 @@ class DiagnosticPart(JsonPart):
 
 def diagnostic_part(diagnostic: Diagnostic, resolve: Resolve) -> DiagnosticPart:
     """A finding with its place."""
-    place = resolve(diagnostic.where)
-    return DiagnosticPart(
-        severity=diagnostic.severity,
-        code=diagnostic.code,
-        message=diagnostic.message,
-        path=place.path if place else None,
-        line=place.line if place else None,
-        column=place.column if place else None,
-        hint=diagnostic.hint,
-        certificate=diagnostic.certificate,
-    )
+    return DiagnosticPart.made_from(diagnostic, resolve(diagnostic.where))
 
 
 def to_json(document: JsonPart, *, indent: int | None = 2) -> str:

@@ -13,7 +13,6 @@ from reconciler.model import (
     HostnamesAddress,
     HyperdriveAddress,
     HyperdriveField,
-    Identity,
     Phase,
     Reason,
     Retire,
@@ -138,18 +137,10 @@ def _binding_part(change: BindingChange) -> ChangePart:
         binding=change.at.binding,
         before=change.before,
         after=change.after,
-        identity=_identity_part(change.identity),
+        identity=None if change.identity is None else IdentityPart.made_from(change.identity),
         remote=change.remote,
         not_before=change.not_before,
         differences=change.differences or None,
-    )
-
-
-def _identity_part(identity: Identity | None) -> IdentityPart | None:
-    if identity is None:
-        return None
-    return IdentityPart(
-        name=identity.name, stack=identity.stack, certificate=identity.certificate, subject=identity.subject
     )
 
 
@@ -215,12 +206,4 @@ def _retire_part(change: Retire) -> ChangePart:
 
 
 def _present_part(one: ToPresent) -> PresentPart:
-    return PresentPart(
-        binding=one.binding,
-        certificate=one.certificate,
-        content_digest=one.digest,
-        id=one.id,
-        live=one.live,
-        later=one.later,
-        older=one.older or None,
-    )
+    return PresentPart.made_from(one, content_digest=one.digest, older=one.older or None)

@@ -50,12 +50,7 @@ class FleetStatusDocument(JsonPart):
 
 def record_text(fleet: str, rows: Iterable[StackRow]) -> bytes:
     """What is remembered, as a text."""
-    parts = (
-        FleetStackPart(
-            stack=row.stack, account=row.account, file=row.file, look=row.look, success=row.success, act=row.act
-        )
-        for row in sorted(rows, key=lambda row: (row.stack, row.account))
-    )
+    parts = (FleetStackPart.made_from(row, None) for row in sorted(rows, key=lambda row: (row.stack, row.account)))
     return to_json(FleetStatusDocument(fleet=fleet, stacks=tuple(parts))).encode()
 
 

@@ -141,8 +141,7 @@ def history_document(journal: JournalRead, *, limit: int | None, since: datetime
         more=len(runs) - len(shown),
         torn=journal.torn,
         unknown=journal.unknown,
-        skipped_guards=tuple(SkippedGuard(time=one.time, reason=one.reason, command=one.command) for one in newest)
-        or None,
+        skipped_guards=tuple(map(SkippedGuard.made_from, newest)) or None,
     )
 
 
@@ -170,19 +169,12 @@ def _group(events: Iterable[RunStarted | StepStarted | StepFinished | RunFinishe
 
 def _run(run: _RunEvents) -> HistoryRun:
     started, finished = run.started, run.finished
-    return HistoryRun(
-        run=started.run,
-        command=started.command,
-        version=started.version,
-        stack=started.stack,
-        plan_digest=started.plan_digest,
-        pid=started.pid,
-        actor=started.actor,
+    return HistoryRun.made_from(
+        started,
         started=started.time,
         finished=finished.time if finished is not None else None,
         ended=_run_end(finished),
         exit_code=finished.exit_code if finished is not None else None,
-        freeze_reason=started.freeze_reason,
         steps=tuple(_step(change, event) for change, event in run.steps),
     )
 
@@ -199,11 +191,4 @@ def _run_end(finished: RunFinished | None) -> RunEnd:
 def _step(change: ChangeSummary, event: StepFinished | None) -> HistoryStep:
     if event is None:
         return HistoryStep(change=change, status=StepEnd.UNFINISHED)
-    return HistoryStep(
-        change=change,
-        status=StepEnd(event.status.value),
-        entry=event.entry,
-        note=event.note,
-        problem=event.problem,
-        renewed=event.renewed,
-    )
+    return HistoryStep.made_from(event, change=change, status=StepEnd(event.status.value))

@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -27,7 +26,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import Action, Change, HyperdriveField, Phase, Retire
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep
-from reconciler.records.base import UtcTime
+from reconciler.records.base import RecordPart, UtcTime
 from reconciler.records.changes import change_part
 
 MAX_LINE = 64_000
@@ -48,10 +47,10 @@ def _in_utc(time: datetime) -> datetime:
 EventTime = Annotated[UtcTime, AwareDatetime, AfterValidator(_in_utc)]
 
 
-class JournalPart(BaseModel):
+class JournalPart(RecordPart):
     """A part of an event. Unknown keys, as of a later version, are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
 
 class ChangeSummary(JournalPart):
@@ -188,27 +187,8 @@ class JournalRead:
 
 def summary_of(change: Change) -> ChangeSummary:
     """The change as in both of its events."""
-    part = change_part(change)
-    return ChangeSummary(
-        action=part.action,
-        phase=part.phase,
-        certificate=part.certificate,
-        content_digest=part.content_digest,
-        worker=part.worker,
-        config=part.config,
-        environment=part.environment,
-        binding=part.binding,
-        before=part.before,
-        after=part.after,
-        origin=part.origin,
-        script=part.script,
-        hyperdrive=part.hyperdrive,
-        hyperdrive_id=part.hyperdrive_id,
-        field=part.field,
-        zone=part.zone,
-        zone_id=part.zone_id,
-        hostnames=part.hostnames,
-        serial=change.entry.serial if isinstance(change, Retire) else None,
+    return ChangeSummary.made_from(
+        change_part(change), serial=change.entry.serial if isinstance(change, Retire) else None, issuer=None
     )
 
 
@@ -236,9 +216,7 @@ def renewed_event(step: RenewStep, *, run: str, time: datetime) -> StepFinished:
         status=StepStatus.DONE if step.status is RenewStatus.RENEWED else StepStatus.FAILED,
         note="; ".join(warned)[:_MAX_MESSAGE] or None,
         problem=_problem(step.problems[0]) if step.problems else None,
-        renewed=None
-        if after is None
-        else RenewedSummary(fingerprint=after.fingerprint, serial=after.facts().serial, not_after=after.not_after),
+        renewed=None if after is None else RenewedSummary.made_from(after, serial=after.facts().serial),
     )
 
 

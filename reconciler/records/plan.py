@@ -18,7 +18,6 @@ from reconciler.plan.live import LiveBinding, LiveState, Presented
 from reconciler.plan.plan import Plan, PlanFacts, SavedPlan
 from reconciler.plan.quota import Quota
 from reconciler.plan.renewals import Due
-from reconciler.plan.weakened import Weakened
 from reconciler.records.base import FIRST_MISTAKE, DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.changes import ChangePart, change_part
 
@@ -175,42 +174,23 @@ class PlanDocument(JsonPart):
 
 def plan_document(plan: Plan | SavedPlan, resolve: Resolve) -> PlanDocument:
     """A plan as its document."""
-    document = PlanDocument(
-        stack=plan.stack,
-        store=StorePart(kind=plan.store.kind, account_id=plan.store.account_id),
-        made=plan.made,
-        commit=plan.commit,
-        digest=plan.digest,
-        offline=plan.offline,
-        at=plan.at,
+    document = PlanDocument.made_from(
+        plan,
+        content_hash="",
         replayed=plan.replayed or None,
         partial=plan.partial or None,
-        weakened=None if plan.weakened is None else tuple(map(_weakened_part, plan.weakened)),
+        weakened=None if plan.weakened is None else tuple(map(WeakenedPart.made_from, plan.weakened)),
         changes=tuple(change_part(change) for change in plan.changes),
-        adopted=tuple(
-            AdoptedPart(certificate=item.certificate, entry=item.entry.id, name=item.entry.name, ours=item.ours)
-            for item in plan.adopted
-        ),
+        adopted=tuple(AdoptedPart.made_from(item, item.entry, entry=item.entry.id) for item in plan.adopted),
         waiting=tuple(waiting_part(item) for item in plan.waiting),
-        next=plan.next,
         unknown=_unknown(plan),
-        summary=plan.summary,
-        quota=plan.quota,
-        calls=plan.calls,
-        due=plan.due,
-        certificates=plan.certificates,
         live=None if plan.live is None else tuple(live_part(row) for row in plan.live),
         owners={str(name): owner for name, owner in plan.owners.items()} or None,
         keys=tuple(map(_key_part, plan.keys)),
         not_checked=tuple(not_checked_part(one, "plan") for one in plan.not_checked),
-        next_command=plan.next_command,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in plan.diagnostics),
     )
     return document.model_copy(update={"content_hash": content_hash(document)})
-
-
-def _weakened_part(one: Weakened) -> WeakenedPart:
-    return WeakenedPart(guard=one.guard, before=one.before, after=one.after, path=one.path)
 
 
 def content_hash(document: PlanDocument) -> str:
@@ -221,48 +201,28 @@ def content_hash(document: PlanDocument) -> str:
 
 def live_part(row: LiveBinding) -> LivePart:
     """One binding as its part of a document."""
-    return LivePart(
-        worker=row.at.worker,
-        config=row.at.config,
-        environment=row.at.environment,
-        script=row.script,
-        binding=row.at.binding,
-        state=row.state,
-        certificate=row.certificate,
-        desired=row.desired,
-        file=row.file,
-        live=row.live,
-        detail=row.detail,
-    )
+    return LivePart.made_from(row, row.at)
 
 
 def _key_part(key: KeyNeeded) -> KeyNeededPart:
     secret = key.source.passphrase
-    return KeyNeededPart(
-        certificate=key.certificate,
-        source=dict(key.source.options),
-        passphrase=None if secret is None else dict(secret.options),
-        actions=key.actions,
+    return KeyNeededPart.made_from(
+        key, source=dict(key.source.options), passphrase=None if secret is None else dict(secret.options)
     )
 
 
 def not_checked_part(one: NotChecked, command: str) -> NotCheckedPart:
     """What was not looked at as its part of a document. `command`: the name of the one whose result this is."""
-    return NotCheckedPart(area=one.area, detail=one.detail, reason=one.reason, command=one.command(command))
+    return NotCheckedPart.made_from(one, command=one.command(command))
 
 
 def waiting_part(waiting: Waiting) -> WaitingPart:
     """What waits as its part of a document."""
-    proofs = (
-        NeededProofPart(certificate=one.certificate, content_digest=one.digest, origin=one.origin)
-        for one in waiting.proofs
-    )
-    return WaitingPart(
-        **dict(change_part(waiting.change)),
+    proofs = (NeededProofPart.made_from(one, content_digest=one.digest) for one in waiting.proofs)
+    return WaitingPart.made_from(
+        change_part(waiting.change),
+        waiting,
         entry=waiting.entry.id if waiting.entry is not None else None,
-        condition=waiting.condition,
-        detail=waiting.detail,
-        until=waiting.until,
         deleted_not_before=waiting.not_before,
         deleted_once=waiting.once,
         verify=tuple(proofs) or None,
@@ -270,14 +230,4 @@ def waiting_part(waiting: Waiting) -> WaitingPart:
 
 
 def _unknown(plan: PlanFacts) -> tuple[UnknownPart, ...] | None:
-    parts = tuple(
-        UnknownPart(
-            certificate=item.certificate,
-            worker=item.at.worker if item.at else None,
-            environment=item.at.environment if item.at else None,
-            binding=item.at.binding if item.at else None,
-            message=item.message,
-        )
-        for item in plan.unknown
-    )
-    return parts if plan.offline else None
+    return tuple(UnknownPart.made_from(item, item.at) for item in plan.unknown) if plan.offline else None

@@ -61,7 +61,7 @@ def recent_text(listing: Listing, at: ListedAt, listed: datetime) -> bytes:
         listed=listed,
         stable=listing.stable,
         ahead_s=None if listing.ahead is None else listing.ahead.total_seconds(),
-        entries=tuple(_part(entry) for entry in listing.entries),
+        entries=tuple(map(_EntryPart.made_from, listing.entries)),
     )
     return to_json(document, indent=None).encode()
 
@@ -80,31 +80,5 @@ def read_recent(data: bytes, at: ListedAt, now: datetime) -> Listing | None:
     return Listing(tuple(_entry(part) for part in document.entries), document.stable, ahead)
 
 
-def _part(entry: Entry) -> _EntryPart:
-    return _EntryPart(
-        id=entry.id,
-        name=entry.name,
-        ca=entry.ca,
-        certificates=entry.certificates,
-        type=entry.type,
-        issuer=entry.issuer,
-        serial_number=entry.serial_number,
-        signature=entry.signature,
-        expires_on=entry.expires_on,
-        uploaded_on=entry.uploaded_on,
-    )
-
-
 def _entry(part: _EntryPart) -> Entry:
-    return Entry(
-        id=EntryId(part.id),
-        name=part.name,
-        ca=part.ca,
-        certificates=part.certificates,
-        type=part.type,
-        issuer=part.issuer,
-        serial_number=part.serial_number,
-        signature=part.signature,
-        expires_on=part.expires_on,
-        uploaded_on=part.uploaded_on,
-    )
+    return Entry(**dict(part) | {"id": EntryId(part.id)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import BindingAddress, Reason
+from reconciler.model import Reason
 from reconciler.plan.plan import next_of
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.plan import NotCheckedPart, StorePart, WaitingPart, not_checked_part, waiting_part
@@ -67,12 +67,8 @@ class DriftDocument(JsonPart):
 
 def drift_document(drift: Drift, resolve: Resolve) -> DriftDocument:
     """A drift as its document."""
-    return DriftDocument(
-        stack=drift.stack,
-        store=StorePart(kind=drift.store.kind, account_id=drift.store.account_id),
-        made=drift.made,
-        unused=drift.unused,
-        summary=drift.summary,
+    return DriftDocument.made_from(
+        drift,
         findings=tuple(_finding(finding, resolve) for finding in drift.findings),
         waiting=tuple(map(waiting_part, drift.waiting)),
         next=next_of(drift.waiting),
@@ -85,27 +81,4 @@ show_drift = as_view(drift_document)
 
 
 def _finding(finding: DriftFinding, resolve: Resolve) -> DriftPart:
-    place = resolve(finding.where)
-    return DriftPart(
-        key=finding.key,
-        state=finding.state,
-        subject=finding.subject,
-        code=finding.code,
-        message=finding.message,
-        hint=finding.hint,
-        certificate=finding.certificate,
-        worker=finding.at.worker if finding.at else None,
-        config=finding.at.config if finding.at else None,
-        environment=finding.at.environment if finding.at else None,
-        binding=finding.at.binding if isinstance(finding.at, BindingAddress) else None,
-        expected=finding.expected,
-        found=finding.found,
-        reasons=finding.reasons,
-        follows=finding.follows,
-        entries=finding.entries,
-        apply=finding.apply,
-        fails=finding.fails,
-        path=place.path if place else None,
-        line=place.line if place else None,
-        column=place.column if place else None,
-    )
+    return DriftPart.made_from(finding, finding.at, resolve(finding.where), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
@@ -163,13 +162,14 @@ class ExplainDocument(JsonPart):
 
 def explain_document(explanation: Explanation, resolve: Resolve) -> ExplainDocument:
     """An explanation as its document."""
-    return ExplainDocument(
-        name=explanation.name,
-        subjects=explanation.subjects,
+    drives = (story for story in explanation.updates if isinstance(story.at, HyperdriveAddress))
+    zones = (story for story in explanation.updates if isinstance(story.at, HostnamesAddress))
+    return ExplainDocument.made_from(
+        explanation,
         certificates=tuple(map(_certificate, explanation.certificates)),
         bindings=tuple(map(_binding, explanation.bindings)),
-        hyperdrives=tuple(_hyperdrives(explanation.updates)) or None,
-        hostnames=tuple(_hostnames(explanation.updates)) or None,
+        hyperdrives=tuple(map(_hyperdrive, drives)) or None,
+        hostnames=tuple(map(_hostnames, zones)) or None,
         entries=tuple(map(_entry, explanation.entries)),
         live=None if explanation.live is None else tuple(map(live_part, explanation.live)),
         not_checked=tuple(not_checked_part(one, explain_command(explanation.name)) for one in explanation.not_checked),
@@ -181,110 +181,44 @@ show_explanation = as_view(explain_document)
 
 
 def _certificate(story: CertificateStory) -> CertificateStoryPart:
-    return CertificateStoryPart(
+    return CertificateStoryPart.made_from(
+        story,
+        story.due,
         certificate=story.name,
-        path=story.path,
-        ca=story.ca,
-        owner=story.owner,
         content_digest=story.digest,
-        fingerprint=story.fingerprint,
-        serial=story.serial,
-        not_after=story.due.not_after if story.due else None,
-        renew_from=story.due.renew_from if story.due else None,
         entry=story.entry.id if story.entry else None,
         name=story.entry.name if story.entry else None,
-        ours=story.ours,
-        chosen=story.chosen,
-        action=story.action,
-        what=story.what,
-        why=story.why,
-        key_needed=story.key_needed,
-        key_why=story.key_why,
         shared_with=story.shared_with or None,
-        origin=story.origin,
         proved_before=story.proved_before or None,
         users=tuple(map(_user, story.users)) or None,
     )
 
 
 def _binding(story: BindingStory) -> BindingStoryPart:
-    return BindingStoryPart(
-        worker=story.at.worker,
-        config=story.at.config,
-        environment=story.at.environment,
-        binding=story.at.binding,
-        declared=story.declared is not None,
-        certificate=story.certificate,
-        found=story.found,
-        wanted=story.wanted,
-        action=story.action,
-        what=story.what,
-        why=story.why,
-    )
+    return BindingStoryPart.made_from(story, story.at, declared=story.declared is not None)
 
 
-def _hyperdrives(stories: Iterable[UpdateStory]) -> Iterator[HyperdriveStoryPart]:
-    for story in stories:
-        if isinstance(story.at, HyperdriveAddress):
-            yield HyperdriveStoryPart(
-                hyperdrive=story.at.label,
-                hyperdrive_id=story.at.config,
-                field=story.at.field,
-                certificate=story.certificate,
-                found=story.found,
-                wanted=story.wanted,
-                action=story.action,
-                what=story.what,
-                why=story.why,
-            )
+def _hyperdrive(story: UpdateStory) -> HyperdriveStoryPart:
+    return HyperdriveStoryPart.made_from(story, story.at, hyperdrive=story.at.label, hyperdrive_id=story.at.holder[1])
 
 
-def _hostnames(stories: Iterable[UpdateStory]) -> Iterator[HostnamesStoryPart]:
-    for story in stories:
-        if isinstance(story.at, HostnamesAddress):
-            yield HostnamesStoryPart(
-                zone=story.at.zone,
-                zone_id=story.at.zone_id,
-                certificate=story.at.ca,
-                hostnames=story.hostnames,
-                lacking=story.lacking,
-                found=story.found,
-                wanted=story.wanted,
-                action=story.action,
-                what=story.what,
-                why=story.why,
-            )
+def _hostnames(story: UpdateStory) -> HostnamesStoryPart:
+    return HostnamesStoryPart.made_from(story, story.at, certificate=story.at.part)
 
 
 def _entry(story: EntryStory) -> EntryStoryPart:
-    return EntryStoryPart(
+    return EntryStoryPart.made_from(
+        story,
+        story.entry,
         entry=story.id,
-        name=story.entry.name if story.entry else None,
-        subject=story.entry.subject if story.entry else None,
-        role=story.role,
-        certificate=story.certificate,
-        stack=story.stack,
-        not_after=story.not_after,
-        renew_from=story.renew_from,
-        newer=story.newer,
         users=tuple(map(_user, story.users)) or None,
-        what=story.what,
-        why=story.why,
-        since=story.since,
         conditions=tuple(map(_condition, story.conditions)) or None,
     )
 
 
 def _user(user: User) -> UserPart:
-    return UserPart(kind=user.kind, name=user.name, id=user.id, detail=user.detail or None)
+    return UserPart.made_from(user, detail=user.detail or None)
 
 
 def _condition(judged: Judged) -> ConditionPart:
-    return ConditionPart(
-        condition=judged.condition,
-        requirement=REQUIREMENTS[judged.condition],
-        holds=judged.holds,
-        detail=judged.detail,
-        until=judged.until,
-        hint=judged.hint,
-    )
+    return ConditionPart.made_from(judged, requirement=REQUIREMENTS[judged.condition])

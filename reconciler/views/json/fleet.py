@@ -39,32 +39,17 @@ class FleetListDocument(JsonPart):
 
 def show_fleet(status: FleetStatus, display: Display) -> str:
     """The document of a status, the most urgent stacks first."""
-    document = FleetStatusDocument(
-        fleet=status.fleet,
-        made=status.made,
-        exit_code=status.exit_code,
+    document = FleetStatusDocument.made_from(
+        status,
         stacks=tuple(map(_status_part, status.stacks)),
         diagnostics=tuple(diagnostic_part(one, display.place) for one in status.diagnostics),
-        queue=status.queue,
     )
     return to_json(document)
 
 
 def _status_part(one: FleetStackStatus) -> FleetStackPart:
-    row = one.row
-    return FleetStackPart(
-        stack=one.one.stack,
-        account=one.one.account,
-        file=one.one.file,
-        look=one.look,
-        success=None if row is None else row.success,
-        act=None if row is None else row.act,
-        account_name=one.one.alias,
-        state=one.state,
-        due=one.due,
-        allowed=one.one.act,
-        message=one.message,
-    )
+    act = None if one.row is None else one.row.act
+    return FleetStackPart.made_from(one, one.one, one.row, act=act, account_name=one.one.alias, allowed=one.one.act)
 
 
 def show_list(found: FleetList, display: Display) -> str:
@@ -75,14 +60,4 @@ def show_list(found: FleetList, display: Display) -> str:
 
 
 def _part(one: FleetStack) -> FleetListPart:
-    return FleetListPart(
-        file=one.file,
-        stack=one.stack,
-        account=one.account,
-        account_name=one.alias,
-        credential=one.credential,
-        tags=one.tags,
-        act=one.act,
-        look=interval_text(one.look),
-        problem=one.problem,
-    )
+    return FleetListPart.made_from(one, account_name=one.alias, look=interval_text(one.look))

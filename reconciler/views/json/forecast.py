@@ -102,28 +102,16 @@ class ForecastDocument(JsonPart):
 def forecast_document(forecast: Forecast, resolve: Resolve) -> ForecastDocument:
     """A forecast as its document."""
     leaf, ca = forecast.leaf, forecast.ca
-    return ForecastDocument(
-        stack=forecast.stack,
-        store=StorePart(kind=forecast.store.kind, account_id=forecast.store.account_id),
-        made=forecast.made,
-        until=forecast.until,
+    return ForecastDocument.made_from(
+        forecast,
         offline=leaf is None,
         calendar=tuple(map(_item, forecast.calendar)),
-        later=forecast.later,
-        unreadable=forecast.unreadable,
         quota=QuotasPart(leaf=_outlook(leaf), ca=_outlook(ca)) if leaf is not None and ca is not None else None,
-        steps=forecast.steps,
-        assumptions=forecast.assumptions,
         by_id=tuple(map(by_id_part, forecast.by_id)),
         uses=tuple(map(use_part, forecast.uses)),
         not_checked=tuple(not_checked_part(one, "forecast") for one in forecast.not_checked),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in (*forecast.findings, *forecast.diagnostics)),
-        begins=tuple(BeginPart(certificate=one.certificate, at=one.at, places=one.places) for one in forecast.begins),
-        releases=tuple(
-            ReleasePart(certificate=one.certificate, entry=one.entry, what=one.what, by=one.by)
-            for one in forecast.releases
-        )
-        or None,
+        releases=forecast.releases or None,
     )
 
 
@@ -131,24 +119,10 @@ show_forecast = as_view(forecast_document)
 
 
 def _item(item: DueItem) -> DueItemPart:
-    return DueItemPart(
-        certificate=item.certificate,
-        urgency=item.urgency,
-        renew_from=item.renew_from,
-        not_after=item.not_after,
-        again=item.again,
-        owner=item.owner,
-        entry=item.entry.id if item.entry else None,
-        places=tuple(place.at for place in item.places),
+    return DueItemPart.made_from(
+        item, entry=item.entry.id if item.entry else None, places=tuple(place.at for place in item.places)
     )
 
 
 def _outlook(outlook: Outlook) -> OutlookPart:
-    return OutlookPart(
-        limit=outlook.limit,
-        now=outlook.now,
-        peak=outlook.peak,
-        peak_at=outlook.peak_at,
-        end=outlook.end,
-        over_from=outlook.over.at if outlook.over else None,
-    )
+    return OutlookPart.made_from(outlook, over_from=outlook.over.at if outlook.over else None)

@@ -49,17 +49,12 @@ class GuardDocument(JsonPart):
 
 def guard_document(guard: Guard, resolve: Resolve) -> GuardDocument:
     """The answer as its document."""
-    store = guard.store
-    return GuardDocument(
+    return GuardDocument.made_from(
+        guard,
+        guard.scope,
         stopped=guard.exit_code is not ExitCode.OK,
-        made=guard.made,
-        skipped=guard.skipped,
-        store=StorePart(kind=store.kind, account_id=store.account_id) if store is not None else None,
         files=tuple(sorted(guard.scope.files)),
-        environment=guard.scope.environment,
-        offline=guard.offline,
         bindings=tuple(map(_binding, guard.bindings)),
-        others=guard.others,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in guard.diagnostics),
     )
 
@@ -69,14 +64,7 @@ show_guard = as_view(guard_document)
 
 def _binding(one: GuardedBinding) -> GuardedBindingPart:
     row = one.row
-    return GuardedBindingPart(
-        verdict=one.verdict,
-        code=one.problem.code if one.problem is not None else None,
-        worker=row.at.worker,
-        config=row.at.config,
-        environment=row.at.environment,
-        binding=row.at.binding,
-        certificate=row.certificate,
-        found=row.found_id,
-        expected=row.wanted,
+    code = one.problem.code if one.problem is not None else None
+    return GuardedBindingPart.made_from(
+        row.at, row, verdict=one.verdict, code=code, found=row.found_id, expected=row.wanted
     )

@@ -124,26 +124,17 @@ def _level(event: LogEvent) -> Severity:
 
 
 def _call_part(call: CallMade) -> LoggedCall:
-    return LoggedCall(
-        method=call.method,
-        path=call.path,
-        page=call.page,
-        status=call.status,
-        ms=round(call.ms, 3),
-        cf_ray=call.ray,
-        rate_remaining=call.remaining,
-        rate_limit=call.limit,
-        note=call.note,
+    return LoggedCall.made_from(
+        call, ms=round(call.ms, 3), cf_ray=call.ray, rate_remaining=call.remaining, rate_limit=call.limit
     )
 
 
 def _ended_part(ended: StepEnded, resolve: Resolve) -> ProgressPart:
     step = ended.step
-    return ProgressPart(
+    return ProgressPart.made_from(
+        step,
         change=summary_of(step.change),
-        status=step.status,
         ms=round(ended.ms, 3),
-        entry=step.entry,
         note=step.waiting.detail if step.waiting is not None else step.note,
         problem=diagnostic_part(step.problem, resolve) if step.problem else None,
     )

@@ -83,10 +83,4 @@ def show_applied(applied: Applied, display: Display) -> str:
 
 
 def _deploy_part(one: ToDeploy) -> DeployPart:
-    return DeployPart(
-        worker=one.at.worker,
-        config=one.at.config,
-        environment=one.at.environment,
-        script=one.script,
-        command=one.command,
-    )
+    return DeployPart.made_from(one, one.at)

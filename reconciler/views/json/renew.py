@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
 from reconciler.model import Difference
-from reconciler.plan.renewals import Due
-from reconciler.plan.renewing import RenewalProposal, Renewals, RenewReason, RenewStatus, RenewStep
+from reconciler.plan.renewing import Renewals, RenewReason, RenewStatus, RenewStep
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.views.json.document import as_view
 
@@ -80,15 +78,10 @@ class RenewDocument(JsonPart):
 
 def renew_document(found: Renewals, resolve: Resolve) -> RenewDocument:
     """A run of `renew` as its document."""
-    return RenewDocument(
-        stack=found.stack,
-        made=found.made,
-        dry_run=found.dry_run,
-        interrupted=found.interrupted,
-        exit_code=found.exit_code,
+    return RenewDocument.made_from(
+        found,
         certificates=tuple(map(_step, found.steps)),
-        manual=tuple(map(_manual, found.manual)),
-        pull_requests=tuple(map(_proposal, found.proposals)) or None,
+        pull_requests=found.proposals or None,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in found.diagnostics),
     )
 
@@ -96,49 +89,9 @@ def renew_document(found: Renewals, resolve: Resolve) -> RenewDocument:
 show_renewals = as_view(renew_document)
 
 
-def _proposal(one: RenewalProposal) -> ProposalPart:
-    return ProposalPart(
-        certificate=one.certificate, branch=one.branch, number=one.number, url=one.url, opened=one.opened
-    )
-
-
-def _manual(due: Due) -> ManualPart:
-    return ManualPart(certificate=due.certificate, not_after=due.not_after, renew_from=due.renew_from)
-
-
 def _step(step: RenewStep) -> RenewStepPart:
     item = step.item
-    before, after = _sides(step)
-    return RenewStepPart(
-        certificate=item.name,
-        status=step.status,
-        reason=item.reason,
-        path=item.declared.path,
-        issuer=step.issuer,
-        sink=step.sink,
-        owner=item.declared.owner,
-        renew_from=item.due.renew_from if item.due is not None else None,
-        slot=step.slot,
-        continued=step.continued,
-        before=before,
-        after=after,
-        differences=step.differences,
+    before, after = (None if one is None else one.facts() for one in (item.present, step.after))
+    return RenewStepPart.made_from(
+        step, item, item.declared, item.due, certificate=item.name, before=before, after=after
     )
-
-
-def _sides(step: RenewStep) -> Iterator[RenewedPart | None]:
-    """The old certificate, then the new one."""
-    for bundle in (step.item.present, step.after):
-        if bundle is None:
-            yield None
-            continue
-        facts = bundle.facts()
-        yield RenewedPart(
-            fingerprint=facts.fingerprint,
-            serial=facts.serial,
-            subject=facts.subject,
-            issuer=facts.issuer,
-            key=facts.key,
-            not_before=facts.not_before,
-            not_after=facts.not_after,
-        )

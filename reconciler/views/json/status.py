@@ -166,14 +166,11 @@ class StatusDocument(JsonPart):
 
 def status_document(status: Status, resolve: Resolve) -> StatusDocument:
     """A status as its document."""
-    return StatusDocument(
-        stack=status.stack,
-        store=StorePart(kind=status.store.kind, account_id=status.store.account_id),
-        made=status.made,
+    return StatusDocument.made_from(
+        status,
         certificates=tuple(map(_certificate, status.certificates)),
         orphaned=tuple(map(_kept, status.orphaned)),
         pending=dict(status.changes),
-        next=status.next,
         outage=_outage(status.outage) if status.outage is not None else None,
         outages=tuple(map(_outage, status.outages)),
         failed_on=status.failed_on or None,
@@ -190,58 +187,35 @@ show_status = as_view(status_document)
 
 def _certificate(status: CertificateStatus) -> CertificatePart:
     renewed = status.renewed if status.entry is not None else None
-    return CertificatePart(
-        certificate=status.certificate,
-        urgency=status.urgency,
+    return CertificatePart.made_from(
+        status,
+        status.due,
         entry=status.entry.id if status.entry else None,
         name=status.entry.name if status.entry else None,
-        not_after=status.due.not_after if status.due else None,
-        renew_from=status.due.renew_from if status.due else None,
         entry_not_before=status.begins if renewed is not None else None,
         entry_not_after=renewed.not_after if renewed is not None else None,
         entry_renew_from=renewed.renew_from if renewed is not None else None,
-        owner=status.owner,
         places=tuple(map(_place, status.places)),
         waiting=tuple(map(_kept, status.waiting)),
     )
 
 
 def _kept(kept: KeptEntry) -> KeptPart:
-    return KeptPart(
-        **dict(waiting_part(kept.waiting)),
-        since=kept.since,
-        hint=kept.hint,
-        live=tuple(map(_live_use, kept.live)) or None,
-    )
+    return KeptPart.made_from(waiting_part(kept.waiting), kept, live=tuple(map(_live_use, kept.live)) or None)
 
 
 def _live_use(kept: KeptFor) -> LiveUsePart:
     version = kept.use.version
-    return LiveUsePart(
-        script=kept.use.worker.script,
-        version=version.id,
-        share=version.share,
-        deployments_ago=version.deployments_ago,
-        deployed_on=version.deployed_on,
-        worker=kept.site.worker if kept.site is not None else None,
-        config=kept.site.config if kept.site is not None else None,
-        environment=kept.site.environment if kept.site is not None else None,
-    )
+    return LiveUsePart.made_from(version, kept.site, script=kept.use.worker.script, version=version.id)
 
 
 def _outage(outage: Outage) -> OutagePart:
     binding = outage.at if isinstance(outage.at, BindingAddress) else None
     hyperdrive = outage.at if isinstance(outage.at, HyperdriveAddress) else None
-    return OutagePart(
-        time=outage.time,
-        failing=outage.failing,
+    return OutagePart.made_from(
+        outage,
+        binding,
         by_live=outage.is_live,
-        certificate=outage.certificate,
-        entry=outage.entry,
-        worker=binding.worker if binding is not None else None,
-        config=binding.config if binding is not None else None,
-        environment=binding.environment if binding is not None else None,
-        binding=binding.binding if binding is not None else None,
         hyperdrive=hyperdrive.label if hyperdrive is not None else None,
         field=hyperdrive.field if hyperdrive is not None else None,
         zone=outage.at.zone if isinstance(outage.at, HostnamesAddress) else None,
@@ -249,29 +223,19 @@ def _outage(outage: Outage) -> OutagePart:
 
 
 def _place(place: BoundAt) -> PlacePart:
-    return PlacePart(
-        worker=place.at.worker,
-        config=place.at.config,
-        environment=place.at.environment,
-        binding=place.at.binding,
-        standing=place.standing,
-        found=place.found,
-    )
+    return PlacePart.made_from(place, place.at)
 
 
 def by_id_part(status: ByIdStatus) -> ByIdPart:
     """One of them as its part of a document."""
     row = status.row
-    return ByIdPart(
+    return ByIdPart.made_from(
+        status,
+        row,
+        row.entry,
+        row.mark,
         entry=row.id,
-        name=row.entry.name if row.entry is not None else None,
-        subject=row.entry.subject if row.entry is not None else None,
-        role=row.role,
-        urgency=status.urgency,
-        stack=row.mark.stack if row.mark is not None else None,
         of=row.mark.certificate if row.mark is not None else None,
-        not_after=row.not_after,
-        renew_from=row.renew_from,
         newer=row.newer.id if row.newer is not None else None,
         places=tuple(map(_place, status.places)),
     )
@@ -279,15 +243,7 @@ def by_id_part(status: ByIdStatus) -> ByIdPart:
 
 def use_part(use: Use) -> UsePart:
     """One use as its part of a document."""
-    return UsePart(
-        entry=use.entry.id,
-        certificate=use.certificate,
-        role=use.role,
-        kind=use.user.kind,
-        name=use.user.name,
-        id=use.user.id,
-        detail=use.user.detail or None,
-    )
+    return UsePart.made_from(use, use.user, entry=use.entry.id, detail=use.user.detail or None)
 
 
 # --- output -----------------------------------------------------------------------------------------------------------
@@ -307,14 +263,7 @@ class OutputDocument(JsonPart):
 
 def output_document(current: Current, _resolve: Resolve) -> OutputDocument:
     """A current entry as its document."""
-    return OutputDocument(
-        certificate=current.certificate,
-        id=current.entry.id,
-        name=current.entry.name,
-        fingerprint=current.fingerprint,
-        content_digest=current.digest,
-        not_after=current.not_after,
-    )
+    return OutputDocument.made_from(current, current.entry, content_digest=current.digest)
 
 
 show_current = as_view(output_document)

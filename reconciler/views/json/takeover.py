@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reconciler.findings.diagnostics import Resolve
-from reconciler.model import Action, ByCertificate, ById, DeclaredHyperdrive
+from reconciler.model import Action, ByCertificate, ById
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
 from reconciler.records.changes import ChangePart, change_part
 from reconciler.records.plan import StorePart
@@ -72,20 +72,17 @@ class InitDocument(JsonPart):
 
 def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
     """What was done, as a document."""
-    return InitDocument(
-        file=adoption.file,
-        updated=adoption.updated,
-        stack=adoption.stack,
-        store=StorePart(kind=adoption.store.kind, account_id=adoption.store.account_id),
-        written=adoption.written,
+    return InitDocument.made_from(
+        adoption,
         certificates=tuple(
-            TakenCertificatePart(
-                certificate=one.name, path=one.path, entry=one.entry.id, name=one.entry.name, ca=one.ca
-            )
+            TakenCertificatePart.made_from(one, certificate=one.name, entry=one.entry.id, name=one.entry.name)
             for one in adoption.proposal.certificates
         ),
         bindings=tuple(map(_binding, adoption.bindings)),
-        hyperdrives=tuple(map(_hyperdrive, adoption.proposal.hyperdrives)) or None,
+        hyperdrives=tuple(
+            TakenHyperdrivePart.made_from(one, hyperdrive=one.label) for one in adoption.proposal.hyperdrives
+        )
+        or None,
         hostnames=tuple(
             TakenHostnamesPart(zone=zone.zone, certificate=ca, hostnames=names)
             for zone in adoption.proposal.zones
@@ -101,19 +98,10 @@ def init_document(adoption: Adoption, resolve: Resolve) -> InitDocument:
 show_adoption = as_view(init_document)
 
 
-def _hyperdrive(declared: DeclaredHyperdrive) -> TakenHyperdrivePart:
-    return TakenHyperdrivePart(
-        hyperdrive=declared.label, config=declared.config, certificate=declared.certificate, ca=declared.ca
-    )
-
-
 def _binding(binding: AdoptedBinding) -> TakenBindingPart:
     target = binding.target
-    return TakenBindingPart(
-        worker=binding.at.worker,
-        config=binding.at.config,
-        environment=binding.at.environment,
-        binding=binding.at.binding,
+    return TakenBindingPart.made_from(
+        binding.at,
         certificate=target.certificate if isinstance(target, ByCertificate) else None,
         entry=target.id if isinstance(target, ById) else None,
     )
@@ -150,12 +138,8 @@ class ExportDocument(JsonPart):
 
 def export_document(proposal: Proposal, _resolve: Resolve) -> ExportDocument:
     """A proposal of everything, as a document."""
-    return ExportDocument(
-        stack=proposal.stack,
-        store=StorePart(kind=proposal.store.kind, account_id=proposal.store.account_id),
-        certificates=tuple(part for one in proposal.certificates if (part := _exported(one)) is not None),
-        others=proposal.others,
-    )
+    exported = (part for one in proposal.certificates if (part := _exported(one)) is not None)
+    return ExportDocument.made_from(proposal, certificates=tuple(exported))
 
 
 show_proposal = as_view(export_document)
@@ -165,16 +149,13 @@ def _exported(certificate: ProposedCertificate) -> ExportedPart | None:
     entry, bundle = certificate.entry, certificate.entry.bundle
     if bundle is None:
         return None
-    return ExportedPart(
+    return ExportedPart.made_from(
+        certificate,
+        bundle,
+        entry,
         certificate=certificate.name,
-        path=certificate.path,
-        ca=certificate.ca,
-        supersedes=certificate.supersedes,
         entry=entry.id,
         name=entry.name,
-        fingerprint=bundle.fingerprint,
         content_digest=bundle.digest,
-        not_after=bundle.not_after,
-        uploaded_on=entry.uploaded_on,
         pem=bundle.pem(),
     )

@@ -7,7 +7,6 @@ from typing import Literal
 from reconciler.findings.diagnostics import Resolve
 from reconciler.proof.levels import CertificateProof, DryRun, Level, LevelResult, Skip, Verification
 from reconciler.proof.observations import End, Moment, NginxPage, Observation, Seen, Shown
-from reconciler.proof.reach import Reach
 from reconciler.proof.requests import algorithm_names, authority_texts
 from reconciler.proof.verdicts import ProofStatus
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part
@@ -97,11 +96,9 @@ class VerifyDocument(JsonPart):
 
 def verify_document(verification: Verification, resolve: Resolve) -> VerifyDocument:
     """A verification as its document."""
-    return VerifyDocument(
-        stack=verification.stack,
-        made=verification.made,
+    return VerifyDocument.made_from(
+        verification,
         demanded=tuple(level for level in Level if level in verification.demanded),
-        exit_code=verification.exit_code,
         certificates=tuple(_proof(proof, resolve) for proof in verification.certificates),
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in verification.diagnostics),
     )
@@ -111,26 +108,19 @@ show_verification = as_view(verify_document)
 
 
 def _proof(proof: CertificateProof, resolve: Resolve) -> ProofPart:
-    return ProofPart(
-        certificate=proof.certificate,
-        fingerprint=proof.fingerprint,
-        not_after=proof.not_after,
+    return ProofPart.made_from(
+        proof,
         origin=proof.origin.url if proof.origin else None,
         levels=tuple(_level(result, resolve) for result in proof.levels),
     )
 
 
 def _level(result: LevelResult, resolve: Resolve) -> LevelPart:
-    return LevelPart(
-        level=result.level,
-        standing=result.standing,
-        verdict=result.verdict,
-        why=result.why,
-        hint=result.hint,
-        skipped=result.skipped,
+    return LevelPart.made_from(
+        result,
         connections=_connections(result.seen) if result.seen else None,
         dry_runs=result.dry_runs or None,
-        call=_call(result.reach) if result.reach else None,
+        call=result.reach,
         diagnostics=tuple(diagnostic_part(problem, resolve) for problem in result.findings),
     )
 
@@ -141,21 +131,13 @@ def _connections(seen: Seen) -> tuple[ConnectionPart, ...]:
 
 
 def _connection(seen: Observation, late: bool) -> ConnectionPart:
-    return ConnectionPart(
-        shown=seen.shown,
+    return ConnectionPart.made_from(
+        seen,
         late=late,
-        end=seen.end,
-        moment=seen.moment,
-        tls_version=seen.tls_version,
-        observable=seen.observable,
         requested=seen.request is not None if seen.observable else None,
         request=_request(seen),
         requested_late=seen.asked_late,
         sent=(len(seen.presented) if seen.sent else 0) if seen.observable else None,
-        alert=seen.alert,
-        status=seen.status,
-        page=seen.page,
-        cf_ray=seen.cf_ray,
         detail=seen.detail or None,
     )
 
@@ -168,7 +150,3 @@ def _request(seen: Observation) -> RequestPart | None:
         authorities_total=len(seen.request.authorities),
         signature_algorithms=algorithm_names(seen.request.algorithms)[:MAX_AUTHORITIES],
     )
-
-
-def _call(reach: Reach) -> CallPart:
-    return CallPart(reached=reach.reached, status=reach.status, alert=reach.alert, proxied=reach.proxied)
