@@ -5,9 +5,11 @@ Values stay as written; `parse` converts them to the values of the model. Rules 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic.fields import FieldInfo
 
 from reconciler.desired import freezes, rules
 from reconciler.desired.certificate_policy import CertificatePolicyTable
@@ -30,20 +32,19 @@ def _renew_before(text: str) -> str:
     return text
 
 
-Duration = Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
-RenewBeforeText = Annotated[
-    str, AfterValidator(_renew_before), Field(json_schema_extra={"pattern": RENEW_BEFORE_PATTERN})
-]
-Stack = Annotated[
-    str, AfterValidator(rules.name_rule("stack name", 32)), Field(json_schema_extra={"pattern": rules.STACK_PATTERN})
-]
+def _text(check: Callable[[str], str], **schema: JsonValue) -> tuple[AfterValidator, FieldInfo]:
+    """The rule of a text, and what the schema says of it."""
+    return AfterValidator(check), Field(json_schema_extra=schema)
+
+
+Duration = Annotated[str, *_text(_duration, pattern=DURATION_PATTERN)]
+RenewBeforeText = Annotated[str, *_text(_renew_before, pattern=RENEW_BEFORE_PATTERN)]
+Stack = Annotated[str, *_text(rules.name_rule("stack name", 32), pattern=rules.STACK_PATTERN)]
 CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name", 48, of_key=True))]
 IssuerKey = Annotated[str, AfterValidator(rules.name_rule("issuer name", 48, of_key=True))]
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
 HyperdriveKey = Annotated[str, AfterValidator(rules.name_rule("Hyperdrive label", 48, of_key=True))]
-HyperdriveText = Annotated[
-    str, AfterValidator(rules.check_hyperdrive), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
-]
+HyperdriveText = Annotated[str, *_text(rules.check_hyperdrive, minLength=1, maxLength=100)]
 ZoneKey = Annotated[str, AfterValidator(rules.check_zone)]
 HostnameText = Annotated[
     str, AfterValidator(rules.check_hostname), Field(json_schema_extra={"pattern": f"^{rules.HOSTNAME_PATTERN}$"})
@@ -53,45 +54,27 @@ ZoneTable = Annotated[
     dict[CertificateKey, Hostnames],
     Field(json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}, "minProperties": 1}),
 ]
-SslmodeText = Annotated[str, AfterValidator(rules.check_sslmode), Field(json_schema_extra={"enum": list(SSLMODES)})]
+SslmodeText = Annotated[str, *_text(rules.check_sslmode, enum=list(SSLMODES))]
 CertificateRef = Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
-NameGlob = Annotated[
-    str,
-    AfterValidator(rules.check_glob),
-    Field(json_schema_extra={"pattern": rules.GLOB_PATTERN, "maxLength": rules.LONGEST_GLOB}),
-]
-FreezeStart = Annotated[
-    str, AfterValidator(freezes.check_start), Field(json_schema_extra={"pattern": freezes.START_PATTERN})
-]
-FreezeEnd = Annotated[str, AfterValidator(freezes.check_end), Field(json_schema_extra={"pattern": freezes.END_PATTERN})]
-Zone = Annotated[str, AfterValidator(freezes.check_zone), Field(json_schema_extra={"pattern": freezes.ZONE_PATTERN})]
-Superseded = Annotated[
-    str, AfterValidator(rules.check_superseded), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
-]
+NameGlob = Annotated[str, *_text(rules.check_glob, pattern=rules.GLOB_PATTERN, maxLength=rules.LONGEST_GLOB)]
+FreezeStart = Annotated[str, *_text(freezes.check_start, pattern=freezes.START_PATTERN)]
+FreezeEnd = Annotated[str, *_text(freezes.check_end, pattern=freezes.END_PATTERN)]
+Zone = Annotated[str, *_text(freezes.check_zone, pattern=freezes.ZONE_PATTERN)]
+Superseded = Annotated[str, *_text(rules.check_superseded, minLength=1, maxLength=100)]
 
 
-AccountId = Annotated[
-    str, AfterValidator(rules.check_account_id), Field(json_schema_extra={"pattern": rules.ACCOUNT_ID_PATTERN})
-]
-Text = Annotated[str, AfterValidator(rules.check_text), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
-StoreKindText = Annotated[
-    str, AfterValidator(rules.check_store_kind), Field(json_schema_extra={"enum": [kind.value for kind in StoreKind]})
-]
-ConfigPath = Annotated[
-    str, AfterValidator(rules.check_config_path), Field(json_schema_extra={"pattern": rules.CONFIG_PATH_PATTERN})
-]
-DeployerText = Annotated[
-    str, AfterValidator(rules.check_deployer), Field(json_schema_extra={"enum": [one.value for one in Deployer]})
-]
-ActText = Annotated[str, AfterValidator(rules.check_act), Field(json_schema_extra={"enum": [one.value for one in Act]})]
+AccountId = Annotated[str, *_text(rules.check_account_id, pattern=rules.ACCOUNT_ID_PATTERN)]
+Text = Annotated[str, *_text(rules.check_text, minLength=1, maxLength=100)]
+StoreKindText = Annotated[str, *_text(rules.check_store_kind, enum=[kind.value for kind in StoreKind])]
+ConfigPath = Annotated[str, *_text(rules.check_config_path, pattern=rules.CONFIG_PATH_PATTERN)]
+DeployerText = Annotated[str, *_text(rules.check_deployer, enum=[one.value for one in Deployer])]
+ActText = Annotated[str, *_text(rules.check_act, enum=[one.value for one in Act])]
 Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
 
 RequiredVersion = Annotated[
-    str,
-    AfterValidator(rules.check_required_version),
-    Field(json_schema_extra={"pattern": rules.REQUIRED_VERSION_PATTERN, "maxLength": 100}),
+    str, *_text(rules.check_required_version, pattern=rules.REQUIRED_VERSION_PATTERN, maxLength=100)
 ]
 
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import printable, shell_word
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration, SecretSource, missing_extra
+from reconciler.keys.registration import KeyTable, Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, ReadOwn
 from reconciler.model.ports import PrivateKey
@@ -31,10 +31,8 @@ _MAX_BYTES = 100_000
 _SECRET_KEY = "AGE-SECRET-KEY-1"  # noqa: S105 - how each begins
 
 
-class AgeKey(BaseModel):
+class AgeKey(KeyTable):
     """A private key in a file that age encrypted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     age: Annotated[
         str,

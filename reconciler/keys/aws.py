@@ -13,13 +13,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.escape import printable
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration, SecretSource, missing_extra
+from reconciler.keys.registration import KeyTable, Registration, SecretSource, missing_extra
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import PrivateKey
@@ -39,10 +39,8 @@ _HINTS = {
 }
 
 
-class AwsKey(BaseModel):
+class AwsKey(KeyTable):
     """A private key in AWS Secrets Manager."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     aws: Annotated[
         str,

@@ -8,21 +8,19 @@ from __future__ import annotations
 import shlex
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration, SecretSource
+from reconciler.keys.registration import KeyTable, Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind, Programs
 from reconciler.model.ports import PrivateKey
 from reconciler.x509.pem import MAX_KEY_BYTES
 
 
-class CommandKey(BaseModel):
+class CommandKey(KeyTable):
     """A private key that a program prints."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     command: Annotated[
         list[Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]],

@@ -8,12 +8,12 @@ from dataclasses import field
 from typing import Annotated
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration
+from reconciler.keys.registration import KeyTable, Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind
 from reconciler.model.ports import PrivateKey
@@ -56,10 +56,8 @@ def _check_name(name: str) -> str:
     return name
 
 
-class EnvironmentKey(BaseModel):
+class EnvironmentKey(KeyTable):
     """A private key in an environment variable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     env: Annotated[
         str,

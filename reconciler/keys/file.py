@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration, SecretSource
+from reconciler.keys.registration import KeyTable, Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyFiles, KeySourceKind
 from reconciler.model.ports import PrivateKey
@@ -23,18 +23,14 @@ from reconciler.x509.pem import MAX_KEY_BYTES
 _PATH = "relative to the folder of mtls.toml; outside the tree only in the folders listed in MTLSCTL_KEY_DIRS."
 
 
-class FileKey(BaseModel):
+class FileKey(KeyTable):
     """A private key in a file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file: Annotated[str, Field(min_length=1, max_length=4096, description=f"Path to the key file, {_PATH}")]
 
 
-class Pkcs12Key(BaseModel):
+class Pkcs12Key(KeyTable):
     """A private key in a PKCS#12 file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     pkcs12: Annotated[
         str, Field(min_length=1, max_length=4096, description=f"Path to the PKCS#12 file (.p12 or .pfx), {_PATH}")

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pydantic import BaseModel, ConfigDict
+
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.values import dataclass
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeySourceKind
 from reconciler.model.ports import KeySource
+
+
+class KeyTable(BaseModel):
+    """The table of a key source in mtls.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class SecretSource(KeySource, Protocol):

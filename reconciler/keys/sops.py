@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileError, KeySourceError
 from reconciler.findings.escape import shell_word
 from reconciler.findings.values import dataclass
 from reconciler.keys.age import AgeKeys
-from reconciler.keys.registration import Registration, SecretSource, missing_extra
+from reconciler.keys.registration import KeyTable, Registration, SecretSource, missing_extra
 from reconciler.keys.sops_files import Damaged, NotEncrypted, UnknownForm, decrypt, read_file
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeyContext, KeyFiles, KeySourceKind, Programs
@@ -29,10 +29,8 @@ _MAX_BYTES = 1_000_000
 INSTALL = "install sops on the PATH of this run: https://getsops.io"
 
 
-class SopsKey(BaseModel):
+class SopsKey(KeyTable):
     """A private key in a file that SOPS encrypted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     sops: Annotated[
         str,

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from reconciler.findings.errors import KeySourceError
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration
+from reconciler.keys.registration import KeyTable, Registration
 from reconciler.model import KeyReference
 from reconciler.model.keys import KeySourceKind, ReadPiped
 from reconciler.model.ports import PrivateKey
@@ -27,10 +27,8 @@ def _check(value: bool) -> bool:
     return value
 
 
-class StdinKey(BaseModel):
+class StdinKey(KeyTable):
     """A private key from standard input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     stdin: Annotated[
         bool,

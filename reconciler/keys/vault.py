@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.findings.values import dataclass
-from reconciler.keys.registration import Registration, SecretSource
+from reconciler.keys.registration import KeyTable, Registration, SecretSource
 from reconciler.model import KeyReference
 from reconciler.model.key_places import Slot, VaultSink
 from reconciler.model.keys import KeySourceKind, SecretServer
@@ -27,10 +27,8 @@ _PATH = rf"^{_SEGMENT}(/{_SEGMENT})*$"
 _FIELD = "private_key"
 
 
-class VaultKey(BaseModel):
+class VaultKey(KeyTable):
     """A private key in a secret of HashiCorp Vault."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     vault: Annotated[
         str,

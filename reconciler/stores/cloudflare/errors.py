@@ -6,8 +6,7 @@ known by their text alone. A refusal that no rule matches is `UnknownStoreError`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Set
 from enum import Enum
 
 from reconciler.findings.codes import Code
@@ -156,14 +155,10 @@ _DASHBOARD = {
 }
 """The path to a permission in the dashboard, by its name in the API."""
 
-_Kind = type[StoreRefused]
-_ANY = frozenset(Operation)
 _BY_ID = frozenset({Operation.GET, Operation.DELETE})
 _UPLOAD = frozenset({Operation.UPLOAD})
 _DELETE = frozenset({Operation.DELETE})
 _LIVE = frozenset({Operation.WORKERS, Operation.PAGES, Operation.PROBE})
-_PROBE = frozenset({Operation.PROBE})
-_CONFIG = frozenset({Operation.HYPERDRIVE, Operation.UPDATE})
 _ZONE = frozenset({Operation.SIGN, Operation.SIGNED, Operation.HOSTNAMES, Operation.TRUST})
 
 
@@ -171,21 +166,17 @@ _ZONE = frozenset({Operation.SIGN, Operation.SIGNED, Operation.HOSTNAMES, Operat
 class _Rule:
     """One refusal. If both `numbers` and `fragments` are given, both must match; fragments are in lower case."""
 
-    kind: _Kind
+    kind: type[StoreRefused]
     message: str
     hint: str
-    numbers: frozenset[int] = frozenset()
+    numbers: Set[int] = frozenset()
     fragments: tuple[str, ...] = ()
-    statuses: frozenset[int] = frozenset()
-    operations: frozenset[Operation] = field(default=_ANY)
+    statuses: Set[int] = frozenset()
+    operations: Set[Operation] = frozenset(Operation)
 
     def fits_text(self, text: str) -> bool:
         """True if the text contains one of the fragments."""
         return any(fragment in text.lower() for fragment in self.fragments)
-
-
-def _numbers(*numbers: int) -> frozenset[int]:
-    return frozenset(numbers)
 
 
 _PERMISSION_HINT = (
@@ -198,60 +189,55 @@ _TOKEN_HINT = (
 _ACCOUNT_HINT = "check the account ID ({account}), and that the token has `{permission}` for it"
 _ZONE_HINT = "check the zone in mtls.toml, and that the token has `{permission}` for it"
 _ZONE_PERMISSION_HINT = "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this zone"
-_CONTENT_HINT = (
-    "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted"
+
+_STORED = (
+    AlreadyStored,
+    "the account already has this certificate",
+    "plan again to use the uploaded one; an account can have the same certificate only once, under any name",
 )
-_MANAGED_HINT = "delete it in Cloudflare Gateway or Access, which manages it; no other service can"
+_NOT_FOUND = (
+    EntryNotFound,
+    "the account has no such certificate",
+    "plan again: it was already deleted, or was never in this account",
+)
+_UNREADABLE = (
+    StoreRefused,
+    "Cloudflare can't read the uploaded certificate or key",
+    "run `mtlsctl validate` to check the files: the certificates must be PEM, and the key separate and not encrypted",
+)
+_MANAGED = (
+    StoreRefused,
+    "mtlsctl can't delete this certificate",
+    "delete it in Cloudflare Gateway or Access, which manages it; no other service can",
+)
+_NOT_ALLOWED = (PermissionLacking, "the token has no permission to {operation}")
+_TOKEN_UNKNOWN = (TokenUnknown, "Cloudflare does not know the token", _TOKEN_HINT)
 
 _RULES = (
-    _Rule(
-        AlreadyStored,
-        "the account already has this certificate",
-        "plan again to use the uploaded one; an account can have the same certificate only once, under any name",
-        numbers=_numbers(1471),
-        operations=_UPLOAD,
-    ),
-    _Rule(
-        AlreadyStored,
-        "the account already has this certificate",
-        "plan again to use the uploaded one; an account can have the same certificate only once, under any name",
-        fragments=("already exists",),
-        operations=_UPLOAD,
-    ),
-    _Rule(
-        EntryNotFound,
-        "the account has no such certificate",
-        "plan again: it was already deleted, or was never in this account",
-        numbers=_numbers(1472),
-    ),
-    _Rule(
-        EntryNotFound,
-        "the account has no such certificate",
-        "plan again: it was already deleted, or was never in this account",
-        fragments=("certificate not found", "already deleted"),
-        statuses=_numbers(404),
-        operations=_BY_ID,
-    ),
+    _Rule(*_STORED, numbers={1471}, operations=_UPLOAD),
+    _Rule(*_STORED, fragments=("already exists",), operations=_UPLOAD),
+    _Rule(*_NOT_FOUND, numbers={1472}),
+    _Rule(*_NOT_FOUND, fragments=("certificate not found", "already deleted"), statuses={404}, operations=_BY_ID),
     _Rule(
         WorkerNotFound,
         "the account has no such Worker",
         "check that it was deployed under the name in the wrangler file, and to this account",
-        numbers=_numbers(10007, 10090, 10092, 8000007),
+        numbers={10007, 10090, 10092, 8000007},
         operations=_LIVE,
     ),
     _Rule(
         EntryUnseen,
         "Workers don't know this certificate yet",
         "run again in a minute; if it persists, check that the certificate was not deleted",
-        numbers=_numbers(100143),
-        operations=_PROBE,
+        numbers={100143},
+        operations={Operation.PROBE},
     ),
     _Rule(
         HyperdriveNotFound,
         "the account has no such Hyperdrive configuration",
         "run `wrangler hyperdrive list` to see the IDs and names of the account",
-        statuses=_numbers(404),
-        operations=_CONFIG,
+        statuses={404},
+        operations={Operation.HYPERDRIVE, Operation.UPDATE},
     ),
     _Rule(
         EntryInUse,
@@ -264,7 +250,7 @@ _RULES = (
         QuotaReached,
         f"the account reached its limit of CA certificates, usually {CA_LIMIT}",
         "delete a CA that nothing uses; API Shield, Gateway and Workers share the limit",
-        numbers=_numbers(1489),
+        numbers={1489},
     ),
     _Rule(
         QuotaReached,
@@ -274,78 +260,33 @@ _RULES = (
         operations=_UPLOAD,
     ),
     # The number is from the similar API for origin pulls, which has the same text.
-    _Rule(
-        StoreRefused,
-        "Cloudflare can't read the uploaded certificate or key",
-        _CONTENT_HINT,
-        numbers=_numbers(1408),
-        operations=_UPLOAD,
-    ),
-    _Rule(
-        StoreRefused,
-        "Cloudflare can't read the uploaded certificate or key",
-        _CONTENT_HINT,
-        fragments=("unable to parse certificate", "private key", "private_key"),
-        operations=_UPLOAD,
-    ),
-    _Rule(
-        StoreRefused,
-        "mtlsctl can't delete this certificate",
-        _MANAGED_HINT,
-        numbers=_numbers(10000),
-        fragments=("unauthorized",),
-        operations=_DELETE,
-    ),
-    _Rule(
-        PermissionLacking,
-        "the token has no permission to {operation}",
-        _ZONE_PERMISSION_HINT,
-        numbers=_numbers(10000),
-        operations=_ZONE,
-    ),
-    _Rule(PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, numbers=_numbers(10000)),
-    _Rule(TokenUnknown, "Cloudflare does not know the token", _TOKEN_HINT, numbers=_numbers(9106)),
-    _Rule(
-        TokenUnknown,
-        "Cloudflare does not know the token",
-        _TOKEN_HINT,
-        numbers=_numbers(1000),
-        fragments=("invalid api token",),
-    ),
-    _Rule(
-        TokenUnknown,
-        "the token is not valid",
-        _TOKEN_HINT,
-        numbers=_numbers(9109),
-        fragments=("invalid access token",),
-    ),
-    _Rule(OtherAccount, "the token is not for this zone", _ZONE_HINT, numbers=_numbers(9109), operations=_ZONE),
-    _Rule(OtherAccount, "the token is not for this account", _ACCOUNT_HINT, numbers=_numbers(9109)),
+    _Rule(*_UNREADABLE, numbers={1408}, operations=_UPLOAD),
+    _Rule(*_UNREADABLE, fragments=("unable to parse certificate", "private key", "private_key"), operations=_UPLOAD),
+    _Rule(*_MANAGED, numbers={10000}, fragments=("unauthorized",), operations=_DELETE),
+    _Rule(*_NOT_ALLOWED, _ZONE_PERMISSION_HINT, numbers={10000}, operations=_ZONE),
+    _Rule(*_NOT_ALLOWED, _PERMISSION_HINT, numbers={10000}),
+    _Rule(*_TOKEN_UNKNOWN, numbers={9106}),
+    _Rule(*_TOKEN_UNKNOWN, numbers={1000}, fragments=("invalid api token",)),
+    _Rule(TokenUnknown, "the token is not valid", _TOKEN_HINT, numbers={9109}, fragments=("invalid access token",)),
+    _Rule(OtherAccount, "the token is not for this zone", _ZONE_HINT, numbers={9109}, operations=_ZONE),
+    _Rule(OtherAccount, "the token is not for this account", _ACCOUNT_HINT, numbers={9109}),
     _Rule(
         TokenUnknown,
         "Cloudflare can't read the token",
         f"set {TOKEN} again; its value does not have the format of a token",
-        numbers=_numbers(6111, 6003),
+        numbers={6111, 6003},
     ),
     _Rule(
         PermissionLacking,
         "this call does not accept a token that an account owns",
         f"use a user token with `{{permission}}`, and set the account with `account_id` or {ACCOUNT}",
-        numbers=_numbers(1001),
+        numbers={1001},
         fragments=("account owned tokens",),
     ),
-    _Rule(WrongAccount, "Cloudflare has no such zone", _ZONE_HINT, numbers=_numbers(7003, 7000), operations=_ZONE),
-    _Rule(WrongAccount, "Cloudflare has no such account or path", _ACCOUNT_HINT, numbers=_numbers(7003, 7000)),
-    _Rule(
-        StoreRefused,
-        "mtlsctl can't delete this certificate",
-        _MANAGED_HINT,
-        fragments=("unauthorized",),
-        operations=_DELETE,
-    ),
-    _Rule(
-        PermissionLacking, "the token has no permission to {operation}", _PERMISSION_HINT, statuses=_numbers(401, 403)
-    ),
+    _Rule(WrongAccount, "Cloudflare has no such zone", _ZONE_HINT, numbers={7003, 7000}, operations=_ZONE),
+    _Rule(WrongAccount, "Cloudflare has no such account or path", _ACCOUNT_HINT, numbers={7003, 7000}),
+    _Rule(*_MANAGED, fragments=("unauthorized",), operations=_DELETE),
+    _Rule(*_NOT_ALLOWED, _PERMISSION_HINT, statuses={401, 403}),
 )
 
 
