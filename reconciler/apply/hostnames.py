@@ -7,8 +7,8 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import CaList, EntryId, HostnamesAddress, Update
 from reconciler.model.errors import StoreClosed, StoreError, StoreStopped
-from reconciler.model.hostnames import names_text
 from reconciler.model.ports import Store
+from reconciler.model.words import names_text
 
 _MOST_NAMED = 20
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from reconciler.findings.values import dataclass
@@ -11,7 +11,6 @@ from reconciler.model.words import CertificateName, EntryId
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ZONE_ID = re.compile(r"[0-9a-f]{32}")
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +143,6 @@ def lacking(listed: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
     """Those of these names that are not listed, in their order."""
     known = _folded(listed)
     return tuple(name for name in names if name.lower() not in known)
-
-
-def names_text(names: Sequence[str], most: int = _MOST_NAMED) -> str:
-    """The first names, and the number of the others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _folded(names: Iterable[str]) -> frozenset[str]:

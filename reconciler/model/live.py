@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from reconciler.findings.values import dataclass
 from reconciler.model.found import Entry
-from reconciler.model.hostnames import CaList, names_text
+from reconciler.model.hostnames import CaList
 from reconciler.model.hyperdrive import HyperdriveConfig, HyperdriveField
-from reconciler.model.words import EntryId
+from reconciler.model.words import EntryId, names_text
 
 PAGES = "pages/"
 """The prefix of the target of a Pages project; names of Workers can't contain it."""

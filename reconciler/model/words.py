@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NewType
 
 from reconciler.findings.values import dataclass
@@ -18,6 +19,12 @@ EnvironmentName = str | None
 def environment_text(environment: EnvironmentName) -> str:
     """The environment for a sentence: its name, or `top level`."""
     return "top level" if environment is None else environment
+
+
+def names_text(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from reconciler.model import (
     Reason,
     Update,
 )
-from reconciler.model.hostnames import lacking, names_text
+from reconciler.model.hostnames import lacking
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import Held, Need, Unseen, UpdateRow, UpToDate, Verdict
 from reconciler.plan.updates import UpdateScene
 

@@ -23,9 +23,9 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.found import has_needle, needle_of
-from reconciler.model.hostnames import lacking, names_text
+from reconciler.model.hostnames import lacking
 from reconciler.model.ownership import former_stack_of
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_text, names_text
 from reconciler.plan.assessment import (
     BindingRow,
     EntryRow,

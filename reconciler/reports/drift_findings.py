@@ -22,8 +22,8 @@ from reconciler.model import (
     StoreKind,
     Update,
 )
-from reconciler.model.hostnames import names_text
 from reconciler.model.identifiers import is_askable, is_of_other_store, is_placeholder
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import (
     Assessment,
     BindingRow,

@@ -22,8 +22,8 @@ from reconciler.model import (
     Reason,
     UpdateAddress,
 )
-from reconciler.model.hostnames import names_text
 from reconciler.model.ownership import identity_of
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import (
     Assessment,
     BindingRow,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model import Condition, SiteAddress, User
-from reconciler.model.hostnames import names_text
+from reconciler.model.words import names_text
 from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.retire import Judged

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.findings.escape import printable
 from reconciler.model import HyperdriveField
-from reconciler.model.hostnames import names_text
+from reconciler.model.words import names_text
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
 from reconciler.records.journal import Actor, ChangeSummary
 from reconciler.views.table import Display

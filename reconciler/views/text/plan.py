@@ -24,8 +24,7 @@ from reconciler.model import (
     Waiting,
 )
 from reconciler.model.calls import Calls
-from reconciler.model.hostnames import names_text
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_text, names_text
 from reconciler.plan.coverage import Area, NotChecked
 from reconciler.plan.live import LiveBinding, LiveState
 from reconciler.plan.plan import Plan, PlanFacts, SavedPlan, when_text

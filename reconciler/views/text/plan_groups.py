@@ -31,8 +31,8 @@ from reconciler.model import (
     Verify,
     Waiting,
 )
-from reconciler.model.hostnames import names_text
 from reconciler.model.key_places import RENEWED
+from reconciler.model.words import names_text
 from reconciler.plan.coverage import KeyNeeded
 from reconciler.plan.plan import PlanFacts
 from reconciler.views.text.layout import Cell, cells, labelled, spread, table, wrapped
