@@ -8,6 +8,7 @@ from reconciler.apply.run import Run, expired_meanwhile
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import FileChangedError, ReconcilerError
 from reconciler.model import Action, BindingChange, Change, EntryId, Phase, Update, Upload
+from reconciler.model.words import environment_path
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.formats import MAX_BYTES
@@ -100,7 +101,7 @@ def _expired(change: BindingChange) -> ReconcilerError:
 
 
 def _environment(change: BindingChange) -> Pointer:
-    return Pointer(change.at.config, () if change.at.environment is None else ("env", change.at.environment))
+    return Pointer(change.at.config, environment_path(change.at.environment))
 
 
 def _changed_meanwhile(change: BindingChange) -> FileChangedError:

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
 
 from reconciler.desired import rules
-from reconciler.desired.durations import DURATION_PATTERN, parse_duration
-from reconciler.desired.forms import Table
+from reconciler.desired.durations import DURATION_PATTERN, check_lifetime, parse_duration
+from reconciler.desired.forms import Table, one_of
 from reconciler.desired.rules import Refused
 from reconciler.desired.wording import Suggestions, listed, quoted_value
 from reconciler.findings.codes import Code
@@ -28,12 +28,6 @@ _RSA = re.compile(r"RSA *>= *([1-9][0-9]{3,4})")
 _KEY_PATTERN = f"^(?:RSA *>= *[1-9][0-9]{{3,4}}|{'|'.join(_KEY_KINDS)})$"
 _OID = r"[0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,30}"
 _FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
-
-
-def _check_duration(text: str) -> str:
-    if not parse_duration(text):
-        raise Refused(Code.OUT_OF_RANGE, "must be longer than 0s: no certificate is valid for no time")
-    return text
 
 
 def parse_key(text: str) -> AllowedKey:
@@ -85,10 +79,6 @@ def _name_pattern(known: dict[str, str]) -> str:
     return f"^(?:{'|'.join(known)}|{_OID})$"
 
 
-def _check_rule(text: str) -> str:
-    return rules.check_known(text, list(RULES))
-
-
 def _few(values: list[str]) -> list[str]:
     """A list that allows or demands something, each of it once."""
     if not 0 < len(values) <= MOST_VALUES:
@@ -111,8 +101,8 @@ _Extension = Annotated[
     str, AfterValidator(_name_of(EXTENSIONS)), Field(json_schema_extra={"pattern": _name_pattern(EXTENSIONS)})
 ]
 _Usage = Annotated[str, AfterValidator(_name_of(USAGES)), Field(json_schema_extra={"pattern": _name_pattern(USAGES)})]
-_Rule = Annotated[str, AfterValidator(_check_rule), Field(json_schema_extra={"enum": list(RULES)})]
-_Duration = Annotated[str, AfterValidator(_check_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
+_Rule = Annotated[str, *one_of(RULES)]
+_Duration = Annotated[str, AfterValidator(check_lifetime), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 
 
 class CertificatePolicyTable(Table):

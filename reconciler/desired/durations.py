@@ -31,6 +31,13 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def check_lifetime(text: str) -> str:
+    """A duration of a certificate."""
+    if not parse_duration(text):
+        raise Refused(Code.OUT_OF_RANGE, "must be longer than 0s: no certificate is valid for no time")
+    return text
+
+
 def parse_renew_before(text: str) -> RenewBefore:
     """A duration, or a share of the lifetime from 1% to 99%. Raises Refused for anything else."""
     share = _SHARE.fullmatch(text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import ValidationInfo, with_info_plain_validator_function
 
@@ -15,18 +16,25 @@ from reconciler.findings.values import dataclass
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
-CertificatePath = Annotated[
-    str,
-    AfterValidator(rules.check_certificate_path),
-    Field(json_schema_extra={"pattern": rules.CERTIFICATE_PATH_PATTERN}),
-]
-
 
 class Table(BaseModel):
     """Base of all tables: no unknown keys, no conversion of types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
+
+def text_rule(check: Callable[[str], str], **schema: JsonValue) -> tuple[AfterValidator, FieldInfo]:
+    """For `Annotated`: the rule of a text, and what the schema says of it."""
+    return AfterValidator(check), Field(json_schema_extra=schema)
+
+
+def one_of(known: Iterable[str]) -> tuple[AfterValidator, FieldInfo]:
+    """For `Annotated`: a text that is one of these."""
+    words = list(map(str, known))
+    return text_rule(lambda text: rules.check_known(text, words), enum=[*words])
+
+
+CertificatePath = Annotated[str, *text_rule(rules.check_certificate_path, pattern=rules.CERTIFICATE_PATH_PATTERN)]
 
 Read = Callable[[object, ValidationInfo], object]
 

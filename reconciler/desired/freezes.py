@@ -29,9 +29,9 @@ _FORM = "a date or a weekday, with or without a time"
 _HINT = 'write "2026-12-20", "2026-12-20 18:00", "fri" or "fri 16:00"'
 
 
-def check_start(text: str) -> str:
+def check_start(text: str, pattern: str = START_PATTERN) -> str:
     """When a freeze begins."""
-    if re.fullmatch(START_PATTERN[1:-1], text):
+    if re.fullmatch(pattern[1:-1], text):
         _moment(text)
         return text
     raise Refused(Code.BAD_FREEZE, f"must be {_FORM}", hint=_HINT)
@@ -39,10 +39,7 @@ def check_start(text: str) -> str:
 
 def check_end(text: str) -> str:
     """When a freeze ends. A day without a time is part of it."""
-    if re.fullmatch(END_PATTERN[1:-1], text):
-        _moment(text)
-        return text
-    raise Refused(Code.BAD_FREEZE, f"must be {_FORM}", hint=_HINT)
+    return check_start(text, END_PATTERN)
 
 
 def check_zone(text: str) -> str:

@@ -17,8 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import ValidationInfo
 
 from reconciler.desired import rules
-from reconciler.desired.durations import DURATION_PATTERN, parse_duration
-from reconciler.desired.forms import CertificatePath, OneOf, Table, alone
+from reconciler.desired.durations import DURATION_PATTERN, check_lifetime, parse_duration
+from reconciler.desired.forms import CertificatePath, OneOf, Table, alone, one_of
 from reconciler.desired.rules import Refused
 from reconciler.desired.unions import KeyValue
 from reconciler.desired.wording import Suggestions, listed, type_of
@@ -53,10 +53,6 @@ def _check_https(text: str) -> str:
     return rules.check_url(text).rstrip("/")
 
 
-def _check_key_type(text: str) -> str:
-    return rules.check_known(text, list(KEY_TYPES))
-
-
 def _check_subject(text: str) -> str:
     if not text.isprintable():
         raise Refused(Code.BAD_TEXT, "must have printable characters alone, on one line")
@@ -86,15 +82,9 @@ def _check_name(text: str) -> str:
     return text
 
 
-def _check_lifetime(text: str) -> str:
-    if not parse_duration(text):
-        raise Refused(Code.OUT_OF_RANGE, "must be longer than 0s: no certificate is valid for no time")
-    return text
-
-
 _NameText = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": _NAME})]
-_KeyType = Annotated[str, AfterValidator(_check_key_type), Field(json_schema_extra={"enum": list(KEY_TYPES)})]
-_Lifetime = Annotated[str, AfterValidator(_check_lifetime), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
+_KeyType = Annotated[str, *one_of(KEY_TYPES)]
+_Lifetime = Annotated[str, AfterValidator(check_lifetime), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 _Url = Annotated[str, AfterValidator(_check_https), Field(json_schema_extra={"pattern": rules.URL_PATTERN})]
 _Path = Annotated[str, *_matching(_PATH, "a path of Vault, such as `mtls/billing`")]
 _Variable = Annotated[str, *_matching(_VARIABLE, "the name of a variable")]

@@ -12,10 +12,8 @@ from urllib.parse import urlsplit
 
 from reconciler.desired.wording import Suggestions, listed, looks_like_key, quoted_value
 from reconciler.findings.codes import Code
-from reconciler.model import Act, Deployer, StoreKind
 from reconciler.model.accounts import account_problem
 from reconciler.model.hostnames import is_zone_id
-from reconciler.model.hyperdrive import SSLMODES
 from reconciler.model.templates import template_of
 
 
@@ -165,26 +163,6 @@ def _starts_identifier(char: str) -> bool:
 
 def _continues_identifier(char: str) -> bool:
     return _starts_identifier(char) or char in _OTHER_CONTINUE or unicodedata.category(char) in _CONTINUE_CATEGORIES
-
-
-def check_store_kind(text: str) -> str:
-    """A known kind of store."""
-    return check_known(text, [kind.value for kind in StoreKind])
-
-
-def check_deployer(text: str) -> str:
-    """A known way to deploy."""
-    return check_known(text, [one.value for one in Deployer])
-
-
-def check_act(text: str) -> str:
-    """What a fleet may do without a person."""
-    return check_known(text, [one.value for one in Act])
-
-
-def check_sslmode(text: str) -> str:
-    """A mode that Hyperdrive knows, of PostgreSQL or MySQL."""
-    return check_known(text, list(SSLMODES))
 
 
 def check_hyperdrive(text: str) -> str:

@@ -5,16 +5,14 @@ Values stay as written; `parse` converts them to the values of the model. Rules 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.desired import freezes, rules
 from reconciler.desired.certificate_policy import CertificatePolicyTable
 from reconciler.desired.durations import DURATION_PATTERN, RENEW_BEFORE_PATTERN, parse_duration, parse_renew_before
-from reconciler.desired.forms import CertificatePath, Table
+from reconciler.desired.forms import CertificatePath, Table, one_of, text_rule
 from reconciler.desired.proofs import GatesValue, OriginValue
 from reconciler.desired.renewal import IssuerValue, RenewTable
 from reconciler.desired.unions import DeletesValue, KeyValue, MostDeletes, TargetValue
@@ -32,19 +30,14 @@ def _renew_before(text: str) -> str:
     return text
 
 
-def _text(check: Callable[[str], str], **schema: JsonValue) -> tuple[AfterValidator, FieldInfo]:
-    """The rule of a text, and what the schema says of it."""
-    return AfterValidator(check), Field(json_schema_extra=schema)
-
-
-Duration = Annotated[str, *_text(_duration, pattern=DURATION_PATTERN)]
-RenewBeforeText = Annotated[str, *_text(_renew_before, pattern=RENEW_BEFORE_PATTERN)]
-Stack = Annotated[str, *_text(rules.name_rule("stack name", 32), pattern=rules.STACK_PATTERN)]
+Duration = Annotated[str, *text_rule(_duration, pattern=DURATION_PATTERN)]
+RenewBeforeText = Annotated[str, *text_rule(_renew_before, pattern=RENEW_BEFORE_PATTERN)]
+Stack = Annotated[str, *text_rule(rules.name_rule("stack name", 32), pattern=rules.STACK_PATTERN)]
 CertificateKey = Annotated[str, AfterValidator(rules.name_rule("certificate name", 48, of_key=True))]
 IssuerKey = Annotated[str, AfterValidator(rules.name_rule("issuer name", 48, of_key=True))]
 WorkerKey = Annotated[str, AfterValidator(rules.name_rule("worker label", 48, of_key=True))]
 HyperdriveKey = Annotated[str, AfterValidator(rules.name_rule("Hyperdrive label", 48, of_key=True))]
-HyperdriveText = Annotated[str, *_text(rules.check_hyperdrive, minLength=1, maxLength=100)]
+HyperdriveText = Annotated[str, *text_rule(rules.check_hyperdrive, minLength=1, maxLength=100)]
 ZoneKey = Annotated[str, AfterValidator(rules.check_zone)]
 HostnameText = Annotated[
     str, AfterValidator(rules.check_hostname), Field(json_schema_extra={"pattern": f"^{rules.HOSTNAME_PATTERN}$"})
@@ -54,27 +47,27 @@ ZoneTable = Annotated[
     dict[CertificateKey, Hostnames],
     Field(json_schema_extra={"propertyNames": {"pattern": rules.NAME_PATTERN}, "minProperties": 1}),
 ]
-SslmodeText = Annotated[str, *_text(rules.check_sslmode, enum=list(SSLMODES))]
+SslmodeText = Annotated[str, *one_of(SSLMODES)]
 CertificateRef = Annotated[str, Field(json_schema_extra={"pattern": rules.NAME_PATTERN})]
 EnvironmentKey = Annotated[str, AfterValidator(rules.check_environment_name)]
 BindingKey = Annotated[str, AfterValidator(rules.check_binding_name)]
-NameGlob = Annotated[str, *_text(rules.check_glob, pattern=rules.GLOB_PATTERN, maxLength=rules.LONGEST_GLOB)]
-FreezeStart = Annotated[str, *_text(freezes.check_start, pattern=freezes.START_PATTERN)]
-FreezeEnd = Annotated[str, *_text(freezes.check_end, pattern=freezes.END_PATTERN)]
-Zone = Annotated[str, *_text(freezes.check_zone, pattern=freezes.ZONE_PATTERN)]
-Superseded = Annotated[str, *_text(rules.check_superseded, minLength=1, maxLength=100)]
+NameGlob = Annotated[str, *text_rule(rules.check_glob, pattern=rules.GLOB_PATTERN, maxLength=rules.LONGEST_GLOB)]
+FreezeStart = Annotated[str, *text_rule(freezes.check_start, pattern=freezes.START_PATTERN)]
+FreezeEnd = Annotated[str, *text_rule(freezes.check_end, pattern=freezes.END_PATTERN)]
+Zone = Annotated[str, *text_rule(freezes.check_zone, pattern=freezes.ZONE_PATTERN)]
+Superseded = Annotated[str, *text_rule(rules.check_superseded, minLength=1, maxLength=100)]
 
 
-AccountId = Annotated[str, *_text(rules.check_account_id, pattern=rules.ACCOUNT_ID_PATTERN)]
-Text = Annotated[str, *_text(rules.check_text, minLength=1, maxLength=100)]
-StoreKindText = Annotated[str, *_text(rules.check_store_kind, enum=[kind.value for kind in StoreKind])]
-ConfigPath = Annotated[str, *_text(rules.check_config_path, pattern=rules.CONFIG_PATH_PATTERN)]
-DeployerText = Annotated[str, *_text(rules.check_deployer, enum=[one.value for one in Deployer])]
-ActText = Annotated[str, *_text(rules.check_act, enum=[one.value for one in Act])]
+AccountId = Annotated[str, *text_rule(rules.check_account_id, pattern=rules.ACCOUNT_ID_PATTERN)]
+Text = Annotated[str, *text_rule(rules.check_text, minLength=1, maxLength=100)]
+StoreKindText = Annotated[str, *one_of(StoreKind)]
+ConfigPath = Annotated[str, *text_rule(rules.check_config_path, pattern=rules.CONFIG_PATH_PATTERN)]
+DeployerText = Annotated[str, *one_of(Deployer)]
+ActText = Annotated[str, *one_of(Act)]
 Version = Annotated[int, AfterValidator(rules.check_version), Field(json_schema_extra={"const": rules.VERSION})]
 
 RequiredVersion = Annotated[
-    str, *_text(rules.check_required_version, pattern=rules.REQUIRED_VERSION_PATTERN, maxLength=100)
+    str, *text_rule(rules.check_required_version, pattern=rules.REQUIRED_VERSION_PATTERN, maxLength=100)
 ]
 
 

@@ -38,6 +38,11 @@ Resolve = Callable[[Pointer | Place | None], Place | None]
 """Resolves the place of a finding to file, line and column. The shell provides it, because it has the files."""
 
 
+def known_place(where: Pointer | Place | None) -> Place | None:
+    """As `Resolve`, where there are no files to look into."""
+    return where if isinstance(where, Place) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding: what is wrong, where, and what to do about it.

@@ -21,6 +21,11 @@ def environment_text(environment: EnvironmentName) -> str:
     return "top level" if environment is None else environment
 
 
+def environment_path(environment: EnvironmentName) -> tuple[str, ...]:
+    """The keys of an environment's table in a wrangler file; empty for the top level."""
+    return () if environment is None else ("env", environment)
+
+
 def names_text(names: Sequence[str], most: int = 3) -> str:
     """The first names, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -28,6 +28,7 @@ from reconciler.model import (
 )
 from reconciler.model.accounts import account_problem
 from reconciler.model.stores import ACCOUNT_VARIABLE
+from reconciler.model.words import environment_path
 from reconciler.x509.certificates import rfc3339
 
 _MOST_COMPARED = 30
@@ -222,7 +223,7 @@ def pages_environment(site: Site) -> Diagnostic:
 
 def undeclared_binding(at: BindingAddress, index: int, owner: CertificateName, *, ca: bool = False) -> Diagnostic:
     """Rule 3: an undeclared binding to a certificate of this stack. `ca`: to a CA, so it can't be declared either."""
-    where: tuple[str | int, ...] = () if at.environment is None else ("env", at.environment)
+    where: tuple[str | int, ...] = environment_path(at.environment)
     message = f"{at.binding} in {at.site.text} uses a certificate of {owner!r}, but is not declared; it is not changed"
     hint = f"declare it: run `mtlsctl init --update`; or remove it from {printable(at.config)}"
     if ca:

@@ -33,6 +33,7 @@ from reconciler.model import (
 )
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import identity_of, is_other_stacks, read_mark
+from reconciler.model.words import environment_path
 from reconciler.plan import binding_findings as findings
 from reconciler.plan.assessment import (
     BindingRow,
@@ -150,7 +151,7 @@ class _BindingJudge:
         for environment, bindings in worker.environments.items():
             for declared in bindings:
                 at = BindingAddress(worker.label, worker.config, environment, declared.binding)
-                yield BindingRow(at, _table(environment), declared, None, None, None, None, verdict)
+                yield BindingRow(at, environment_path(environment), declared, None, None, None, None, verdict)
 
     def _judge_environment(
         self,
@@ -194,7 +195,7 @@ class _BindingJudge:
         at, there = site.address(binding), site.found.find(binding)
         return BindingRow(
             at=at,
-            table=_table(site.environment),
+            table=environment_path(site.environment),
             declared=declared,
             found=there,
             entry=self._entry(there.certificate_id) if there else None,
@@ -481,12 +482,8 @@ def hold(verdict: Verdict, *by: Diagnostic) -> Held:
     return Held(by, verdict.change if isinstance(verdict, Pending | Waits) else None)
 
 
-def _table(environment: EnvironmentName) -> tuple[str, ...]:
-    return () if environment is None else ("env", environment)
-
-
 def _ids_of(file: WranglerFile) -> Iterator[tuple[tuple[str | int, ...], FoundBinding]]:
     """Yield every binding of a file with the keys that lead to its list; also those of `previews`."""
     for environment, there in file.environments.items():
-        yield from ((_table(environment), found) for found in there.bindings)
+        yield from ((environment_path(environment), found) for found in there.bindings)
     yield from ((("previews",), found) for found in file.previews or ())

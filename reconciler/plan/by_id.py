@@ -12,6 +12,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import printable, to_paste
 from reconciler.model import Actual, ById, CertificateName, Declaration, Desired, Entry, EntryId
 from reconciler.model.ownership import Mark, read_mark
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import BindingRow, ByIdRow
 from reconciler.plan.binding_findings import bindings_table, declared_at, toml_key
 from reconciler.plan.inventory import Inventory, Role, Roles
@@ -210,9 +211,7 @@ def _end(row: ByIdRow, now: datetime) -> str:
 
 
 def _places(rows: Iterable[BindingRow]) -> str:
-    texts = [one.text for one in rows]
-    more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
-    return ", ".join(texts[:_MOST_NAMED]) + more
+    return names_text([one.text for one in rows], _MOST_NAMED)
 
 
 def _undeclared_in(row: ByIdRow) -> str:

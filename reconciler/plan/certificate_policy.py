@@ -22,6 +22,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, DeclaredCertificate, Desired
 from reconciler.model.certificate_policy import EXTENSIONS, NO_RULES, USAGES, AllowedKey, CertificatePolicy
 from reconciler.model.ownership import CUSTOM
+from reconciler.model.words import names_text
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.policy import duration_text, lifetime_of
 from reconciler.x509.certificates import MALFORMED, Bundle, issuer_text, key_digest, key_kind, public_key_of, quiet
@@ -184,8 +185,7 @@ def _key_reuse(case: _Case) -> Iterator[_Breach]:
     digest = None if case.policy.key_reuse else key_digest(case.bundle.leaf)
     others = [text for leaf, text in case.holders.get(digest or "", ()) if leaf != case.bundle.fingerprint]
     if others:
-        more = len(others) - _MOST_NAMED
-        named = ", ".join(others[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        named = names_text(others, _MOST_NAMED)
         yield _Breach(
             f"has the same key as {named}", "key_reuse = false", "create a new key, and get a certificate for it"
         )

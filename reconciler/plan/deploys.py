@@ -36,7 +36,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.identifiers import is_placeholder
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_path, environment_text
 from reconciler.plan.assessment import BindingRow, Held, Need, Pending, SiteRow, Unseen, UpToDate, Verdict, Waits
 from reconciler.plan.inventory import Inventory, is_older
 from reconciler.plan.live import UNREAD_HINT, DeployChoice, compare_live, declared_environments, is_elsewhere, target_of
@@ -392,7 +392,7 @@ class _Site:
         return after
 
     def _say(self, code: Code, severity: Severity, why: str, hint: str | None) -> Diagnostic:
-        where = Pointer(self.file.path, () if self.environment is None else ("env", self.environment))
+        where = Pointer(self.file.path, environment_path(self.environment))
         message = f"{self.file.path} ({environment_text(self.environment)}) can't be deployed: {why}"
         return Diagnostic(severity, code, message, where, hint)
 

@@ -34,6 +34,7 @@ from reconciler.model import (
     Upload,
     Verify,
 )
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import (
     Assessment,
     BindingRow,
@@ -143,12 +144,13 @@ def _protected(assessment: Assessment, found: Plan, severity: Severity) -> Itera
     policy = declaration.policy
     names = {name for one in retires for name in protecting(one.entry, one.certificate, policy)} - ask.unprotected
     overrides = " ".join(f"--override-protect {name}" for name in sorted(names))
+    protected, kept = (names_text(one, _MOST_NAMED) for one in (sorted(names), [one.entry.id for one in retires]))
     count = len(retires)
     yield Diagnostic(
         severity,
         Code.PROTECT,
-        f"{count} old upload{'' if count == 1 else 's'} would be deleted now, but {_listed(sorted(names))}"
-        f" {'is' if len(names) == 1 else 'are'} protected; kept: {_listed([one.entry.id for one in retires])}",
+        f"{count} old upload{'' if count == 1 else 's'} would be deleted now, but {protected}"
+        f" {'is' if len(names) == 1 else 'are'} protected; kept: {kept}",
         Pointer(declaration.path, ("policy", "protect") if policy.protect else ()),
         f"if they are no longer needed, run with `{overrides}`",
     )
@@ -310,8 +312,3 @@ def _counted(changes: Sequence[Change]) -> str:
     return ", ".join(
         f"{counts[action]} {action}{'' if counts[action] == 1 else 's'}" for action in Action if counts[action]
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -30,7 +30,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.live import PAGES
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_path, environment_text
 from reconciler.plan.inventory import Inventory
 
 
@@ -137,7 +137,7 @@ def unread_findings(rows: Iterable[LiveBinding]) -> Iterator[Diagnostic]:
         message = (
             f"the live version of {first.config} ({environment_text(first.environment)}){more} is unknown: {reason}"
         )
-        where = Pointer(first.config, () if first.environment is None else ("env", first.environment))
+        where = Pointer(first.config, environment_path(first.environment))
         yield Diagnostic(Severity.ERROR, Code.LIVE_UNREAD, message, where, UNREAD_HINT)
 
 

@@ -41,6 +41,7 @@ from reconciler.model import (
 from reconciler.model.calls import Calls
 from reconciler.model.identifiers import is_placeholder
 from reconciler.model.ownership import former_stack_of
+from reconciler.model.words import environment_path
 from reconciler.plan.assess import limit_retires, limit_unbinds, limit_uploads, scene_of, settle
 from reconciler.plan.assessment import (
     Assessment,
@@ -566,7 +567,7 @@ def _unread(rows: Iterable[LiveBinding], assessment: Assessment) -> Iterator[Dia
     def is_unread(row: LiveBinding) -> bool:
         undeployed = assessment.desired.declaration.workers[row.at.worker].undeployed
         target = target_of(assessment.actual.files[row.at.worker], row.at.environment)
-        where = Pointer(row.at.config, () if row.at.environment is None else ("env", row.at.environment))
+        where = Pointer(row.at.config, environment_path(row.at.environment))
         is_unknown = live is not None and row.state is LiveState.UNKNOWN and target in live.unread
         return is_unknown and row.at.environment not in undeployed and where not in told
 

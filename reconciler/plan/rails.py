@@ -9,7 +9,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.model import Action, BindingChange, Declaration, Desired, Entry, Gate, Policy, Reason
 from reconciler.model.ownership import former_stack_of, read_mark
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_text, names_text
 from reconciler.plan.assessment import BindingRow, Held, Pending, Waits
 from reconciler.plan.inventory import Inventory, Leaving
 from reconciler.plan.policy import (
@@ -97,7 +97,7 @@ def _of_retires(declaration: Declaration, leaving: Collection[Leaving], uploads:
     for label, worker in declaration.workers.items():
         if worker.undeployed:
             names = sorted(map(environment_text, worker.undeployed))
-            yield f"`deployed = false` of {label} ({_listed(names)})"
+            yield f"`deployed = false` of {label} ({names_text(names, _MOST_NAMED)})"
 
 
 def _of_deletes(policy: Policy, uploads: int) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _stack_shared(declaration: Declaration, inventory: Inventory) -> Iterator[Di
     own = [(entry, name) for entry, name in ours if entry.id in orphans]
     newest, latest = _times(entry for entry, _ in own), _times(declared)
     if _declares(declaration) and newest and (not latest or latest[-1] < newest[-1]):
-        names = _listed(list(dict.fromkeys(name for _, name in own)))
+        names = names_text(list(dict.fromkeys(name for _, name in own)), _MOST_NAMED)
         yield _shared(
             declaration,
             ("stack",),
@@ -200,12 +200,12 @@ def _former_stacks(declaration: Declaration, inventory: Inventory) -> Iterator[D
         theirs = [one for one in inventory.entries.values() if former_stack_of(one, declaration) == stack]
         left = [one for one in theirs if one.id not in inventory.owned and one.id not in current]
         if left:
-            names = _listed([f"{mark.certificate} ({one.id})" for one in left if (mark := read_mark(one)) is not None])
+            marked = [f"{mark.certificate} ({one.id})" for one in left if (mark := read_mark(one)) is not None]
             message = f"no stack manages these uploads of the former stack {stack!r}, which mtls.toml does not declare"
             yield Diagnostic(
                 Severity.WARNING,
                 Code.FORMER_STACK_LEFT,
-                f"{message}: {names}",
+                f"{message}: {names_text(marked, _MOST_NAMED)}",
                 where,
                 f"if another repository uses {stack!r}, ignore this; else declare them again, or delete those that"
                 " `mtlsctl drift --unused` lists",
@@ -222,8 +222,3 @@ def _former_stacks(declaration: Declaration, inventory: Inventory) -> Iterator[D
 
 def _times(entries: Iterable[Entry]) -> list[datetime]:
     return sorted(entry.uploaded_on for entry in entries if entry.uploaded_on is not None)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -23,6 +23,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import Declaration, DeclaredWorker, Gate, Policy
 from reconciler.model.certificate_policy import EXTENSIONS, USAGES, AllowedKey, CertificatePolicy
 from reconciler.model.freezes import Once, Weekly
+from reconciler.model.words import environment_path
 from reconciler.plan.policy import duration_text, most_unbinds
 
 Keys = tuple[str, ...]
@@ -293,10 +294,6 @@ def _weekly_text(time: timedelta) -> str:
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def _has_fewer(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
-    return not set(before) <= set(after)
-
-
 # A Worker is known by its file and by its label: else a change of one of them would hide what is loosened with it.
 
 
@@ -318,10 +315,7 @@ def _file(worker: DeclaredWorker) -> str:
 
 def _deployed(worker: DeclaredWorker) -> dict[Keys, bool]:
     environments = {None: None, **dict.fromkeys(worker.environments), **dict.fromkeys(worker.undeployed)}
-    return {
-        () if environment is None else ("env", environment): environment not in worker.undeployed
-        for environment in environments
-    }
+    return {environment_path(environment): environment not in worker.undeployed for environment in environments}
 
 
 def _of_worker(key: str) -> Callable[[Keys, Declaration], Keys]:
@@ -372,7 +366,7 @@ GUARDS: tuple[Guard, ...] = (
     _setting("max_deletes", "one run can delete more certificates", _deletes, _deletes_more, _deletes_text),
     _setting("protect", "uploads of these names can be deleted", lambda one: one.protect, _protects_less, _listed),
     _handed_over,
-    _setting("freeze", "changes are made in times that were frozen", _freezes, _has_fewer, _listed),
+    _setting("freeze", "changes are made in times that were frozen", _freezes, _has_less, _listed),
     _guard("max_unbinds", "one run can remove more bindings", _unbinds, _removes_more, str),
     _setting(
         "rollback_versions",

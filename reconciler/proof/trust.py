@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
 from reconciler.x509.certificates import Bundle, issuer_text, quiet, rfc3339, subject_text
 from reconciler.x509.chains import make_chain
-from reconciler.x509.paths import is_self_signed
+from reconciler.x509.paths import is_proved, is_self_signed
 
 
 def roots_of(bundle: Bundle, path: str) -> Bundle:
@@ -72,16 +71,8 @@ def _follow(start: x509.Certificate, trusted: Bundle) -> list[x509.Certificate]:
     """The path from a certificate up through the trusted ones, as far as it goes."""
     way = [start]
     while not is_self_signed(way[-1]):
-        above = next((one for one in trusted.certificates if one not in way and _issued(way[-1], one)), None)
+        above = next((one for one in trusted.certificates if one not in way and is_proved(way[-1], one)), None)
         if above is None:
             break
         way.append(above)
     return way
-
-
-def _issued(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        child.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    return True

@@ -11,7 +11,7 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.escape import printable, shell_command
 from reconciler.model import CertificateName, EntryId, SiteAddress, UserKind
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_path, environment_text
 from reconciler.plan.assessment import Assessment, Pending
 from reconciler.plan.binding_findings import toml_key
 from reconciler.plan.inventory import Role
@@ -117,7 +117,7 @@ def _not_deployed(site: SiteAddress, rows: Sequence[LiveBinding], assessment: As
         message=f"{rows[0].script or 'the Worker'}, from {where}, is not deployed in this account; bindings: "
         + ", ".join(row.at.binding for row in rows),
         hint=_deploy(site, assessment, otherwise),
-        where=Pointer(site.config, () if site.environment is None else ("env", site.environment)),
+        where=Pointer(site.config, environment_path(site.environment)),
         at=site,
     )
 
@@ -129,9 +129,7 @@ def _finding(row: LiveBinding, state: State, certificate: CertificateName | None
         key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=_message(row),
         hint=hint,
-        where=Pointer(
-            row.at.config, (*(() if row.at.environment is None else ("env", row.at.environment)), "mtls_certificates")
-        ),
+        where=Pointer(row.at.config, (*environment_path(row.at.environment), "mtls_certificates")),
         certificate=certificate,
         at=row.at,
         expected=row.file,

@@ -23,6 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.identifiers import is_of_other_store, is_placeholder
 from reconciler.model.ownership import CUSTOM, is_other_stacks, is_ours, read_mark
+from reconciler.model.words import names_text
 from reconciler.plan.assessment import Assessment, BindingRow, CertificateRow, EntryRow, UpToDate, Waits
 from reconciler.plan.binding_findings import bind_some, placeholder_left, to_declare
 from reconciler.plan.coverage import of_live, of_unused
@@ -175,9 +176,7 @@ def _is_expected(row: BindingRow, assessment: Assessment) -> bool:
 def _note(
     assessment: Assessment, entry: Entry, rows: Sequence[BindingRow], name: CertificateName | None, stack: str | None
 ) -> Diagnostic:
-    texts = [row.text for row in rows]
-    more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
-    uses = f"{', '.join(texts[:_MOST_NAMED])}{more} {'uses' if len(texts) == 1 else 'use'} it"
+    uses = f"{names_text([row.text for row in rows], _MOST_NAMED)} {'uses' if len(rows) == 1 else 'use'} it"
     what, pointer = f"{named(entry)}{ended(entry, assessment.now)}", rows[0].pointer
     if stack is not None:
         message = f"{what} is managed by the stack {stack!r}, and {uses}"
@@ -211,14 +210,13 @@ def _shared_keys(assessment: Assessment) -> Iterator[DriftFinding]:
 
 
 def _shared_key(assessment: Assessment, digest: str, entries: Sequence[Entry]) -> DriftFinding:
-    listed = ", ".join(named(entry) for entry in entries[:_MOST_NAMED])
-    more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
+    listed = names_text(list(map(named, entries)), _MOST_NAMED)
     rows = [row for entry in entries for row in assessment.uses.get(entry.id, ())]
     return DriftFinding(
         state=State.SHARED,
         subject=Subject.KEY,
         key=key_of(Subject.KEY, digest),
-        message=f"{len(entries)} certificates have the same private key: {listed}{more}",
+        message=f"{len(entries)} certificates have the same private key: {listed}",
         hint="have all but one of them reissued, each with a key of its own: one leak would affect all of them",
         where=rows[0].pointer if rows else None,
         follows=tuple(sorted({binding_key(row) for row in rows})),

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import field
 from posixpath import dirname
 
-from reconciler.findings.diagnostics import Place, Pointer, Resolve
+from reconciler.findings.diagnostics import Resolve, known_place
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
 from reconciler.reports.checks import RunFailure
-
-
-def _known(where: Pointer | Place | None) -> Place | None:
-    return where if isinstance(where, Place) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class StackResult:
     stack: str | None
     report: object
     exit_code: ExitCode
-    place: Resolve = field(default=_known, compare=False, repr=False)
+    place: Resolve = field(default=known_place, compare=False, repr=False)
     within: str = field(default="mtls.toml", compare=False)
     note: str = ""
 

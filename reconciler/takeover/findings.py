@@ -20,7 +20,7 @@ from reconciler.model import (
     WranglerFile,
 )
 from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_text, names_text
 from reconciler.takeover.names import common_name
 from reconciler.takeover.proposed import FoundCertificate
 from reconciler.takeover.scene import Scene, UndeclaredBinding
@@ -79,9 +79,8 @@ def name_twice(scene: Scene, proposed: Mapping[EntryId, CertificateName]) -> Ite
     known |= {one.entry.id for one in scene.bound_by_id}
     for name, entries in sorted(by_name.items()):
         if len(entries) > 1 and not known.issuperset(entry.id for entry in entries):
-            told = [_told(scene, one, proposed.get(one.id)) for one in entries[:_MOST_NAMED]]
-            more = f" and {len(entries) - _MOST_NAMED} more" if len(entries) > _MOST_NAMED else ""
-            message = f"{len(entries)} uploaded certificates have the name {name!r}: {', '.join(told)}{more}"
+            told = names_text([_told(scene, one, proposed.get(one.id)) for one in entries], _MOST_NAMED)
+            message = f"{len(entries)} uploaded certificates have the name {name!r}: {told}"
             hint = (
                 "if the later one is the renewal of the earlier, change the bindings of the earlier one in mtls.toml to"
                 " it; if both are needed, no action is needed"

@@ -33,7 +33,7 @@ from reconciler.model import (
 )
 from reconciler.model.identifiers import is_askable
 from reconciler.model.ownership import CUSTOM, is_other_stacks, read_mark
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_path, environment_text
 from reconciler.plan.binding_findings import PAGES_ENVIRONMENTS
 from reconciler.plan.inventory import Inventory, take_inventory
 from reconciler.takeover.proposed import FoundCertificate
@@ -56,7 +56,7 @@ class UndeclaredBinding:
     @property
     def pointer(self) -> Pointer:
         """The place of the binding in its file."""
-        table = () if self.environment is None else ("env", self.environment)
+        table = environment_path(self.environment)
         return Pointer(self.file.path, (*table, "mtls_certificates", self.found.index))
 
 
@@ -213,7 +213,7 @@ class Scene:
             for environment in file.environments.values():
                 why = self.why_not(file, environment)
                 if why is not None and environment.bindings:
-                    where = () if environment.name is None else ("env", environment.name)
+                    where = environment_path(environment.name)
                     message = f"{file.path} ({environment_text(environment.name)}) is left out: {why}"
                     hint = "its bindings are left as they are; each account needs an mtls.toml of its own"
                     yield Diagnostic(Severity.WARNING, Code.LEFT_OUT, message, Pointer(file.path, where), hint)

@@ -16,7 +16,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.escape import to_paste
 from reconciler.findings.values import dataclass
 from reconciler.model import ByCertificate, CertificateName, Declaration, DeclaredZone, EnvironmentName, WorkerLabel
-from reconciler.model.words import environment_text
+from reconciler.model.words import environment_path, environment_text
 from reconciler.plan.binding_findings import bindings_table, toml_key
 from reconciler.syntax.text import line_end, split_bom
 from reconciler.syntax.toml import Key, TomlTree, read_tree
@@ -177,7 +177,7 @@ def _of_binding(worker: ProposedWorker, environment: EnvironmentName, binding: P
 
 
 def _table_path(label: WorkerLabel, environment: EnvironmentName) -> tuple[Key, ...]:
-    return ("workers", label, *(() if environment is None else ("env", environment)), "bindings")
+    return ("workers", label, *environment_path(environment), "bindings")
 
 
 # --- one addition ---------------------------------------------------------------------------------------------------

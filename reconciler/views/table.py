@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from reconciler.findings.diagnostics import Place, Pointer, Resolve
+from reconciler.findings.diagnostics import Resolve, known_place
 from reconciler.findings.values import dataclass
 from reconciler.views.text.style import PLAIN, Style
 
@@ -107,10 +107,6 @@ VIEWS: dict[tuple[str, str], str] = {
 """`(report, format)` to the function that shows it. The first format of a report is its default."""
 
 
-def _known(where: Pointer | Place | None) -> Place | None:
-    return where if isinstance(where, Place) else None
-
-
 MOST_CHARACTERS = 60_000
 """Of a page of Markdown. GitHub takes 65,536 in a comment, and who posts the page may add lines of their own."""
 
@@ -123,7 +119,7 @@ class Display:
     mtls.toml, from the root of the repository.
     """
 
-    place: Resolve = _known
+    place: Resolve = known_place
     style: Style = PLAIN
     folder: str = ""
     width: int | None = None

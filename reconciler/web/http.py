@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 from weakref import finalize
@@ -27,7 +26,7 @@ from reconciler.findings.events import CallMade
 from reconciler.findings.values import dataclass
 from reconciler.model.web import Refusal, WebError
 from reconciler.version import __version__
-from reconciler.web.network import DIRECT, find_network, trusted, trusting_only
+from reconciler.web.network import DIRECT, find_network, is_loopback, trusted, trusting_only
 
 _log = logging.getLogger(__name__)
 
@@ -97,16 +96,9 @@ def _is_safe(url: str) -> bool:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return False
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     has_more = "@" in parts.netloc or parts.query or parts.fragment or re.search(r"[\s\\]", url)
     return bool(host) and is_safe and not has_more
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_token(variable: str, token: str) -> str:
@@ -219,7 +211,7 @@ class Http:
 
     def _new_client(self) -> httpx.Client:
         network = self._network = find_network(self._address.base_url, os.environ)
-        is_here = _is_loopback(urlsplit(self._address.base_url).hostname or "")
+        is_here = is_loopback(urlsplit(self._address.base_url).hostname or "")
         proxy = None if is_here else network.proxy  # no proxy leads to this machine
         own = {"user-agent": f"mtlsctl/{__version__}", "content-type": "application/json"}
         return httpx.Client(

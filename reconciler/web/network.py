@@ -120,6 +120,14 @@ def _proxy(environ: Mapping[str, str]) -> Proxy | None:
     return Proxy(variable, url)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)

@@ -14,6 +14,7 @@ from reconciler.findings.diagnostics import Pointer
 from reconciler.findings.errors import EditRefused, InputError
 from reconciler.findings.escape import printable, to_paste
 from reconciler.model import FoundBinding
+from reconciler.model.words import environment_path
 from reconciler.syntax.text import split_bom
 from reconciler.wrangler.formats import Format, format_of, load
 from reconciler.wrangler.read import environment_table, read_values
@@ -25,7 +26,6 @@ from reconciler.wrangler.splices import (
     SetRemote,
     Splice,
     apply_splices,
-    environment_path,
 )
 
 __all__ = ["Edit", "RemoveBinding", "SetBinding", "edit_wrangler"]

@@ -12,6 +12,7 @@ import dataclasses
 import json
 
 from reconciler.model import EnvironmentName
+from reconciler.model.words import environment_path
 from reconciler.syntax.jsonc import JsoncError, JsonNode, parse
 from reconciler.wrangler import jsonc_lists
 from reconciler.wrangler.jsonc_style import (
@@ -23,7 +24,7 @@ from reconciler.wrangler.jsonc_style import (
     write_entry,
     write_string,
 )
-from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
+from reconciler.wrangler.splices import KEY, NoPlaceError, Splice
 
 
 def string_value(literal: str) -> str | None:

@@ -9,8 +9,9 @@ from reconciler.findings.diagnostics import Diagnostic, Place, Pointer, shorten
 from reconciler.findings.errors import InputError
 from reconciler.findings.secrets import looks_secret
 from reconciler.model import EnvironmentName, FoundBinding, WranglerEnvironment, WranglerFile
+from reconciler.model.words import environment_path
 from reconciler.wrangler.formats import load
-from reconciler.wrangler.splices import KEY, environment_path
+from reconciler.wrangler.splices import KEY
 
 Keys = tuple[str | int, ...]
 

@@ -81,8 +81,3 @@ def apply_splices(text: str, splices: Iterable[Splice]) -> str:
         parts += (text[position : splice.start], splice.text)
         position = splice.end
     return "".join((*parts, text[position:]))
-
-
-def environment_path(environment: EnvironmentName) -> tuple[str, ...]:
-    """The keys of an environment's table; empty for the top level."""
-    return () if environment is None else ("env", environment)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import tomli
 
 from reconciler.model import EnvironmentName
+from reconciler.model.words import environment_path
 from reconciler.syntax.text import line_end
 from reconciler.syntax.toml import Key, TomlNode, TomlTree, read_tree
 from reconciler.syntax.toml_spans import Section, Value
 from reconciler.wrangler import toml_lists, toml_sections
-from reconciler.wrangler.splices import KEY, NoPlaceError, Splice, environment_path
+from reconciler.wrangler.splices import KEY, NoPlaceError, Splice
 from reconciler.wrangler.toml_style import (
     TomlEntryStyle,
     indent_of,

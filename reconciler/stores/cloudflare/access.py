@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,7 +17,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import StoreSettings
 from reconciler.model.accounts import account_problem
 from reconciler.model.errors import StoreError
-from reconciler.web.network import DIRECT, Network, find_network
+from reconciler.web.network import DIRECT, Network, find_network, is_loopback
 
 BASE_URL = "CLOUDFLARE_API_BASE_URL"
 REGION = "CLOUDFLARE_COMPLIANCE_REGION"
@@ -158,7 +157,7 @@ def _demand_safe(base_url: str) -> bool:
         raise _bad_url("is not an http or https URL", f"write it like {_HOSTS['public']}, or unset it")
     if parts.username is not None or parts.query or parts.fragment:
         raise _bad_url("has a user name, a query or a fragment", "keep only scheme, host, port and path")
-    loopback = _is_loopback(host)
+    loopback = is_loopback(host)
     if parts.scheme == "http" and not loopback:
         raise _bad_url("would send the token unencrypted", "use https; plain http is only for 127.0.0.1 and localhost")
     if host in _API_HOSTS and parts.path.rstrip("/") != _PATH:
@@ -174,13 +173,6 @@ def _split(url: str) -> tuple[SplitResult | None, str]:
         return (None if re.search(r"[\s\\]", url) else parts), parts.hostname or ""
     except ValueError:
         return None, ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _account(settings: StoreSettings, elsewhere: _Elsewhere) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable
+from reconciler.model.words import names_text
 from reconciler.plan.coverage import NotChecked
 from reconciler.views.table import MOST_CHARACTERS, Display
 from reconciler.views.text.findings import OF_GUARDS, count_findings, to_act_on
@@ -64,9 +65,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def listed(names: Iterable[str], most: int = 5) -> str:
     """The names as code; of many the first ones, and how many more there are."""
-    known = list(dict.fromkeys(names))
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(map(code, known[:most])) + more
+    return names_text(list(map(code, dict.fromkeys(names))), most)
 
 
 def whole(display: Display) -> Display:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.model import Action, BindingChange, Deploy, Retire, Update
+from reconciler.model.words import names_text
 from reconciler.plan.coverage import Area
 from reconciler.plan.plan import PlanFacts, SavedPlan
 from reconciler.views.markdown.page import code, findings, listed, not_checked, page, table, words
@@ -39,8 +40,7 @@ def _parts(plan: PlanFacts, display: Display) -> Iterator[str]:
     yield from table(("Certificate", "Change", "Bindings", "Old certificates"), [_row(one, plan) for one in groups])
     deploys = [code(change.script) for change in plan.changes if isinstance(change, Deploy)]
     if deploys:
-        more = f" and {len(deploys) - _MOST_DEPLOYS} more" if len(deploys) > _MOST_DEPLOYS else ""
-        yield f"**Deploys** {', '.join(deploys[:_MOST_DEPLOYS])}{more}"
+        yield f"**Deploys** {names_text(deploys, _MOST_DEPLOYS)}"
     yield from not_checked([one for one in plan.not_checked if one.area is not Area.KEYS], "plan")
     yield " ".join(summary_lines(plan, groups, None, PLAIN))
     if plan.next_command is not None:

@@ -11,7 +11,7 @@ from reconciler.reports.guard import SKIP_GUARD, Guard, GuardVerdict
 from reconciler.views.table import Display
 from reconciler.views.text.findings import show_findings
 from reconciler.views.text.layout import wrapped
-from reconciler.views.text.lines import counted, prose
+from reconciler.views.text.lines import counted, listed, prose
 
 _MOST_FILES = 3
 
@@ -44,8 +44,6 @@ def _ending(guard: Guard, display: Display) -> Iterator[str]:
 
 
 def _what(guard: Guard) -> str:
-    files = sorted(guard.scope.files)
-    more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
     environment = guard.scope.environment
     where = "all environments" if environment is None else environment_text(environment or None)
-    return f"{printable(', '.join(files[:_MOST_FILES]))}{more} ({printable(where)})"
+    return f"{listed(sorted(guard.scope.files), _MOST_FILES)} ({printable(where)})"

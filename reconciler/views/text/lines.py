@@ -10,6 +10,7 @@ from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.escape import printable, shell_command, shell_word
 from reconciler.model import Action, Condition, Waiting
+from reconciler.model.words import names_text
 from reconciler.views.table import Display
 from reconciler.views.text.findings import OF_GUARDS, show_findings
 from reconciler.views.text.layout import wrapped
@@ -127,6 +128,4 @@ def finding_lines(found: Iterable[Diagnostic], display: Display) -> Iterator[str
 
 def listed(names: Iterable[str], most: int) -> str:
     """The names, escaped; of many the first ones, and how many more there are."""
-    known = list(names)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(map(printable, known[:most])) + more
+    return names_text(list(map(printable, names)), most)

@@ -321,8 +321,7 @@ def unknown_texts(plan: PlanFacts, names: ShownNames) -> Iterator[str]:
         subject = printable(item.certificate or "") if item.at is None else names.binding(item.at)
         alike.setdefault(printable(item.message), []).append(subject)
     for message, subjects in alike.items():
-        more = f" and {len(subjects) - _MAX_LISTED} more" if len(subjects) > _MAX_LISTED else ""
-        yield f"{message}: {', '.join(subjects[:_MAX_LISTED])}{more}"
+        yield f"{message}: {names_text(subjects, _MAX_LISTED)}"
 
 
 def summary_lines(plan: PlanFacts, groups: Sequence[Group], width: int | None, style: Style) -> Iterator[str]:

@@ -415,8 +415,7 @@ def waiting_block(
         first = first if len(changes) > 1 else first.replace("wait", "waits", 1)
         yield from wrapped(f"{first}: {printable(why)}", width, first=f"{indent}  ")
     for (verb, _, detail, until, condition), found in alike.items():
-        more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
-        what = f"{', '.join(found[:_MOST_ALIKE])}{more}"
+        what = names_text(found, _MOST_ALIKE)
         if verb == "waits":
             text = f"{what} {'waits' if len(found) == 1 else 'wait'}{until.removeprefix(',')}: {names.text(detail)}"
             yield from wrapped(text, width, first=f"{indent}. ")
