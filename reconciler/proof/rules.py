@@ -42,6 +42,21 @@ def may_be_asked_late(ours: Observation, expect: int | None) -> bool:
     return asked(ours) is False and (broke_off or refused)
 
 
+def _ended(end: End, verdict: Verdict, why: str, hint: str) -> _Rule:
+    """A rule for the connection with our certificate, if it ended so; `why` may have its `detail` and its `alert`."""
+
+    def rule(seen: Seen) -> _Found:
+        ours = seen.ours
+        return (verdict, why.format(detail=ours.detail, alert=ours.alert), HINTS[hint]) if ours.end is end else None
+
+    return rule
+
+
+def _answered_with(page: NginxPage, verdict: Verdict, why: str, hint: str) -> _Rule:
+    """A rule for an error page of nginx."""
+    return lambda seen: (verdict, why, HINTS[hint]) if seen.ours.page is page else None
+
+
 # --- what prevents a proof --------------------------------------------------------------------------------------------
 
 
@@ -53,58 +68,7 @@ def _too_late(seen: Seen) -> _Found:
     return Verdict.REQUESTED_TOO_LATE, why, HINTS["late"]
 
 
-def _forbidden(seen: Seen) -> _Found:
-    if seen.ours.end is not End.FORBIDDEN:
-        return None
-    return Verdict.UNREACHABLE, f"the origin was not called: {seen.ours.detail}", HINTS["address"]
-
-
-def _unreachable(seen: Seen) -> _Found:
-    if seen.ours.end is End.UNREACHABLE:
-        return Verdict.UNREACHABLE, f"the origin could not be reached: {seen.ours.detail}", HINTS["reach"]
-    if seen.ours.end is End.SILENT:
-        return Verdict.UNREACHABLE, f"the origin was reached but did not answer: {seen.ours.detail}", HINTS["reach"]
-    return None
-
-
-def _server_untrusted(seen: Seen) -> _Found:
-    if seen.ours.end is not End.UNTRUSTED:
-        return None
-    why = f"the origin's own certificate is not trusted: {seen.ours.detail}"
-    return Verdict.SERVER_UNTRUSTED, why, HINTS["origin-ca"]
-
-
-def _no_tls(seen: Seen) -> _Found:
-    if seen.ours.end is not End.NO_TLS:
-        return None
-    return Verdict.INCONCLUSIVE, f"the TLS handshake failed: {seen.ours.detail}", HINTS["tls"]
-
-
-def _local_fault(seen: Seen) -> _Found:
-    if seen.ours.end is not End.LOCAL:
-        return None
-    why = f"the TLS library of this machine does not accept the certificate and key: {seen.ours.detail}"
-    return Verdict.NOT_SENT, why, HINTS["pair"]
-
-
 # --- what the origin did with our certificate -------------------------------------------------------------------------
-
-
-def _page_not_sent(seen: Seen) -> _Found:
-    if seen.ours.page is not NginxPage.NO_CERTIFICATE:
-        return None
-    return (
-        Verdict.NOT_SENT,
-        "the origin answers that no certificate was sent (an error page of nginx)",
-        HINTS["in-between"],
-    )
-
-
-def _page_rejected(seen: Seen) -> _Found:
-    if seen.ours.page is not NginxPage.CERTIFICATE_ERROR:
-        return None
-    why = "the origin does not accept this certificate (an error page of nginx; only its error log has the reason)"
-    return Verdict.REJECTED, why, HINTS["log"]
 
 
 def _not_sent(seen: Seen) -> _Found:
@@ -155,12 +119,6 @@ def _alert_by_comparison(seen: Seen) -> _Found:
     )
 
 
-def _alert_to_all(seen: Seen) -> _Found:
-    if seen.ours.end is not End.ALERT:
-        return None
-    return Verdict.INCONCLUSIVE, f"the origin ends every connection with {seen.ours.alert}", HINTS["tls"]
-
-
 def _closed_on_ours(seen: Seen) -> _Found:
     if seen.ours.end is not End.CLOSED or asked(seen.ours) is False or not differs(seen):
         return None
@@ -171,19 +129,7 @@ def _closed_on_ours(seen: Seen) -> _Found:
     )
 
 
-def _closed_on_all(seen: Seen) -> _Found:
-    if seen.ours.end is not End.CLOSED:
-        return None
-    return Verdict.INCONCLUSIVE, f"the origin closes every connection: {seen.ours.detail}", HINTS["reach"]
-
-
 # --- what the origin answered -----------------------------------------------------------------------------------------
-
-
-def _no_http(seen: Seen) -> _Found:
-    if seen.ours.end is not End.NO_HTTP:
-        return None
-    return Verdict.INCONCLUSIVE, f"the origin's answer is not HTTP: {seen.ours.detail}", HINTS["url"]
 
 
 def _proxied_zone(seen: Seen) -> _Found:
@@ -266,6 +212,12 @@ def _not_observable(seen: Seen) -> _Found:
     return Verdict.INCONCLUSIVE, why, HINTS["python"]
 
 
+_SILENT = "the origin was reached but did not answer: {detail}"
+_LOCAL = "the TLS library of this machine does not accept the certificate and key: {detail}"
+_PAGE_NOT_SENT = "the origin answers that no certificate was sent (an error page of nginx)"
+_PAGE_REJECTED = (
+    "the origin does not accept this certificate (an error page of nginx; only its error log has the reason)"
+)
 _ACCEPTED = "the origin accepts this certificate, and refuses clients without one and with an unknown one"
 _OPTIONAL = "the origin accepts this certificate and refuses an unknown one, but accepts clients without one, too"
 _PRESENCE = "the origin refuses clients without a certificate, but accepts any certificate, even an unknown one"
@@ -273,22 +225,34 @@ _NOT_VERIFIED = "the origin requests a certificate, but accepts every client; th
 
 RULES: tuple[tuple[str, _Rule], ...] = (
     ("too-late", _too_late),
-    ("forbidden", _forbidden),
-    ("unreachable", _unreachable),
-    ("server-untrusted", _server_untrusted),
-    ("no-tls", _no_tls),
-    ("local-fault", _local_fault),
-    ("page-not-sent", _page_not_sent),
-    ("page-rejected", _page_rejected),
+    ("forbidden", _ended(End.FORBIDDEN, Verdict.UNREACHABLE, "the origin was not called: {detail}", "address")),
+    ("unreachable", _ended(End.UNREACHABLE, Verdict.UNREACHABLE, "the origin could not be reached: {detail}", "reach")),
+    ("unreachable", _ended(End.SILENT, Verdict.UNREACHABLE, _SILENT, "reach")),
+    (
+        "server-untrusted",
+        _ended(
+            End.UNTRUSTED,
+            Verdict.SERVER_UNTRUSTED,
+            "the origin's own certificate is not trusted: {detail}",
+            "origin-ca",
+        ),
+    ),
+    ("no-tls", _ended(End.NO_TLS, Verdict.INCONCLUSIVE, "the TLS handshake failed: {detail}", "tls")),
+    ("local-fault", _ended(End.LOCAL, Verdict.NOT_SENT, _LOCAL, "pair")),
+    ("page-not-sent", _answered_with(NginxPage.NO_CERTIFICATE, Verdict.NOT_SENT, _PAGE_NOT_SENT, "in-between")),
+    ("page-rejected", _answered_with(NginxPage.CERTIFICATE_ERROR, Verdict.REJECTED, _PAGE_REJECTED, "log")),
     ("not-sent", _not_sent),
     ("more-sent", _more_sent),
     ("alert", _alert),
     ("alert-without-a-reason", _alert_without_a_reason),
     ("alert-by-comparison", _alert_by_comparison),
-    ("alert-to-all", _alert_to_all),
+    ("alert-to-all", _ended(End.ALERT, Verdict.INCONCLUSIVE, "the origin ends every connection with {alert}", "tls")),
     ("closed-on-ours", _closed_on_ours),
-    ("closed-on-all", _closed_on_all),
-    ("no-http", _no_http),
+    (
+        "closed-on-all",
+        _ended(End.CLOSED, Verdict.INCONCLUSIVE, "the origin closes every connection: {detail}", "reach"),
+    ),
+    ("no-http", _ended(End.NO_HTTP, Verdict.INCONCLUSIVE, "the origin's answer is not HTTP: {detail}", "url")),
     ("proxied-zone", _proxied_zone),
     ("origin-fault", _origin_fault),
     ("not-requested", _not_requested),
