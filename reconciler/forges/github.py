@@ -51,7 +51,6 @@ class _Issue(BaseModel):
     body: str | None = None
     state: str
     labels: list[_Label] = []
-    html_url: str = ""
     user: _User | None = None
     pull_request: dict[str, object] | None = None
 
@@ -267,7 +266,7 @@ def _comment(row: _Comment) -> Comment:
 
 
 def _issue(row: _Issue) -> Issue:
-    return Issue(row.number, row.title, row.body or "", row.state == "open", row.html_url)
+    return Issue(row.number, row.title, row.body or "", row.state == "open")
 
 
 def _pull(row: _Pull) -> PullRequest:

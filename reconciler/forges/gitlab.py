@@ -42,7 +42,6 @@ class _Issue(BaseModel):
     title: str
     description: str | None = None
     state: str
-    web_url: str = ""
     author: _User | None = None
 
 
@@ -143,4 +142,4 @@ def _comment(row: _Note) -> Comment:
 
 
 def _issue(row: _Issue) -> Issue:
-    return Issue(row.iid, row.title, row.description or "", row.state == _OPENED, row.web_url)
+    return Issue(row.iid, row.title, row.description or "", row.state == _OPENED)

@@ -30,7 +30,6 @@ class Issue:
     title: str
     body: str
     is_open: bool
-    url: str = ""
 
 
 class PullState(StrEnum):

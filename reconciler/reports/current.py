@@ -21,8 +21,7 @@ from reconciler.plan.renewals import to_renew
 class Current:
     """A declared certificate and the entry that a binding of it would get now.
 
-    `not_after`: when the chain of that entry expires. `later`: when the declared certificate becomes valid, if this is
-    an older one because the declared one is not valid yet.
+    `not_after`: when the chain of that entry expires.
     """
 
     certificate: CertificateName
@@ -30,7 +29,6 @@ class Current:
     fingerprint: str
     digest: str
     not_after: datetime
-    later: datetime | None = None
 
 
 def find_current(name: str, plan: Plan) -> Current:
@@ -56,9 +54,8 @@ def find_current(name: str, plan: Plan) -> Current:
     before = _valid_before(certificate, plan.assessment) if window.begins and now < window.begins else None
     if before is not None and before.bundle is not None:
         used = before.bundle
-        return Current(
-            certificate, before, used.fingerprint, used.digest, before.window(now).ends or used.not_after, window.begins
-        )
+        end = before.window(now).ends or used.not_after
+        return Current(certificate, before, used.fingerprint, used.digest, end)
     return Current(certificate, entry, bundle.fingerprint, bundle.digest, window.ends or bundle.not_after)
 
 

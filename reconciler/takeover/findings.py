@@ -76,7 +76,7 @@ def name_twice(scene: Scene, proposed: Mapping[EntryId, CertificateName]) -> Ite
         if entry.name and entry.type == CUSTOM:
             by_name[entry.name].append(entry)
     known = {*scene.stock.owned, *(entry.id for entry in scene.stock.current.values())}
-    known |= {one.entry.id for one in scene.bound_by_id}
+    known |= scene.bound_by_id.keys()
     for name, entries in sorted(by_name.items()):
         if len(entries) > 1 and not known.issuperset(entry.id for entry in entries):
             told = names_text([_told(scene, one, proposed.get(one.id)) for one in entries], _MOST_NAMED)

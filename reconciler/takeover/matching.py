@@ -73,7 +73,7 @@ class _Matcher:
                 self._by_id(entry)
             else:
                 chosen[entry.bundle.digest].append(entry)
-        for entry in {one.entry.id: one.entry for one in self.scene.bound_by_id}.values():
+        for entry in self.scene.bound_by_id.values():
             if entry.id in current:
                 self.targets[entry.id] = ProposedTarget(ByCertificate(current[entry.id]))
             elif entry.id not in self.uses and self._file_of(entry) is not None and self.scene.can_be_ours(entry):

@@ -15,7 +15,6 @@ from reconciler.findings.values import dataclass
 from reconciler.model import (
     ById,
     CaList,
-    DeclaredBinding,
     DeclaredHyperdrive,
     DeclaredWorker,
     Desired,
@@ -58,16 +57,6 @@ class UndeclaredBinding:
         """The place of the binding in its file."""
         table = environment_path(self.environment)
         return Pointer(self.file.path, (*table, "mtls_certificates", self.found.index))
-
-
-@dataclass(frozen=True, slots=True)
-class BoundById:
-    """A binding that mtls.toml declares by the ID of an uploaded client certificate."""
-
-    worker: WorkerLabel
-    environment: EnvironmentName
-    declared: DeclaredBinding
-    entry: Entry
 
 
 @dataclass(frozen=True)
@@ -114,25 +103,23 @@ class Scene:
         )
 
     @cached_property
-    def bound_by_id(self) -> tuple[BoundById, ...]:
-        """Every binding that is declared by an ID, in the order of mtls.toml."""
-        return tuple(
-            BoundById(worker.label, environment, declared, entry)
+    def bound_by_id(self) -> Mapping[EntryId, Entry]:
+        """The client certificates that mtls.toml binds by their IDs, in its order."""
+        targets = (
+            declared.target
             for worker in self.desired.declaration.workers.values()
-            for environment, bindings in worker.environments.items()
+            for bindings in worker.environments.values()
             for declared in bindings
-            if isinstance(declared.target, ById)
-            and (entry := self.entries.get(declared.target.id)) is not None
-            and not entry.ca
         )
+        entries = (self.entries.get(target.id) for target in targets if isinstance(target, ById))
+        return {entry.id: entry for entry in entries if entry is not None and not entry.ca}
 
     @property
     def in_use(self) -> Mapping[EntryId, Entry]:
         """Every client certificate that a binding uses: one that is not declared yet, or one declared by its ID; then
         what Hyperdrive uses, CAs too."""
         found = (site.entry for site in self.sites if site.entry is not None and not site.entry.ca)
-        by_id = (one.entry for one in self.bound_by_id)
-        return {entry.id: entry for entry in (*found, *by_id, *self.used_by_hyperdrive.values())}
+        return {entry.id: entry for entry in (*found, *self.bound_by_id.values(), *self.used_by_hyperdrive.values())}
 
     def declared_hyperdrive(self, config: HyperdriveConfig) -> DeclaredHyperdrive | None:
         """The table that declares a configuration already, or None."""

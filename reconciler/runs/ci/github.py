@@ -31,7 +31,7 @@ from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
 from reconciler.runs.ci.comment import RunOf
-from reconciler.runs.ci.pipeline import CiRun, Published
+from reconciler.runs.ci.pipeline import CiRun, Published, find_api
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.runs.operator import GITHUB_MERGED, demand_merged
@@ -220,14 +220,11 @@ class GitHubPipeline:
     def _open_forge(self) -> GitHub | None:
         """The repository on GitHub; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.github import API_URL, open_github
-        from reconciler.web.http import check_base_url, check_token
 
-        variable = next((name for name in TOKENS if self._environ.get(name)), None)
-        if variable is None:
+        found = find_api(self._environ, TOKENS, API_VARIABLE, API_URL)
+        if found is None:
             return None
-        token = check_token(variable, self._environ[variable])
-        url, hint = self._environ.get(API_VARIABLE) or API_URL, f"unset {API_VARIABLE}; the runner sets it"
-        base_url = check_base_url(API_VARIABLE, url, hint)
+        base_url, token = found
         if not _REPOSITORY.fullmatch(self._job.repository):
             raise ReconcilerError(
                 "GITHUB_REPOSITORY is not OWNER/NAME", hint="the runner sets it", code=Code.VARIABLE_INVALID

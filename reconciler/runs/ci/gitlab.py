@@ -21,7 +21,7 @@ from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
 from reconciler.runs.ci.comment import RunOf
-from reconciler.runs.ci.pipeline import CiRun, Published
+from reconciler.runs.ci.pipeline import CiRun, Published, find_api
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
 from reconciler.runs.operator import GITLAB_MERGED
@@ -139,14 +139,11 @@ class GitLabPipeline:
     def _open_forge(self) -> Forge | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.gitlab import API_URL, open_gitlab
-        from reconciler.web.http import check_base_url, check_token
 
-        variable = next((name for name in TOKENS if self._environ.get(name)), None)
-        if variable is None:
+        found = find_api(self._environ, TOKENS, API_VARIABLE, API_URL)
+        if found is None:
             return None
-        token = check_token(variable, self._environ[variable])
-        url, hint = self._environ.get(API_VARIABLE) or API_URL, f"unset {API_VARIABLE}; the runner sets it"
-        base_url = check_base_url(API_VARIABLE, url, hint)
+        base_url, token = found
         if self._job.project is None:
             raise ReconcilerError(
                 "CI_PROJECT_ID is not a number", hint="the runner sets it", code=Code.VARIABLE_INVALID

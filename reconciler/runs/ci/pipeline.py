@@ -74,6 +74,22 @@ class Pipeline(Protocol):
         """Publish a run: comments, issues, summaries, reports and outputs. Raises nothing for what fails."""
 
 
+def find_api(
+    environ: Mapping[str, str], tokens: Sequence[str], variable: str, otherwise: str
+) -> tuple[str, str] | None:
+    """The address of the forge's API and the token, of the first of `tokens` that is set; None without one.
+
+    `otherwise`: the address where `variable` has none. ReconcilerError for a variable that can't be used.
+    """
+    from reconciler.web.http import check_base_url, check_token
+
+    name = next((name for name in tokens if environ.get(name)), None)
+    if name is None:
+        return None
+    token = check_token(name, environ[name])
+    return check_base_url(variable, environ.get(variable) or otherwise, f"unset {variable}; the runner sets it"), token
+
+
 _ROOMS: Mapping[ForgeName, str] = {
     ForgeName.GITHUB: "reconciler.runs.ci.github",
     ForgeName.GITLAB: "reconciler.runs.ci.gitlab",
