@@ -44,7 +44,7 @@ from reconciler.plan.assessment import (
     Waits,
 )
 from reconciler.plan.binding_findings import ids_not_asked
-from reconciler.plan.bindings import hold, judge_bindings
+from reconciler.plan.bindings import BindingJudge, hold
 from reconciler.plan.by_id import judge_by_id
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.dates import judge_dates
@@ -73,7 +73,7 @@ def judge(
     read = tuple(findings)
     certificates, of_certificates = judge_certificates(desired, inventory, now, read)
     by_name = {row.name: row for row in certificates}
-    bindings = judge_bindings(desired, actual, inventory, roles, by_name, now, ask.patience)
+    bindings = BindingJudge(desired, actual, inventory, roles, by_name, now, ask.patience).run()
     updating = UpdateScene(desired, actual, inventory, by_name, now, ask.deploy)
     updates = (*judge_hyperdrives(updating), *judge_hostnames(updating))
     users: tuple[UserRow, ...] = (*bindings.rows, *updates)

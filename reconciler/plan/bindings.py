@@ -66,22 +66,6 @@ class JudgedBindings:
     findings: tuple[Diagnostic, ...]
 
 
-def judge_bindings(
-    desired: Desired,
-    actual: Actual,
-    inventory: Inventory | None,
-    roles: Roles,
-    certificates: Mapping[CertificateName, CertificateRow],
-    now: datetime,
-    patience: timedelta,
-) -> JudgedBindings:
-    """A row for each declared binding, and for every other one in a declared wrangler file.
-
-    In the order of labels, then of mtls.toml, then of the file. `inventory` None: offline.
-    """
-    return _BindingJudge(desired, actual, inventory, roles, certificates, now, patience).run()
-
-
 @dataclass(frozen=True, slots=True)
 class _Target:
     """What a binding should use. `id` None: known once `digest` is uploaded."""
@@ -91,22 +75,21 @@ class _Target:
     digest: str | None = None
 
 
-class _BindingJudge:
-    """Walks every declared Worker once; one instance per assessment."""
+@dataclass(eq=False)
+class BindingJudge:
+    """Walks every declared Worker once; one instance per assessment. `inventory` None: offline."""
 
-    def __init__(
-        self,
-        desired: Desired,
-        actual: Actual,
-        inventory: Inventory | None,
-        roles: Roles,
-        certificates: Mapping[CertificateName, CertificateRow],
-        now: datetime,
-        patience: timedelta,
-    ) -> None:
-        self.desired, self.actual, self.inventory = desired, actual, inventory
-        self.roles, self.certificates, self.now, self.patience = roles, certificates, now, patience
-        self.store, self.account = desired.declaration.store.kind, desired.declaration.store.account_id
+    desired: Desired
+    actual: Actual
+    inventory: Inventory | None
+    roles: Roles
+    certificates: Mapping[CertificateName, CertificateRow]
+    now: datetime
+    patience: timedelta
+
+    def __post_init__(self) -> None:
+        store, inventory = self.desired.declaration.store, self.inventory
+        self.store, self.account = store.kind, store.account_id
         self.rows: list[BindingRow] = []
         self.previews: list[BindingRow] = []
         self.sites: dict[SiteAddress, Diagnostic] = {}
@@ -126,6 +109,10 @@ class _BindingJudge:
             yield worker, self.actual.files.get(label)
 
     def run(self) -> JudgedBindings:
+        """A row for each declared binding, and for every other one in a declared wrangler file.
+
+        In the order of labels, then of mtls.toml, then of the file.
+        """
         seen: set[str] = set()
         for worker, file in self._workers():
             if file is None:

@@ -139,26 +139,10 @@ class _Judge:
             return Held((problem,))
         if self.zone is None:
             return Unseen(Need.LIVE)
-        at, before = self._at(name), entry.id if entry is not None else None
+        before = entry.id if entry is not None else None
         reasons = (Reason.MISSING,) if before == wanted else self.scene.reasons(before, name)
-        return self.scene.judge(
-            at,
-            name,
-            entry,
-            self._pointer(name),
-            lambda bundle, differences, ends: Update(
-                at=at,
-                reasons=reasons,
-                certificate=name,
-                digest=bundle.digest,
-                before=before,
-                after=wanted,
-                differences=differences,
-                not_after=ends,
-                names=missing,
-                listed=listed,
-            ),
-        )
+        change = Update(self._at(name), reasons, name, before=before, after=wanted, names=missing, listed=listed)
+        return self.scene.judge(change, name, entry, self._pointer(name))
 
     def _tell_others(self, name: CertificateName, listed: tuple[str, ...], names: tuple[str, ...]) -> None:
         """Report the hostnames that trust the CA and are not declared."""

@@ -127,25 +127,11 @@ class _Judge:
 
     def _judge(self, what: HyperdriveField, name: CertificateName, wanted: EntryId | None) -> Verdict:
         """The verdict of a certificate. One that is in place is up to date, even if something else is wrong."""
-        at, found = self._at(what), self._found(what)
+        found = self._found(what)
         if wanted is not None and found == wanted:
             return UpToDate()
-        return self._in_the_way() or self.scene.judge(
-            at,
-            name,
-            self.scene.entry(found),
-            self._pointer(what),
-            lambda bundle, differences, ends: Update(
-                at=at,
-                reasons=self.scene.reasons(found, name),
-                certificate=name,
-                digest=bundle.digest,
-                before=found,
-                after=wanted,
-                differences=differences,
-                not_after=ends,
-            ),
-        )
+        change = Update(self._at(what), self.scene.reasons(found, name), name, before=found, after=wanted)
+        return self._in_the_way() or self.scene.judge(change, name, self.scene.entry(found), self._pointer(what))
 
     def _in_the_way(self) -> Verdict | None:
         """What prevents every change of this configuration; None if nothing does."""

@@ -5,8 +5,8 @@ It is made only by a run that was asked for it, like a deploy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import field
+from collections.abc import Mapping
+from dataclasses import field, replace
 from datetime import datetime
 
 from reconciler.findings.codes import Code, Severity
@@ -17,20 +17,18 @@ from reconciler.model import (
     CertificateName,
     Condition,
     Desired,
-    Difference,
     Entry,
     EntryId,
     HostnamesAddress,
     Reason,
     Update,
-    UpdateAddress,
 )
 from reconciler.plan.assessment import CertificateRow, Held, Need, Pending, Unseen, Verdict, Waits
 from reconciler.plan.differences import certificate_differences
 from reconciler.plan.inventory import Inventory
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.rebind import Pair, rebind_reasons
-from reconciler.x509.certificates import Bundle, rfc3339
+from reconciler.x509.certificates import rfc3339
 from reconciler.x509.chains import window_of
 
 
@@ -75,17 +73,10 @@ class UpdateScene:
             return Pending(change)
         return Waits(change, Condition.UPDATE_NOT_REQUESTED)
 
-    def judge(
-        self,
-        at: UpdateAddress,
-        name: CertificateName,
-        entry: Entry | None,
-        pointer: Pointer,
-        make: Callable[[Bundle, tuple[Difference, ...], datetime | None], Update],
-    ) -> Verdict:
+    def judge(self, change: Update, name: CertificateName, entry: Entry | None, pointer: Pointer) -> Verdict:
         """The verdict where something uses `entry`, and not what `name` has now.
 
-        `make`: makes the change, of the new certificate, its differences, and its end.
+        `change`: without what depends on the file of the new certificate.
         """
         row, bundle = self.certificates.get(name), self.desired.bundles.get(name)
         if row is not None and isinstance(row.verdict, Held):
@@ -94,9 +85,9 @@ class UpdateScene:
             return Unseen(Need.FILE)
         window, old = window_of(bundle, now=self.now, ca=row.declared.ca), entry.bundle if entry is not None else None
         differences = certificate_differences(old, bundle) if old is not None and old != bundle else ()
-        change = make(bundle, differences, window.ends)
+        change = replace(change, digest=bundle.digest, differences=differences, not_after=window.ends)
         if window.ends is not None and window.has_ended(self.now):
-            return self._expired(at, name, window.ends, change, pointer)
+            return self._expired(change, name, window.ends, pointer)
         if isinstance(row.verdict, Waits):
             return Waits(change, row.verdict.condition, row.verdict.until)
         is_used_valid = entry is not None and entry.window(self.now).contains(self.now)
@@ -106,11 +97,9 @@ class UpdateScene:
             return Waits(change, Condition.VALIDITY_UNKNOWN)
         return self.asked(change)
 
-    def _expired(
-        self, at: UpdateAddress, name: CertificateName, ends: datetime, change: Update, pointer: Pointer
-    ) -> Held:
-        verb = "are" if isinstance(at, HostnamesAddress) else "is"
-        message = f"{at.text} {verb} not changed: {name!r} expired on {rfc3339(ends)}"
+    def _expired(self, change: Update, name: CertificateName, ends: datetime, pointer: Pointer) -> Held:
+        verb = "are" if isinstance(change.at, HostnamesAddress) else "is"
+        message = f"{change.at.text} {verb} not changed: {name!r} expired on {rfc3339(ends)}"
         hint = "get a new certificate, and replace its file"
         problem = Diagnostic(Severity.ERROR, Code.CERTIFICATE_EXPIRED, message, pointer, hint, name)
         self.found.append(problem)

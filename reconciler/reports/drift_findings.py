@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -124,37 +125,38 @@ def named(entry: Entry) -> str:
 # --- certificates ---------------------------------------------------------------------------------------------------
 
 
+def _of_certificate(
+    declaration: Declaration, name: CertificateName, state: State, message: str, hint: str, row: CertificateRow | None
+) -> DriftFinding:
+    """A finding about a declared certificate; `row`: where its file can be read."""
+    return DriftFinding(
+        state,
+        Subject.CERTIFICATE,
+        key_of(Subject.CERTIFICATE, name),
+        message,
+        hint,
+        _certificate_pointer(declaration, name),
+        name,
+        expected=row.bundle.digest if row is not None and row.bundle else None,
+    )
+
+
 def content_changed(declaration: Declaration, row: CertificateRow, stored: Entry) -> DriftFinding:
     """The file has another certificate than the one that is uploaded."""
     path = row.declared.path
     renewed = _fix_of(row.verdict, "run `mtlsctl apply` to upload it")
-    return DriftFinding(
-        state=State.CHANGED,
-        subject=Subject.CERTIFICATE,
-        key=_certificate_key(row.name),
-        message=f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})",
-        hint=f"{_RENEWED}, {renewed}; if it was changed by mistake, {_restore_inline(path, ca=row.declared.ca)}",
-        where=_certificate_pointer(declaration, row.name),
-        certificate=row.name,
-        expected=row.bundle.digest if row.bundle else None,
-        found=stored.bundle.digest if stored.bundle else None,
-        apply=_is_planned(row),
-    )
+    message = f"{path} differs from the uploaded certificate of {row.name!r} ({stored.id})"
+    hint = f"{_RENEWED}, {renewed}; if it was changed by mistake, {_restore_inline(path, ca=row.declared.ca)}"
+    finding = _of_certificate(declaration, row.name, State.CHANGED, message, hint, row)
+    return replace(finding, found=stored.bundle.digest if stored.bundle else None, apply=_is_planned(row))
 
 
 def content_missing(declaration: Declaration, row: CertificateRow) -> DriftFinding:
     """The certificate of the file is not uploaded."""
-    return DriftFinding(
-        state=State.MISSING,
-        subject=Subject.CERTIFICATE,
-        key=_certificate_key(row.name),
-        message=f"the certificate {row.name!r} is not uploaded",
-        hint=_fix_of(row.verdict, "run `mtlsctl apply` to upload it; it needs the private key"),
-        where=_certificate_pointer(declaration, row.name),
-        certificate=row.name,
-        expected=row.bundle.digest if row.bundle else None,
-        apply=_is_planned(row),
-    )
+    message = f"the certificate {row.name!r} is not uploaded"
+    hint = _fix_of(row.verdict, "run `mtlsctl apply` to upload it; it needs the private key")
+    finding = _of_certificate(declaration, row.name, State.MISSING, message, hint, row)
+    return replace(finding, apply=_is_planned(row))
 
 
 def file_unusable(declaration: Declaration, name: CertificateName, problem: Diagnostic | None) -> DriftFinding:
@@ -162,29 +164,15 @@ def file_unusable(declaration: Declaration, name: CertificateName, problem: Diag
     path = declaration.certificates[name].path
     is_missing = problem is not None and problem.code == Code.FILE_MISSING
     why = f": {problem.message}" if problem is not None and not is_missing else ""
-    return DriftFinding(
-        state=State.MISSING if is_missing else State.CHANGED,
-        subject=Subject.CERTIFICATE,
-        key=_certificate_key(name),
-        message=f"{path}, the certificate of {name!r}, {'does not exist' if is_missing else f'cannot be used{why}'}",
-        hint=_restore(path),
-        where=_certificate_pointer(declaration, name),
-        certificate=name,
-    )
+    message = f"{path}, the certificate of {name!r}, {'does not exist' if is_missing else f'cannot be used{why}'}"
+    state = State.MISSING if is_missing else State.CHANGED
+    return _of_certificate(declaration, name, state, message, _restore(path), None)
 
 
 def entry_unusable(declaration: Declaration, row: CertificateRow, problem: Diagnostic) -> DriftFinding:
     """The certificate is uploaded in a way that can't be used."""
-    return DriftFinding(
-        state=State.CHANGED,
-        subject=Subject.CERTIFICATE,
-        key=_certificate_key(row.name),
-        message=problem.message,
-        hint=problem.hint or _fix_of(row.verdict),
-        where=_certificate_pointer(declaration, row.name),
-        certificate=row.name,
-        expected=row.bundle.digest if row.bundle else None,
-    )
+    hint = problem.hint or _fix_of(row.verdict)
+    return _of_certificate(declaration, row.name, State.CHANGED, problem.message, hint, row)
 
 
 # --- uploaded certificates ------------------------------------------------------------------------------------------
@@ -347,25 +335,13 @@ def binding_undeclared(
 ) -> DriftFinding:
     """A binding uses a certificate of this stack, and mtls.toml does not declare it."""
     entry, is_planned = row.entry, _is_planned(row)
+    remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {printable(row.at.config)}"
     if row.is_preview:
         hint = previews_by_hand(owner)
     elif entry is not None and entry.ca:
-        remove = "run `mtlsctl apply` to remove it" if is_planned else f"remove it from {printable(row.at.config)}"
         hint = f"a Worker can't use a CA: {remove}"
-    elif is_planned:
-        hint = to_declare(
-            declaration,
-            row.at,
-            f'"{owner}"',
-            lambda where: f"declare it: add this {where}; or run `mtlsctl apply` to remove it",
-        )
     else:
-        hint = to_declare(
-            declaration,
-            row.at,
-            f'"{owner}"',
-            lambda where: f"declare it: add this {where}; or remove it from {printable(row.at.config)}",
-        )
+        hint = to_declare(declaration, row.at, f'"{owner}"', lambda where: f"declare it: add this {where}; or {remove}")
     return DriftFinding(
         state=State.UNEXPECTED,
         subject=Subject.BINDING,
@@ -409,10 +385,6 @@ def _restore(path: str) -> str:
         f"restore it; if git has it like this already, write an earlier commit before `--`:\n"
         f"git checkout -- {shell_word(path)}"
     )
-
-
-def _certificate_key(name: CertificateName) -> str:
-    return key_of(Subject.CERTIFICATE, name)
 
 
 def _certificate_pointer(declaration: Declaration, name: CertificateName) -> Pointer:

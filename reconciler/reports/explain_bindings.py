@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
@@ -129,20 +128,23 @@ def _update_clauses(row: UpdateRow) -> tuple[str, str]:
         case UpToDate():
             of = f", the current ID of {row.certificate}" if row.certificate is not None else ""
             return "up to date", has + of
+        case _:
+            return _clauses_without_change(row.verdict, has)
+
+
+def _clauses_without_change(verdict: Held | Waits | Unseen | Kept, why_kept: str) -> tuple[str, str]:
+    """What happens to something that can't be changed now, or is not to be, and why."""
+    match verdict:
         case Held(by):
             return "nothing is planned", _messages(by)
         case Waits(condition=condition, facts=facts, until=until):
-            return _until("waits", until), wait_text(condition, facts)
+            return f"waits until {until:%Y-%m-%d %H:%M} UTC" if until else "waits", wait_text(condition, facts)
         case Unseen(need):
             return "nothing is planned", _UNSEEN[need]
         case Kept():
-            return "nothing is planned", has
+            return "nothing is planned", why_kept
         case _:
-            assert_never(row.verdict)
-
-
-def _until(what: str, time: datetime | None) -> str:
-    return f"{what} until {time:%Y-%m-%d %H:%M} UTC" if time else what
+            assert_never(verdict)
 
 
 def _tell(row: BindingRow) -> BindingStory:
@@ -171,17 +173,9 @@ def _clauses(row: BindingRow) -> tuple[str, str]:
         case UpToDate():
             target = "" if row.declared is None else f", {_as_declared(row.declared, row.entry)}"
             return "up to date", f"{row.at.config} has {row.found_id}{target}"
-        case Held(by):
-            return "nothing is planned", _messages(by)
-        case Waits(condition=condition, facts=facts, until=until):
-            return _until("waits", until), wait_text(condition, facts)
-        case Unseen(need):
-            return "nothing is planned", _UNSEEN[need]
-        case Kept():
-            why = f"mtls.toml does not declare it, and {row.found_id} is not managed here"
-            return "nothing is planned", _messages(row.findings) or why
         case _:
-            assert_never(row.verdict)
+            why = f"mtls.toml does not declare it, and {row.found_id} is not managed here"
+            return _clauses_without_change(row.verdict, _messages(row.findings) or why)
 
 
 _UNSEEN = {

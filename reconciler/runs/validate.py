@@ -19,7 +19,7 @@ from reconciler.model import Actual, Declaration, DeclaredCertificate, Desired, 
 from reconciler.model.key_places import FileSink, SinkOptions, SopsSink
 from reconciler.model.keys import at_key, declaration_of_key, place_of_key
 from reconciler.plan.assessment import NO_OPTIONS, Held
-from reconciler.plan.bindings import judge_bindings
+from reconciler.plan.bindings import BindingJudge
 from reconciler.plan.certificate_policy import judge_policy
 from reconciler.plan.certificates import judge_certificates
 from reconciler.plan.renewals import find_always_due, with_renewal
@@ -84,7 +84,7 @@ def _check_bindings(
     held = {
         row.name: replace(row, verdict=Held(tuple(errors[row.name]))) if row.name in errors else row for row in rows
     }
-    return judge_bindings(desired, offline, None, {}, held, now, NO_OPTIONS.patience).findings
+    return BindingJudge(desired, offline, None, {}, held, now, NO_OPTIONS.patience).run().findings
 
 
 def _check_key(project: Project, declared: DeclaredCertificate, bundle: Bundle) -> Iterator[Diagnostic]:

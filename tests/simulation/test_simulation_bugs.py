@@ -191,13 +191,13 @@ def never_retire(patch: Patch) -> None:
 
 def _judge_dates_otherwise(patch: Patch, moves: Callable[[Verdict], bool]) -> None:
     """Bindings with such a verdict are moved all the same."""
-    original = judged._BindingJudge._judge_dates
+    original = judged.BindingJudge._judge_dates
 
     def judge(*arguments: Any) -> Verdict:
         verdict = original(*arguments)
         return Pending(arguments[-1]) if moves(verdict) else verdict
 
-    patch.setattr(judged._BindingJudge, "_judge_dates", judge)
+    patch.setattr(judged.BindingJudge, "_judge_dates", judge)
 
 
 def bind_what_has_ended(patch: Patch) -> None:
