@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast
 from pydantic_core import PydanticSerializationError
@@ -13,6 +14,7 @@ from pydantic_core import PydanticSerializationError
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic, Resolve
 
+_V = TypeVar("_V")
 _COMMAND = re.compile(r"##(?=\w*\[)")
 
 
@@ -60,6 +62,12 @@ class JsonPart(RecordPart):
     """What is read back as strictly as it is written: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def value_of(kind: Callable[..., _V], part: RecordPart, **given: object) -> _V:
+    """The value of a dataclass with `given`, and in each other field what the part has there, if it has it."""
+    names = getattr(kind, "__dataclass_fields__", {})
+    return kind(**{name: value for name, value in part if name in names and value is not None} | given)
 
 
 class DiagnosticPart(JsonPart):

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from reconciler.findings.values import dataclass
-from reconciler.model import Entry, EntryId, Listing
-from reconciler.records.base import JsonPart, UtcTime, to_json
+from reconciler.model import Entry, Listing
+from reconciler.records.base import JsonPart, UtcTime, to_json, value_of
 
 MAX_AGE = timedelta(minutes=1)
 MAX_BYTES = 64_000_000
@@ -77,8 +77,4 @@ def read_recent(data: bytes, at: ListedAt, now: datetime) -> Listing | None:
     if not is_recent or ListedAt(document.account_id, document.base_url, document.journal) != at:
         return None
     ahead = None if document.ahead_s is None else timedelta(seconds=document.ahead_s)
-    return Listing(tuple(_entry(part) for part in document.entries), document.stable, ahead)
-
-
-def _entry(part: _EntryPart) -> Entry:
-    return Entry(**dict(part) | {"id": EntryId(part.id)})
+    return Listing(tuple(value_of(Entry, part) for part in document.entries), document.stable, ahead)

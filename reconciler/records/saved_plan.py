@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast, get_args
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -45,7 +45,7 @@ from reconciler.plan.gates import gate_of
 from reconciler.plan.live import LiveBinding
 from reconciler.plan.plan import SavedPlan
 from reconciler.plan.weakened import Weakened
-from reconciler.records.base import DiagnosticPart
+from reconciler.records.base import DiagnosticPart, value_of
 from reconciler.records.changes import ChangePart
 from reconciler.records.plan import KeyNeededPart, LivePart, PlanDocument, WaitingPart, content_hash
 
@@ -92,8 +92,9 @@ def _no_plan(path: str, why: str) -> InputError:
 
 def _plan(document: PlanDocument, path: str) -> SavedPlan:
     store = StoreSettings(document.store.kind, document.store.account_id)
-    return SavedPlan(
-        stack=document.stack,
+    return value_of(
+        SavedPlan,
+        document,
         store=store,
         changes=tuple(_change(part) for part in document.changes),
         adopted=tuple(
@@ -111,23 +112,10 @@ def _plan(document: PlanDocument, path: str) -> SavedPlan:
             )
             for part in document.unknown or ()
         ),
-        due=document.due,
-        certificates=document.certificates,
         diagnostics=tuple(_finding(part) for part in document.diagnostics),
         quota=document.quota,
-        calls=document.calls,
-        made=document.made,
-        commit=document.commit,
-        offline=document.offline,
-        at=document.at,
-        replayed=bool(document.replayed),
-        partial=document.partial or (),
         live=None if document.live is None else tuple(_live(part) for part in document.live),
-        weakened=(
-            None
-            if document.weakened is None
-            else tuple(Weakened(one.guard, one.before, one.after, one.path) for one in document.weakened)
-        ),
+        weakened=(None if document.weakened is None else tuple(value_of(Weakened, one) for one in document.weakened)),
         owners={CertificateName(name): owner for name, owner in (document.owners or {}).items()},
         keys=tuple(_key(part) for part in document.keys),
         not_checked=tuple(NotChecked(part.area, part.reason) for part in document.not_checked),
@@ -156,31 +144,20 @@ def _finding(part: DiagnosticPart) -> Diagnostic:
 def _change(part: ChangePart) -> Change:
     certificate = CertificateName(part.certificate or "")
     if part.action is Action.UPLOAD:
-        return Upload(
-            certificate=certificate,
-            digest=part.content_digest or "",
-            name=part.name or "",
-            reasons=part.reasons,
-            differences=part.differences or (),
-            shared_with=cast(tuple[CertificateName, ...], part.shared_with or ()),
-            leaf=part.leaf,
-        )
+        return value_of(Upload, part, certificate=certificate, digest=part.content_digest or "", name=part.name or "")
     if part.action is Action.DEPLOY:
         return _deploy(part)
     if part.action is Action.UPDATE:
         drive = HyperdriveAddress(
             part.hyperdrive or "", part.hyperdrive_id or "", part.field or HyperdriveField.CERTIFICATE
         )
-        return Update(
+        return value_of(
+            Update,
+            part,
             at=drive if part.zone is None else HostnamesAddress(part.zone, part.zone_id or "", certificate),
-            reasons=part.reasons,
             certificate=certificate or None,
             digest=part.content_digest,
-            before=part.before,
-            after=part.after,
-            differences=part.differences or (),
             names=part.hostnames or (),
-            listed=part.listed or (),
         )
     if part.action is Action.VERIFY:
         gate = next((gate for gate, reason in GATE_REASONS.items() if part.reasons == (reason,)), Gate.RETIRE)
@@ -188,19 +165,14 @@ def _change(part: ChangePart) -> Change:
     if part.action is Action.RETIRE:
         entry = Entry(EntryId(part.before or ""), part.name or "", uploaded_on=part.uploaded_on)
         return Retire(entry, certificate, part.content_digest or "", part.reasons)
-    return BindingChange(
-        action=part.action,
+    return value_of(
+        BindingChange,
+        part,
         at=BindingAddress(
             WorkerLabel(part.worker or ""), part.config or "", part.environment, BindingName(part.binding or "")
         ),
-        reasons=part.reasons,
         certificate=certificate or None,
         digest=part.content_digest,
-        before=part.before,
-        after=EntryId(part.after) if part.after is not None else None,
-        remote=part.remote,
-        differences=part.differences or (),
-        not_before=part.not_before,
         identity=Identity(**dict(part.identity)) if part.identity is not None else None,
     )
 
@@ -225,35 +197,16 @@ def _waiting(part: WaitingPart) -> Waiting:
 
 
 def _deploy(part: ChangePart) -> Deploy:
-    return Deploy(
+    bindings = (value_of(ToPresent, one, id=one.id, digest=one.content_digest) for one in part.presents or ())
+    return value_of(
+        Deploy,
+        part,
         at=SiteAddress(WorkerLabel(part.worker or ""), part.config or "", part.environment),
         script=part.script or "",
-        reasons=part.reasons,
-        bindings=tuple(
-            ToPresent(
-                one.binding,
-                EntryId(one.id) if one.id is not None else None,
-                one.content_digest,
-                CertificateName(one.certificate) if one.certificate is not None else None,
-                tuple(EntryId(live) if live is not None else None for live in one.live),
-                one.later,
-                older=bool(one.older),
-            )
-            for one in part.presents or ()
-        ),
-        serving=part.serving or (),
-        built=part.built,
+        bindings=tuple(bindings),
     )
 
 
 def _live(part: LivePart) -> LiveBinding:
-    return LiveBinding(
-        at=BindingAddress(WorkerLabel(part.worker), part.config, part.environment, BindingName(part.binding)),
-        script=part.script,
-        state=part.state,
-        certificate=CertificateName(part.certificate) if part.certificate is not None else None,
-        desired=EntryId(part.desired) if part.desired is not None else None,
-        file=part.file,
-        live=part.live,
-        detail=part.detail,
-    )
+    at = BindingAddress(WorkerLabel(part.worker), part.config, part.environment, BindingName(part.binding))
+    return value_of(LiveBinding, part, at=at, script=part.script)
