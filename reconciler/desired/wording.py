@@ -48,11 +48,11 @@ def quoted_value(text: str) -> str:
 
 
 def dotted(keys: Keys) -> str:
-    """Keys in TOML notation, `workers."my site".bindings`; an index as `[0]`."""
+    """Keys in TOML notation, `workers."my site".bindings`; in a list, `[1]` is the first."""
     text = ""
     for key in keys:
         if isinstance(key, int):
-            text += f"[{key}]"
+            text += f"[{key + 1}]"
         else:
             part = key if _BARE_KEY.fullmatch(key) else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
             text += f".{part}" if text else part
@@ -60,18 +60,25 @@ def dotted(keys: Keys) -> str:
 
 
 def table(keys: Keys) -> str:
-    """The header of the table at `keys`, for a sentence."""
-    return quoted(f"[{dotted(keys)}]") if keys else "the top level"
+    """The header of the table at `keys`, for a sentence: "`[policy]`", or "`[[stacks]] 2`" for the second of a list."""
+    if not keys:
+        return "the top level"
+    at = max((at for at, key in enumerate(keys) if isinstance(key, int)), default=None)
+    if at is None:
+        return quoted(f"[{dotted(keys)}]")
+    one = quoted(f"[[{dotted(keys[:at])}]] {int(keys[at]) + 1}")
+    return f"{quoted(dotted(keys[at + 1 :]))} of {one}" if keys[at + 1 :] else one
 
 
 def named(keys: Keys) -> str:
-    """The value at `keys` as the subject of a sentence: "`grace` in `[policy]`"; an index stays with its list."""
+    """The value at `keys`, for a sentence: "`grace` in `[policy]`", "item 1 of `protect` in `[policy]`"."""
     if not keys:
         return "the file"
     start = len(keys) - 1
     while start > 0 and isinstance(keys[start], int):
         start -= 1
-    name = quoted(dotted(keys[start:]))
+    items = "".join(f"item {int(key) + 1} of " for key in reversed(keys[start + 1 :]))
+    name = items + quoted(dotted(keys[start : start + 1]))
     return f"{name} in {table(keys[:start])}" if start else name
 
 

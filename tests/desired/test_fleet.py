@@ -164,6 +164,20 @@ def test_a_pasted_secret_is_never_shown(text: str, secret: str) -> None:
     assert secret not in " ".join(f"{one.message} {one.hint}" for one, _ in found)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (WHOLE + STACKS.replace("apps/", "/apps/"), "item 1 of `files` in `[[stacks]] 2`"),
+        (WHOLE + STACKS.replace('"prod"', '"prd"'), "`credential` in `[[stacks]] 2`"),
+        (of_git('url = "x"'), "`url` in `git` of `[[stacks]] 1`"),
+        (WHOLE + STACKS + "x = 1\n", "unknown key `x` in `[[stacks]] 2`"),
+    ],
+)
+def test_tables_of_a_list_are_counted_from_1(text: str, named: str) -> None:
+    """As in reports."""
+    assert [named in found.message for found, _ in problems(text)] == [True]
+
+
 EVERYTHING = f"""\
 version = 1
 fleet = "acme"

@@ -224,7 +224,8 @@ def test_a_file_of_two_rules_is_an_error(fleet: Checkout) -> None:
     """Which of them would decide what may be done?"""
     fleet.write("fleet.toml", FLEET.replace('"own/mtls.toml"', '"own/mtls.toml", "apps/a/mtls.toml"'))
     assert findings(fleet)["apps/a/mtls.toml"] == ["fleet-files"]
-    assert "[[stacks]] 1 and [[stacks]] 2" in fleet.run("fleet", "validate").out
+    said = " ".join(fleet.run("fleet", "validate").out.split())
+    assert "[[stacks]] 1 at fleet.toml:18:1 and [[stacks]] 2 at fleet.toml:24:1" in said
 
 
 def test_a_glob_without_a_file_is_an_error_at_its_place(fleet: Checkout) -> None:

@@ -76,7 +76,7 @@ def test_a_plan_and_a_dry_run_remember_and_change_nothing(small: Estate) -> None
     for words in (("plan",), ("run", "--dry-run")):
         result = small.run("fleet", *words)
         assert result.code == 2
-        assert 'allowed by `act = "retire"` of [[stacks]] 1 in fleet.toml' in result.out
+        assert 'allowed by `act = "retire"` of [[stacks]] 1 at fleet.toml:22:1' in result.out
         assert result.out.splitlines()[-4] == "3 stacks: 3 with changes."
     assert not (small.folder / STATE).exists()
     assert small.entries(0) == 2
@@ -162,7 +162,7 @@ def test_what_nothing_uses_is_deleted_where_that_is_allowed(small: Estate) -> No
     result = small.run("fleet", "run", "--only", "s1", "--format", "json")
     (one,) = result.json["stacks"]
     assert (result.code, one["report"]["format"], small.entries(0)) == (0, "mtlsctl.outcome/1", 1)
-    assert one["note"] == 'allowed by `act = "retire"` of [[stacks]] 1 in fleet.toml'
+    assert one["note"] == 'allowed by `act = "retire"` of [[stacks]] 1 at fleet.toml:22:1'
     act = remembered(small)["s1"]["act"]
     assert isinstance(act, dict)
     assert (act["state"], act["kind"], act["done"]) == ("done", "retire", {"retire": 1})

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -45,7 +46,16 @@ class FleetFile:
 
     def place(self, where: Pointer | Place | None) -> Place | None:
         """The place of a finding in it."""
-        return Places(FLEET_FILE, self.data).find(where) if isinstance(where, Pointer) else where
+        return _places(self.data).find(where) if isinstance(where, Pointer) else where
+
+    def named(self, rule: FleetRule, fleet: Fleet) -> str:
+        """A rule, for reports: `[[stacks]] 2 at fleet.toml:30:1`, counted from 1."""
+        return f"[[stacks]] {rule.index + 1} at {self.place(Pointer(fleet.path, ('stacks', rule.index), at_key=True))}"
+
+
+@lru_cache(maxsize=4)
+def _places(data: bytes) -> Places:
+    return Places(FLEET_FILE, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +142,8 @@ def open_fleet(file: FleetFile, *, cwd: Path, environ: Mapping[str, str], contex
         for one, rules in found.items()
     ]
     members = tuple(
-        _checked(FleetMember(_named(file, rules[0], bases, folder), file, rules[0], member), rules, fleet)
-        for (file, rules), member in zip(found.items(), read_members(projects), strict=True)
+        _checked(FleetMember(_named(one, rules[0], bases, folder), one, rules[0], member), rules, fleet, file)
+        for (one, rules), member in zip(found.items(), read_members(projects), strict=True)
     )
     kept = tuple(one for one in members if one.member.stack not in one.rule.retired)
     warnings += tuple(_still_there(one, fleet) for one in members if one.member.stack in one.rule.retired)
@@ -217,7 +227,7 @@ def _matches(
         return None
 
 
-def _checked(one: FleetMember, rules: Sequence[FleetRule], fleet: Fleet) -> FleetMember:
+def _checked(one: FleetMember, rules: Sequence[FleetRule], fleet: Fleet, file: FleetFile) -> FleetMember:
     """The same, with the problem of a stack that the fleet must not touch."""
     member, project = one.member, one.member.project
     if member.problem is not None:
@@ -225,8 +235,8 @@ def _checked(one: FleetMember, rules: Sequence[FleetRule], fleet: Fleet) -> Flee
     where = Pointer(project.name, ("store", "account_id"))
     credential = fleet.credentials[one.rule.credential]
     if len(rules) > 1:
-        numbers = " and ".join(f"[[stacks]] {rule.index + 1}" for rule in rules)
-        message, hint = f"this file is in {numbers} of {fleet.path}", "add it to `exclude` of all but one"
+        several = " and ".join(file.named(rule, fleet) for rule in rules)
+        message, hint = f"this file is in {several}", "add it to `exclude` of all but one"
         problem = ReconcilerError(message, hint=hint, where=Pointer(project.name), code=Code.FLEET_FILES)
     elif member.store is None or not member.store.kind.traits.has_accounts:
         message = "this stack uses the local store, but a fleet is of Cloudflare accounts"

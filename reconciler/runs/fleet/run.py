@@ -226,7 +226,7 @@ class _Pass:
             return Permit(Act.NONE, f"not done: {paused}")
         deny = denied(fleet.deny, self.desk.clock.now())
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
-        where = f"[[stacks]] {one.rule.index + 1} in {fleet.path}"
+        where = self.opened.file.named(one.rule, fleet)
         return permit(fleet, one.rule.act, one.member.act, state, around, where=where)
 
 
