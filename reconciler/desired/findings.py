@@ -67,8 +67,9 @@ def walk(raw: object) -> Iterator[tuple[Keys, object]]:
 class Findings:
     """The diagnostics of one file."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, *, key_hint: str = KEY_IN_FILE_HINT, shape_hint: str = SHAPE_HINT) -> None:
+        """`key_hint`, `shape_hint`: what to do about a private key in the file, and about another secret."""
+        self._path, self._key_hint, self._shape_hint = path, key_hint, shape_hint
         self._found: list[tuple[Keys, Diagnostic]] = []
         self._leaks: set[Keys] = set()
 
@@ -96,9 +97,9 @@ class Findings:
         for keys, value in walk(raw):
             key = keys[-1] if keys and isinstance(keys[-1], str) else ""
             if holds_private_key(key) or (isinstance(value, str) and holds_private_key(value)):
-                code, what, hint = Code.PRIVATE_KEY_IN_FILE, KEY_IN_FILE, KEY_IN_FILE_HINT
+                code, what, hint = Code.PRIVATE_KEY_IN_FILE, KEY_IN_FILE, self._key_hint
             elif looks_secret(key) or (isinstance(value, str) and _is_secret(keys, value)):
-                code, what, hint = Code.SECRET_IN_FILE, SHAPE, SHAPE_HINT
+                code, what, hint = Code.SECRET_IN_FILE, SHAPE, self._shape_hint
             else:
                 continue
             in_key = holds_private_key(key) or looks_secret(key)

@@ -282,7 +282,7 @@ def parse_fleet(data: bytes, path: str) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     """The fleet and its warnings. InputError with every problem, in file order. `path`: its name in findings."""
     raw = read_document(data, path)
     refuse_newer(raw, path)
-    findings = Findings(path)
+    findings = Findings(path, key_hint=rules.KEY_IN_FLEET_HINT, shape_hint=rules.SHAPE_IN_FLEET_HINT)
     findings.add_leaks(raw)
     document: FleetDocument | None = None
     try:

@@ -296,10 +296,18 @@ KEY_IN_FILE_HINT = (
     'write private_key = "path/to/it.key" or private_key = { env = "NAME" }; if the file was ever shared, '
     "the key is no longer secret: replace it"
 )
+KEY_IN_FLEET_HINT = (
+    "remove it: the mtls.toml of each stack names the place of its keys; if the file was ever shared, the key is no "
+    "longer secret: replace it"
+)
 SHAPE = "looks like an API token or a line of a private key, which must never be in this file"
 SHAPE_HINT = (
     "remove it: the token is read from CLOUDFLARE_API_TOKEN, a key from a file or a variable; "
     "if the file was ever shared, revoke the token or replace the key. If it is neither, choose a shorter name"
+)
+SHAPE_IN_FLEET_HINT = (
+    'remove it: write { env = "CF_TOKEN_PROD" } or { file = "PATH" }, the place of the token; if the file was ever '
+    "shared, revoke the token. If it is none, choose a shorter name"
 )
 
 

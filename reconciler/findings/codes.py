@@ -84,10 +84,10 @@ class Code(StrEnum):
         "`required_version` is not a version specifier (PEP 440).",
         'Write a specifier such as `">=0.1,<1"`.')
     SECRET_IN_FILE = ("secret-in-file", _E,
-        "mtls.toml has a key or a value with the shape of an API token or of a line of a private key.",
+        "mtls.toml or fleet.toml has a key or a value with the shape of an API token or of a line of a private key.",
         "Remove it and revoke the token, or replace the key; if it is neither, choose a shorter name.")
     PRIVATE_KEY_IN_FILE = ("private-key-in-file", _E,
-        "mtls.toml contains a private key, where only the place of a key is allowed.",
+        "mtls.toml or fleet.toml contains a private key, where only the place of a key is allowed.",
         "Name a file or an environment variable instead; if the file was ever shared, replace the key.")
     UNKNOWN_KEY = ("unknown-key", _E,
         "A key is not part of the format.",
@@ -1168,8 +1168,8 @@ class Code(StrEnum):
         "The API token is set, or nothing needs it.",
         "No action needed.")
     TOKEN_MISSING = ("token-missing", _EW,
-        "`CLOUDFLARE_API_TOKEN` is not set, and the project uses Cloudflare.",
-        "Create an API token, and pass it to this run in that variable.")
+        "`CLOUDFLARE_API_TOKEN`, or the variable or file of a token in fleet.toml, is not set or has no token.",
+        "Create an API token, and pass it to this run in that place.")
     TOKEN_OLD_NAME = ("token-old-name", _EW,
         "Only `CF_API_TOKEN` is set, which mtlsctl does not read.",
         "Set `CLOUDFLARE_API_TOKEN` instead.")
@@ -1183,7 +1183,7 @@ class Code(StrEnum):
         "The API token contains characters that no token has.",
         "Set it again without quotes.")
     TOKEN_IS_KEY = ("token-is-key", _EW,
-        "`CLOUDFLARE_API_TOKEN` contains a global API key instead of a token.",
+        "The place of the API token has a global API key instead of a token.",
         "Create an API token.")
     TOKEN_UNKNOWN = ("token-unknown", _EW,
         "Cloudflare does not know the API token.",

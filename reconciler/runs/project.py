@@ -211,8 +211,10 @@ class Project:
         """The CA that Cloudflare manages, for a zone; makes no call."""
         from reconciler.stores.cloudflare.managed_ca import managed_ca  # only `renew` needs it
 
-        shared = open_budget(self.environ)
-        return managed_ca(zone, self.environ, root=self.folder, clock=self.clock, tell=tell, shared=shared)
+        shared, name = open_budget(self.environ), self.ledger.connections.context.token_name if self.ledger else None
+        return managed_ca(
+            zone, self.environ, root=self.folder, clock=self.clock, tell=tell, shared=shared, token_name=name
+        )
 
     def key_of(self, certificate: DeclaredCertificate, *, only_local: bool = False) -> PrivateKey | None:
         """The private key of a declared certificate; None if mtls.toml has none for it.

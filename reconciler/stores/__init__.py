@@ -33,7 +33,8 @@ class StoreContext:
 
     `max_wait_s` is the total time that a run may wait for rate limits: 15 minutes outlast Cloudflare's block of five.
     `tell` gets a message for each wait, and for anything in the environment that the user should know about;
-    `progress` shows how far many reads are. `budget`: a rate budget that other processes use, too.
+    `progress` shows how far many reads are. `budget`: a rate budget that other processes use, too. `token_name`: where
+    the token comes from, for messages; None: its variable.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -41,6 +42,7 @@ class StoreContext:
     tell: Callable[[str], None] = _silent
     progress: Progress = SILENT
     budget: RateBudget | None = None
+    token_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

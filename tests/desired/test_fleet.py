@@ -165,6 +165,19 @@ def test_a_pasted_secret_is_never_shown(text: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("cfut_" + "a1b2c3d4e5" * 4, 'write { env = "CF_TOKEN_PROD" }'),
+        ("-----BEGIN PRIVATE KEY-----", "the mtls.toml of each stack names the place of its keys"),
+    ],
+)
+def test_a_pasted_secret_has_the_hint_of_this_file(value: str, hint: str) -> None:
+    """Not that of mtls.toml, whose token is in a variable with a fixed name."""
+    ((found, _),) = problems(WHOLE.replace('{ env = "PROD_TOKEN" }', f'"{value}"'))
+    assert (hint in str(found.hint), "CLOUDFLARE_API_TOKEN" in str(found.hint)) == (True, False)
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [
         (WHOLE + STACKS.replace("apps/", "/apps/"), "item 1 of `files` in `[[stacks]] 2`"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.emulator.tokens import Permission, Token
 from reconciler.findings.codes import Code
 from reconciler.findings.exits import ExitCode
 from reconciler.model.errors import StoreError
@@ -151,6 +152,28 @@ def test_credentials_of_one_budget_share_one_rate_limit(small: Estate) -> None:
 
     limits = [turns(index, acts=acts) for index in range(3) for acts in (False, True)]
     assert [limits.index(one) for one in limits] == [0, 0, 0, 0, 4, 4]
+
+
+BAD_TOKENS = {
+    "white space": (" x", "", "TOKEN_0 (`token` of [credentials.one]) contains white space"),
+    "a global key": ("cfk_" + "a" * 40, "", "TOKEN_0 (`token` of [credentials.one]) contains a global API key"),
+    "unknown": ("unknown", "", "the token in TOKEN_0 (`token` of [credentials.one]) is complete"),
+    "lacking a permission": ("lacking", "", "grant the token in TOKEN_0 (`token` of [credentials.one]) the permission"),
+    "read token": ("good", "unknown", "the token in the file read.token (`read_token` of [credentials.one]) is"),
+}
+
+
+@pytest.mark.parametrize(("token", "read", "named"), BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
+def test_an_error_about_a_token_names_its_place_in_fleet_toml(small: Estate, token: str, read: str, named: str) -> None:
+    """A fleet has many tokens, and none of them is in the variable that other commands read."""
+    small.environ["TOKEN_0"] = token
+    if read:
+        small.write("read.token", read)
+        small.write("fleet.toml", FLEET.replace('"TOKEN_0" }', '"TOKEN_0" }\nread_token = { file = "read.token" }'))
+    small.state.access.tokens = {"good": Token(), "lacking": Token(frozenset({Permission.WORKERS_READ}))}
+    result = small.run("fleet", "plan", "--only", "s1")
+    said = " ".join(result.out.split())
+    assert (result.code, named in said, "CLOUDFLARE_API_TOKEN" in said) == (1, True, False), said
 
 
 # --- acts -----------------------------------------------------------------------------------------------------------

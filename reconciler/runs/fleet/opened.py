@@ -19,6 +19,7 @@ from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, StoreKind
 from reconciler.model.concurrency import run_all
+from reconciler.model.errors import StoreError
 from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey
 from reconciler.model.ports import Clock
 from reconciler.runs.ledger import Ledger
@@ -35,6 +36,8 @@ from reconciler.system.several import find_matches
 
 FLEET_FILE = "fleet.toml"
 _MOST_TOKEN_BYTES = 10_000
+_OF_TOKEN = frozenset({Code.TOKEN_WHITE_SPACE, Code.TOKEN_MALFORMED, Code.TOKEN_IS_KEY})
+"""What is wrong with the value of a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,21 +331,36 @@ class Desk:
             ledger = self._ledger(credential, place, acts=acts)
             context = ledger.connections.context
             project = project_at(one.path, environ=context.environ, context=context, ledger=ledger)
-            project.stores.open_reader(project.declaration()[0].store)
+            try:
+                project.stores.open_reader(project.declaration()[0].store)
+            except StoreError as error:
+                if error.code in _OF_TOKEN:
+                    error.where = Pointer(self.opened.fleet.path, _keys_of(credential, place))
+                raise
         return project
 
     def _ledger(self, credential: Credential, place: SecretPlace, *, acts: bool) -> Ledger:
         if (place, acts) not in self._ledgers:
-            name = "token" if place is credential.token else "read_token"
-            token = read_secret(place, self.environ, self.opened, ("credentials", credential.name, name))
+            keys = _keys_of(credential, place)
+            token = read_secret(place, self.environ, self.opened, keys)
             budget = self._budgets.setdefault(credential.budget or f"token {token}", {})
-            context = self.context_of(credential, token)
+            context = replace(self.context_of(credential, token), token_name=_name_of(place, keys))
             self._ledgers[place, acts] = Ledger(Connections(self.clock, context, budget=budget))
         return self._ledgers[place, acts]
 
     def context_of(self, credential: Credential, token: str) -> StoreContext:  # noqa: ARG002 - used by `SharedDesk`
         """What the connections with a token are made with."""
         return replace(self.context, environ=environ_of(self.environ, self.opened.fleet, token))
+
+
+def _keys_of(credential: Credential, place: SecretPlace) -> tuple[str, str, str]:
+    return ("credentials", credential.name, "token" if place is credential.token else "read_token")
+
+
+def _name_of(place: SecretPlace, keys: tuple[str, str, str]) -> str:
+    """Where a token is, for messages: "CF_TOKEN_PROD (`token` of [credentials.prod])"."""
+    source = place.env if place.env is not None else f"the file {place.file}"
+    return f"{source} (`{keys[2]}` of [credentials.{keys[1]}])"
 
 
 def read_secret(

@@ -25,7 +25,7 @@ def connect(
     settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext, beside: Connection | None = None
 ) -> CloudflareConnection:
     """A connection to one account. StoreError for an invalid token, account or address. Makes no call."""
-    access = find_access(settings, context.environ, root)
+    access = find_access(settings, context.environ, root, context.token_name)
     if isinstance(beside, CloudflareConnection) and beside.has_token_of(access):
         return beside.to(access)
     if access.has_global_key:

@@ -44,7 +44,8 @@ _OFFLINE = "`mtlsctl validate`, `plan --offline` and `forecast --offline` work w
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Checked access to the certificates of one account. `base_url` has no trailing slash."""
+    """Checked access to the certificates of one account. `base_url` has no trailing slash. `token_name`: the place of
+    the token, for messages."""
 
     base_url: str
     account_id: str
@@ -53,6 +54,7 @@ class Access:
     has_global_key: bool = False
     is_account_of_variable: bool = False
     network: Network = DIRECT
+    token_name: str = TOKEN
 
     @property
     def odd_path(self) -> bool:
@@ -76,22 +78,26 @@ class Access:
         return f"/accounts/{self.account_id}/mtls_certificates"
 
 
-def find_access(settings: StoreSettings, environ: Mapping[str, str], root: Path | None = None) -> Access:
+def find_access(
+    settings: StoreSettings, environ: Mapping[str, str], root: Path | None = None, token_name: str | None = None
+) -> Access:
     """The access that the environment describes; StoreError for a variable that is missing or not valid.
 
     `root` is the folder of mtls.toml: a `.env` there, which wrangler reads and mtlsctl does not, is mentioned.
+    `token_name`: where the token comes from; None: its variable.
     """
     base_url = base_url_of(environ)
     is_loopback = _demand_safe(base_url)
-    elsewhere = _Elsewhere(environ, root)
+    elsewhere, token_name = _Elsewhere(environ, root), token_name or TOKEN
     return Access(
         base_url=base_url.rstrip("/"),
         account_id=_account(settings, elsewhere),
-        token=_token(elsewhere),
+        token=_token(elsewhere, token_name),
         is_loopback=is_loopback,
         has_global_key=GLOBAL_KEY in environ,
         is_account_of_variable=environ.get(ACCOUNT) == settings.account_id,
         network=_network(base_url, environ),
+        token_name=token_name,
     )
 
 
@@ -107,16 +113,17 @@ def base_url_of(environ: Mapping[str, str]) -> str:
     return environ.get(BASE_URL) or _default_url(environ)
 
 
-def find_zone_access(environ: Mapping[str, str], root: Path | None = None) -> Access:
+def find_zone_access(environ: Mapping[str, str], root: Path | None = None, token_name: str | None = None) -> Access:
     """The same for calls about zones, which name no account."""
     base_url = base_url_of(environ)
     return Access(
         base_url=base_url.rstrip("/"),
         account_id="",
         is_loopback=_demand_safe(base_url),
-        token=_token(_Elsewhere(environ, root)),
+        token=_token(_Elsewhere(environ, root), token_name or TOKEN),
         has_global_key=GLOBAL_KEY in environ,
         network=find_network(base_url, environ),
+        token_name=token_name or TOKEN,
     )
 
 
@@ -186,10 +193,10 @@ def _account(settings: StoreSettings, elsewhere: _Elsewhere) -> str:
     return settings.account_id
 
 
-def _token(elsewhere: _Elsewhere) -> str:
+def _token(elsewhere: _Elsewhere, name: str) -> str:
     environ = elsewhere.environ
     token = environ.get(TOKEN, "")
-    problem = _token_problem(token)
+    problem = _token_problem(token, name)
     if problem is not None:
         code, message, hint = problem
         if code is Code.TOKEN_MISSING:
@@ -201,20 +208,20 @@ def _token(elsewhere: _Elsewhere) -> str:
     return token
 
 
-def _token_problem(token: str) -> tuple[Code, str, str] | None:
+def _token_problem(token: str, name: str) -> tuple[Code, str, str] | None:
     """Code, message and hint for an invalid token, else None. It is not repaired: other tools read it as it is."""
     if not token.strip():
         hint = f"create a token with `Account: SSL and Certificates Read` (Write to apply) and set {TOKEN}; {_OFFLINE}"
-        return Code.TOKEN_MISSING, f"{TOKEN} is not set, so mtlsctl can't call Cloudflare's API", hint
+        return Code.TOKEN_MISSING, f"{name} is not set, so mtlsctl can't call Cloudflare's API", hint
     if any(character.isspace() for character in token):
         hint = "set it again without spaces and line breaks; they often come from a file or from copying"
-        return Code.TOKEN_WHITE_SPACE, f"{TOKEN} contains white space", hint
+        return Code.TOKEN_WHITE_SPACE, f"{name} contains white space", hint
     if not _TOKEN_FORM.fullmatch(token):
         hint = "set it again without quotes; a token has only letters, digits, - and _"
-        return Code.TOKEN_MALFORMED, f"{TOKEN} contains characters that no token has", hint
+        return Code.TOKEN_MALFORMED, f"{name} contains characters that no token has", hint
     if token.startswith(_GLOBAL_KEY_PREFIX):
         hint = "create a token with `Account: SSL and Certificates`; a global key has every permission"
-        return Code.TOKEN_IS_KEY, f"{TOKEN} contains a global API key instead of a token", hint
+        return Code.TOKEN_IS_KEY, f"{name} contains a global API key instead of a token", hint
     return None
 
 

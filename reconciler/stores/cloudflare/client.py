@@ -530,9 +530,15 @@ class Client:
             raise no_json(reply, self._access)
         if not envelope.success or reply.status >= 400:
             has_global_key = self._access.has_global_key
-            account = self._access_of(call).account_text
+            access = self._access_of(call)
             error = refusal(
-                call.operation, reply.status, troubles, secrets, has_global_key=has_global_key, account=account
+                call.operation,
+                reply.status,
+                troubles,
+                secrets,
+                has_global_key=has_global_key,
+                account=access.account_text,
+                token=access.token_name,
             )
             if isinstance(error, WrongAccount) and self._access.odd_path:
                 error.hint = f"{_ODD_PATH}; else {error.hint}"

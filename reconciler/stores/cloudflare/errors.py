@@ -180,15 +180,17 @@ class _Rule:
 
 
 _PERMISSION_HINT = (
-    "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this account; if it has that, "
-    "check the role of the user who owns the token"
+    "grant the token{of} the permission `{permission}` (in the dashboard: {dashboard}) for this account; if it has "
+    "that, check the role of the user who owns the token"
 )
-_TOKEN_HINT = (
-    f"check that the token in {TOKEN} is complete, active and not expired; it needs `{{permission}}` for this account"
+_UNKNOWN_HINT = (
+    "check that the token in {token} is complete, active and not expired; it needs `{permission}` for this account"
 )
-_ACCOUNT_HINT = "check the account ID ({account}), and that the token has `{permission}` for it"
-_ZONE_HINT = "check the zone in mtls.toml, and that the token has `{permission}` for it"
-_ZONE_PERMISSION_HINT = "grant the token the permission `{permission}` (in the dashboard: {dashboard}) for this zone"
+_ACCOUNT_HINT = "check the account ID ({account}), and that the token{of} has `{permission}` for it"
+_ZONE_HINT = "check the zone in mtls.toml, and that the token{of} has `{permission}` for it"
+_ZONE_PERMISSION_HINT = (
+    "grant the token{of} the permission `{permission}` (in the dashboard: {dashboard}) for this zone"
+)
 
 _STORED = (
     AlreadyStored,
@@ -211,7 +213,7 @@ _MANAGED = (
     "delete it in Cloudflare Gateway or Access, which manages it; no other service can",
 )
 _NOT_ALLOWED = (PermissionLacking, "the token has no permission to {operation}")
-_TOKEN_UNKNOWN = (TokenUnknown, "Cloudflare does not know the token", _TOKEN_HINT)
+_TOKEN_UNKNOWN = (TokenUnknown, "Cloudflare does not know the token", _UNKNOWN_HINT)
 
 _RULES = (
     _Rule(*_STORED, numbers={1471}, operations=_UPLOAD),
@@ -267,19 +269,19 @@ _RULES = (
     _Rule(*_NOT_ALLOWED, _PERMISSION_HINT, numbers={10000}),
     _Rule(*_TOKEN_UNKNOWN, numbers={9106}),
     _Rule(*_TOKEN_UNKNOWN, numbers={1000}, fragments=("invalid api token",)),
-    _Rule(TokenUnknown, "the token is not valid", _TOKEN_HINT, numbers={9109}, fragments=("invalid access token",)),
+    _Rule(TokenUnknown, "the token is not valid", _UNKNOWN_HINT, numbers={9109}, fragments=("invalid access token",)),
     _Rule(OtherAccount, "the token is not for this zone", _ZONE_HINT, numbers={9109}, operations=_ZONE),
     _Rule(OtherAccount, "the token is not for this account", _ACCOUNT_HINT, numbers={9109}),
     _Rule(
         TokenUnknown,
         "Cloudflare can't read the token",
-        f"set {TOKEN} again; its value does not have the format of a token",
+        "set {token} again; its value does not have the format of a token",
         numbers={6111, 6003},
     ),
     _Rule(
         PermissionLacking,
         "this call does not accept a token that an account owns",
-        f"use a user token with `{{permission}}`, and set the account with `account_id` or {ACCOUNT}",
+        f"use a user token with `{{permission}}`{{of}}, and set the account with `account_id` or {ACCOUNT}",
         numbers={1001},
         fragments=("account owned tokens",),
     ),
@@ -303,10 +305,11 @@ def refusal(
     *,
     has_global_key: bool = False,
     account: str = "",
+    token: str = TOKEN,
 ) -> StoreRefused:
     """The error for a refusal. Of several errors in it, the first that a rule matches counts, else the first.
 
-    `account`: the account ID and where it was set.
+    `account`: the account ID and where it was set. `token`: where the token is.
     """
     found = tuple(_flat(troubles)) or (Trouble(),)
     match = _match(operation, status, found)
@@ -317,7 +320,10 @@ def refusal(
         hint = "look up the code at developers.cloudflare.com, then run again; nothing more was changed in this run"
         return UnknownStoreError(f"Cloudflare refused to {operation.value}: {said}", number=number, hint=hint)
     permission = permission_of(operation)
-    hint = rule.hint.format(permission=permission, dashboard=_DASHBOARD[permission], account=account)
+    of = "" if token == TOKEN else f" in {token}"
+    hint = rule.hint.format(
+        permission=permission, dashboard=_DASHBOARD[permission], account=account, token=token, of=of
+    )
     if has_global_key and issubclass(rule.kind, PermissionLacking):
         hint += f" ({GLOBAL_KEY} is set, too; mtlsctl uses only the token)"
     return rule.kind(f"{rule.message.format(operation=operation.value)}: {said}", number=number, hint=hint)

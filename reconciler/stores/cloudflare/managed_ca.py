@@ -43,14 +43,16 @@ def managed_ca(
     clock: Clock,
     tell: Callable[[str], None],
     shared: RateBudget | None = None,
+    token_name: str | None = None,
 ) -> ManagedCa:
     """The CA that Cloudflare manages, for a zone. Makes no call, and reads the token only when it is used.
 
-    `shared`: as of `Client`.
+    `shared`: as of `Client`. `token_name`: as of `StoreContext`.
     """
 
     def connect() -> Client:
-        return Client(find_zone_access(environ, root), Time(now=clock.now), tell=tell, shared=shared)
+        access = find_zone_access(environ, root, token_name)
+        return Client(access, Time(now=clock.now), tell=tell, shared=shared)
 
     return ManagedCa(zone, connect)
 

@@ -14,7 +14,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores import Uses
-from reconciler.stores.cloudflare.access import TOKEN, Access
+from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import ApiCall, Client
 from reconciler.stores.cloudflare.errors import Operation, PermissionLacking, WrongAccount, permission_of
 from reconciler.stores.cloudflare.wire import NamedBody, TokenBody, parse
@@ -102,7 +102,7 @@ def _verify(client: Client, access: Access) -> Diagnostic:
         status = found.status if found else "in an unknown state"
         until = f", until {found.expires_on:%Y-%m-%d}" if found and found.expires_on else ""
         if status != "active":
-            hint = f"create a new token, and set {TOKEN}"
+            hint = f"create a new token, and set {access.token_name}"
             return _warning(Code.TOKEN_INACTIVE, f"Cloudflare reports that the token is {status}{until}", hint)
         return _note(
             Code.ACCOUNT, f"{access.host} knows the token, and it is active{until}; account {access.account_id}"
