@@ -26,9 +26,10 @@ def validate(session: Session, out: OutOption = None) -> None:
 
     def make(project: Project) -> tuple[Validation, ExitCode]:
         found = check(project)
-        return Validation(found), exit_code_of(found)
+        again = () if session.is_over_several else ("mtlsctl", "validate", *session.selection)
+        return Validation(found, again), exit_code_of(found)
 
-    session.end_with(make, out)
+    session.end_with(make, out, again=True)
 
 
 @command(example="mtlsctl doctor", shows=(Checkup,))

@@ -168,7 +168,8 @@ def fleet(
     match action:
         case FleetCommand.VALIDATE:
             _demand_format(session, Stacks, action)
-            session.end_with_all(validate_fleet(opened, members), out)
+            again = ("mtlsctl", "fleet", "validate", *session.selection)
+            session.end_with_all(replace(validate_fleet(opened, members), again=again), out)
         case FleetCommand.LIST:
             _demand_format(session, FleetList, action)
             _list(session, opened, members, changed_since, out)

@@ -164,14 +164,18 @@ class Session:
         self._projects = tuple(member.project for member in members)
         return members
 
-    def end_with(self, make: Make, out: Path | None, demand: Callable[[], None] = lambda: None) -> NoReturn:
+    def end_with(
+        self, make: Make, out: Path | None, demand: Callable[[], None] = lambda: None, *, again: bool = False
+    ) -> NoReturn:
         """Show what a command comes to, for its stack or for each of several, and end with its exit code. `demand`:
-        raises UsageError if something that was asked about is of none of several."""
+        raises UsageError if something that was asked about is of none of several. `again`: a failed run over several
+        shows how to run it again."""
         if self.is_over_several:
             stacks = run_each(self.command, self.open_members(), make)
             if not any(one.is_failure for one in stacks.results):
                 demand()
-            self.end_with_all(stacks, out)
+            named = ("--all",) if self.all else tuple(word for file in self.files for word in ("-f", str(file)))
+            self.end_with_all(replace(stacks, again=("mtlsctl", self.command, *named) if again else ()), out)
         report, exit_code = make(self.open_project()) or (None, ExitCode.OK)
         self.show(report, out)
         raise typer.Exit(exit_code)

@@ -9,9 +9,11 @@ from reconciler.findings.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The findings about the files, in their order."""
+    """The findings about the files, in their order. `again`: the command to run once they are fixed; empty where the
+    run over several stacks has it."""
 
     diagnostics: tuple[Diagnostic, ...]
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,11 +42,13 @@ class StackResult:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """The results of one command over several stacks, in the order of their files. `exit_code`: of the whole run."""
+    """The results of one command over several stacks, in the order of their files. `exit_code`: of the whole run.
+    `again`: the command to run once what failed is fixed; empty if none is shown."""
 
     command: str
     results: Sequence[StackResult]
     exit_code: ExitCode
+    again: tuple[str, ...] = ()
 
 
 def join(command: str, results: Sequence[StackResult]) -> Stacks:

@@ -195,6 +195,7 @@ def test_one_broken_file_stops_only_its_stack(fleet: Checkout) -> None:
     result = fleet.run("fleet", "validate")
     assert result.code == 1
     assert "apps/b/mtls.toml:2:9" in result.out
+    assert result.out.splitlines()[-1] == "Next: fix what is listed, then run: mtlsctl fleet validate"
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,10 @@ def test_fleet_toml_is_found_by_its_option(fleet: Checkout, tmp_path: Path) -> N
     assert "b/mtls.toml" in result.out
     assert fleet.run("fleet", "list", folder="apps").code == 64
     assert fleet.run("fleet", "validate", "-f", "../fleet.toml", folder="apps").code == 0
+    fleet.write("apps/b/mtls.toml", fleet.read("apps/b/mtls.toml").replace("certs/billing.pem", "certs/none.pem"))
+    result = fleet.run("fleet", "validate", "-f", "../fleet.toml", folder="apps")
+    shown = [line for line in result.out.splitlines() if line.startswith("Next:")]
+    assert shown == ["Next: fix what is listed, then run: mtlsctl fleet validate -f ../fleet.toml"]
 
 
 def test_a_format_that_a_command_has_not_is_wrong_use(fleet: Checkout) -> None:

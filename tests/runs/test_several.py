@@ -331,6 +331,16 @@ def test_doctor_checks_the_folder_of_the_lock_too(fleet: Fleet) -> None:
     assert [one["path"] for one in found if one["code"] == "open-to-others"] == ["../../.mtlsctl"]
 
 
+@pytest.mark.parametrize("words", ["--all", "-f apps/a/mtls.toml -f apps/b/mtls.toml"])
+def test_the_next_command_of_a_failed_check_is_that_of_all_stacks(fleet: Fleet, words: str) -> None:
+    """It is shown once, below all of them."""
+    (fleet.folder / "apps/b/certs/billing.pem").unlink()
+    shown = [line for line in fleet.run("validate", *words.split()).out.splitlines() if "Next:" in line]
+    assert shown == [f"Next: fix what is listed, then run: mtlsctl validate {words}"]
+    alone = fleet.run("validate", "-f", "apps/b/mtls.toml").out.splitlines()[-1]
+    assert alone == "Next: fix what is listed, then run: mtlsctl validate -f apps/b/mtls.toml"
+
+
 # --- saved plans ----------------------------------------------------------------------------------------------------
 
 

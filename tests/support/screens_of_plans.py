@@ -443,5 +443,5 @@ PLANS: Mapping[str, object] = {
     "status-name": replace(CALM, certificates=CALM.certificates[:1], by_id=(), about=("partner-*",), asked=True),
     "explain": EXPLANATION,
     "forecast": FORECAST,
-    "findings": Validation((WARNING, ERROR)),
+    "findings": Validation((WARNING, ERROR), ("mtlsctl", "validate")),
 }

@@ -209,5 +209,5 @@ WORK: Mapping[str, object] = {
     "verify-one": replace(reports.VERIFICATION, certificates=reports.VERIFICATION.certificates[:1]),
     "init": replace(reports.ADOPTION, findings=(READABLE,)),
     "doctor": Checkup(CHECKS),
-    "validate": Validation((NO_KEY, READABLE)),
+    "validate": Validation((NO_KEY, READABLE), ("mtlsctl", "validate")),
 }

@@ -46,7 +46,7 @@ def validate_fleet(opened: OpenedFleet, members: Sequence[FleetMember]) -> Stack
     """The findings about fleet.toml, and those of each stack."""
     found = (*opened.warnings, *opened.problems)
     whole = [StackResult(opened.fleet.path, None, Validation(found), exit_code_of(found), opened.file.place)]
-    return join("validate", [*(whole if found else ()), *(_validated(one, opened) for one in members)])
+    return join("fleet validate", [*(whole if found else ()), *(_validated(one, opened) for one in members)])
 
 
 def _validated(one: FleetMember, opened: OpenedFleet) -> StackResult:

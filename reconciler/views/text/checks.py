@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.findings.codes import Severity
 from reconciler.findings.diagnostics import Diagnostic
@@ -11,7 +11,7 @@ from reconciler.reports.checks import Checkup, Validation
 from reconciler.views.table import Display
 from reconciler.views.text.findings import count_findings, to_act_on
 from reconciler.views.text.layout import wrapped
-from reconciler.views.text.lines import counted, finding_lines, led, next_lines, prose
+from reconciler.views.text.lines import ONCE_FIXED, counted, finding_lines, led, next_lines, prose
 
 
 def show_validation(validation: Validation, display: Display) -> str:
@@ -20,7 +20,7 @@ def show_validation(validation: Validation, display: Display) -> str:
     problems = count_findings(found)
     text = "\n".join((*finding_lines(found, display), "", "")) if found else ""
     if problems:
-        return text + "\n".join((style.bold(f"{problems}."), *_next_lines("validate", found, display))) + "\n"
+        return text + "\n".join((style.bold(f"{problems}."), *_next_lines(validation.again, found, display))) + "\n"
     return f"{text}{style.good('Everything checked is in order.')}\n"
 
 
@@ -53,7 +53,7 @@ def _checkup_lines(checkup: Checkup, display: Display) -> Iterator[str]:
     yield ""
     if counts:
         yield style.bold(f"{counts}.")
-        yield from _next_lines("doctor", found, display)
+        yield from _next_lines(("mtlsctl", "doctor"), found, display)
     else:
         yield style.good("Everything checked is in order.")
 
@@ -68,7 +68,7 @@ def _note_lines(item: Diagnostic, display: Display, size: int) -> Iterator[str]:
         yield from wrapped(printable(item.hint), width, first=f"{then}fix  ")
 
 
-def _next_lines(command: str, found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
+def _next_lines(again: Sequence[str], found: Iterable[Diagnostic], display: Display) -> Iterator[str]:
     """What to run once the errors are fixed; nothing where there is none."""
-    if any(one.is_error for one in found):
-        yield from next_lines(("mtlsctl", command), display.width, before="fix what is listed, then run: ")
+    if again and any(one.is_error for one in found):
+        yield from next_lines(again, display.width, before=ONCE_FIXED)

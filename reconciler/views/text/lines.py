@@ -99,6 +99,10 @@ def command_lines(words: Sequence[str], width: int | None, *, indent: str = "  "
     yield line
 
 
+ONCE_FIXED = "fix what is listed, then run: "
+"""Before the command to run once errors are fixed."""
+
+
 def next_lines(words: Sequence[str], width: int | None, *, before: str = "") -> Iterator[str]:
     """What to run next; the command on lines of its own where it does not fit."""
     text = f"Next: {before}{shell_command(words)}"

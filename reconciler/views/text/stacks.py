@@ -20,7 +20,7 @@ from reconciler.views.text.drift import counts_text
 from reconciler.views.text.findings import count_findings, to_act_on
 from reconciler.views.text.forecast import due_text
 from reconciler.views.text.layout import Cell, table
-from reconciler.views.text.lines import counted
+from reconciler.views.text.lines import ONCE_FIXED, counted, next_lines
 from reconciler.views.text.outcome import head_text
 from reconciler.views.text.plan import changes_text
 from reconciler.views.text.status import counts_of
@@ -51,7 +51,10 @@ def show_stacks(stacks: Stacks, display: Display) -> str:
             shown = render(result.report, "text", display_of(result, display)).strip("\n")
             shown += f"\n{printable(result.note)}" if result.note else ""
             parts.append(f"{style.bold(f'=== {heading_of(result)}')}\n{shown}\n")
-    return "\n".join((*parts, style.bold(f"{count_stacks(stacks)}."), *_rows(stacks, display))) + "\n"
+    lines = [style.bold(f"{count_stacks(stacks)}."), *_rows(stacks, display)]
+    if stacks.again and stacks.exit_code is not ExitCode.OK:
+        lines += next_lines(stacks.again, display.width, before=ONCE_FIXED)
+    return "\n".join((*parts, *lines)) + "\n"
 
 
 def heading_of(result: StackResult) -> str:
