@@ -45,25 +45,26 @@ class FleetCommand(StrEnum):
     RESUME = "resume"
     HISTORY = "history"
     DATABASE = "database"
-    JOB = "job"
 
 
 _OF_WORKERS = frozenset(
     {
         *(FleetCommand.WORKER, FleetCommand.TRIGGER, FleetCommand.PAUSE, FleetCommand.RESUME),
-        *(FleetCommand.HISTORY, FleetCommand.DATABASE, FleetCommand.JOB),
+        *(FleetCommand.HISTORY, FleetCommand.DATABASE),
     }
 )
-"""The commands that need a PostgreSQL; `job` is what a worker starts for each of its jobs."""
+"""The commands that need a PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRequest:
-    """The words after a command of workers, and its options."""
+    """The words after a command of workers, and its options. `job`: the kind of the job that a worker started this
+    process for; the only word is its key."""
 
     words: Sequence[str]
     until: str | None = None
     why: str | None = None
+    job: str | None = None
 
 
 class Workers(Protocol):
@@ -127,6 +128,7 @@ def fleet(
         str | None, typer.Option("--until", metavar="DATE", help="Pause the stack until DATE, in UTC (pause).")
     ] = None,
     why: Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Say why it is paused (pause).")] = None,
+    job: Annotated[str | None, typer.Option("--job", hidden=True)] = None,
     out: OutOption = None,
 ) -> None:
     """Look after many stacks in many accounts.
@@ -150,12 +152,13 @@ def fleet(
     database  `database upgrade`: make or update the tables.
     """
     _demand_fitting(action, FleetCommand.PAUSE, {"--until": until is not None, "--why": why is not None})
+    _demand_fitting(action, FleetCommand.WORKER, {"--job": job is not None})
     if action in _OF_WORKERS:
         if any((tag, only, exclude, changed_since, everything, dry_run, state, out)):
             raise UsageError(
                 f"`fleet {action}` does not select stacks and writes no file", hint="leave out its options"
             )
-        asked = WorkerRequest(words or (), until, why)
+        asked = WorkerRequest(words or (), until, why, job)
         _workers().run_worker_command(session, action, asked, partial(_open, session))
     if words:
         raise UsageError(f"`fleet {action}` takes no name", hint="use `--only` to limit it to some stacks")

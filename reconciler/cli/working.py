@@ -84,7 +84,7 @@ def run_worker_command(
     session: Session, command: FleetCommand, request: WorkerRequest, open_fleet: Callable[[], OpenedFleet]
 ) -> NoReturn:
     """Do it, and end the command."""
-    if session.format != TEXT and command is not FleetCommand.JOB:
+    if session.format != TEXT:
         raise UsageError(f"`fleet {command}` prints text alone", hint="leave out `--format`")
     url = database_url(os.environ)
     match command:
@@ -92,12 +92,12 @@ def run_worker_command(
             if list(request.words) != ["upgrade"]:
                 raise UsageError("`fleet database` needs a word", hint="write `mtlsctl fleet database upgrade`")
             _upgrade(url)
+        case FleetCommand.WORKER if request.job is not None:
+            _demand_words(command, request, 1)
+            _do_job(session, url, open_fleet(), request.job, request.words[0])
         case FleetCommand.WORKER:
             _demand_words(command, request, 0)
             _work(session, url, open_fleet)
-        case FleetCommand.JOB:
-            _demand_words(command, request, 2)
-            _do_job(session, url, open_fleet(), *request.words)
         case _:
             _demand_words(command, request, 1)
             opened = open_fleet()
@@ -107,7 +107,7 @@ def run_worker_command(
 
 def _demand_words(command: FleetCommand, request: WorkerRequest, number: int) -> None:
     if len(request.words) != number:
-        needs = {0: "takes no name", 1: "needs the name of one stack", 2: "needs a kind and a key"}[number]
+        needs = "needs the name of one stack" if number else "takes no name"
         raise UsageError(f"`fleet {command}` {needs}", hint="run `mtlsctl fleet --help`")
 
 
@@ -190,7 +190,7 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     demand_merged(os.environ, "fleet worker")
     opened = open_fleet()
     program = [sys.executable, "-P", "-m", "reconciler"]  # -P: never a folder `reconciler` of the place where it runs
-    command = [*program, "--file", str(opened.file.path), "fleet", "job"]
+    command = [*program, "--file", str(opened.file.path), "fleet", "worker", "--job"]
     tell = _log(session)
     children = Children(
         command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: withheld(open_fleet(), kind, key)
@@ -210,8 +210,8 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
             return done
 
         at_once = opened.fleet.concurrency
+        add_due(SystemClock().now())  # fails at once without a database
         tell(f"working for the fleet {opened.fleet.name}, {at_once} jobs at once; Ctrl-C ends it")
-        add_due(SystemClock().now())
         handlers = {LOOK: look, ACT: children.handler(ACT)}
         engine.work(handlers, at_once, Duty(add_due, children.stop, tell))
         record.close()

@@ -135,8 +135,10 @@ def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> N
         (("trigger", "s1", "--why", "x"), 64, "`fleet trigger` has no `--why`"),
         (("worker", "--only", "s1"), 64, "does not select stacks"),
         (("history", "s1", "--format", "json"), 64, "prints text alone"),
-        (("job", "dance", "x/y"), 64, "is not a kind of job"),
-        (("job", "act", "x/y"), 64, "the fleet has no stack x/y"),
+        (("job", "act", "x/y"), 64, "'job' is not one of 'validate'"),
+        (("worker", "--job", "dance", "x/y"), 64, "is not a kind of job"),
+        (("worker", "--job", "act", "x/y"), 64, "the fleet has no stack x/y"),
+        (("list", "--job", "act"), 64, "`fleet list` has no `--job`"),
     ],
 )
 def test_wrong_use_is_explained(fleet: Fleet, words: tuple[str, ...], code: int, said: str) -> None:
@@ -150,4 +152,8 @@ def test_without_a_database_workers_say_which_variable_is_missing(tmp_path: Path
     with make_estate(tmp_path / "checkout", stacks=1) as estate:
         result = estate.run("fleet", "worker")
         assert (result.code, "MTLSCTL_DATABASE_URL is not set" in result.err) == (1, True)
+        estate.environ["MTLSCTL_DATABASE_URL"] = "postgresql://x@127.0.0.1:1/x"
+        result = estate.run("fleet", "worker")
+        assert (result.code, "error[database]" in result.err, "working" in result.err) == (1, True, False)
+        del estate.environ["MTLSCTL_DATABASE_URL"]
         assert estate.run("fleet", "list").code == 0

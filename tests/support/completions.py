@@ -74,7 +74,7 @@ def _is_global(param: Any) -> bool:
 
 
 def _is_option(param: Any) -> bool:
-    return param.opts[0].startswith("-") and not _is_global(param)
+    return param.opts[0].startswith("-") and not _is_global(param) and not param.hidden
 
 
 def _option(command: str, param: Any) -> dict[str, object]:
