@@ -18,11 +18,11 @@ from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model.fleet import FleetRecord, StackKey
-from reconciler.reports.fleet import FleetList, FleetStatus
+from reconciler.reports.fleet import FleetHistory, FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.budget import DATABASE_URL
-from reconciler.runs.fleet.listed import changed_members, list_fleet, validate_fleet
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, Selected, open_fleet, read_fleet_file
+from reconciler.runs.fleet.listed import Selected, changed_members, list_fleet, validate_fleet
+from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
 from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
 from reconciler.runs.operator import demand_merged
@@ -91,7 +91,7 @@ def _workers() -> Workers:
 
 @command(
     example="mtlsctl fleet validate\nmtlsctl fleet list --changed-since origin/main --format json",
-    shows=(FleetStatus, FleetList, Stacks),
+    shows=(FleetStatus, FleetList, Stacks, FleetHistory),
     asks=True,
 )
 def fleet(
@@ -166,8 +166,8 @@ def fleet(
     _demand_fitting(action, FleetCommand.LIST, {"--changed-since": changed_since is not None})
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
     opened = _open(session)
-    members = selected.choose(opened.members)
     record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
+    members = selected.choose(opened, lambda: _record(opened, state).rows())
     match action:
         case FleetCommand.VALIDATE:
             _demand_format(session, Stacks, action)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
@@ -20,10 +20,12 @@ from reconciler.findings.codes import Code
 from reconciler.findings.errors import LockedError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.model.engine import Done, Duty
-from reconciler.model.fleet import StackKey
+from reconciler.model.fleet import Pause, StackKey
+from reconciler.reports.fleet import LEFT, FleetHistory
 from reconciler.runs.budget import DATABASE_URL, extra_missing
 from reconciler.runs.fleet.children import Children
-from reconciler.runs.fleet.opened import FleetMember, OpenedFleet
+from reconciler.runs.fleet.opened import OpenedFleet
+from reconciler.runs.fleet.run import KnownStack, find_stack, the_one
 from reconciler.runs.fleet.work import (
     ACT,
     LOOK,
@@ -38,15 +40,16 @@ from reconciler.runs.fleet.work import (
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
-from reconciler.views.text.layout import Cell, table
+from reconciler.views.text.fleet import pause_text
+from reconciler.views.text.stacks import lines_of
 
 try:
     from reconciler.postgres.budget import PostgresBudget
     from reconciler.postgres.connection import connect
     from reconciler.postgres.engine import PostgresEngine
-    from reconciler.postgres.history import History, RecordedJob
+    from reconciler.postgres.history import History
     from reconciler.postgres.lock import locked
-    from reconciler.postgres.record import Pause, PostgresRecord
+    from reconciler.postgres.record import PostgresRecord
     from reconciler.postgres.schema import upgrade
 except ModuleNotFoundError as error:
     raise extra_missing("`mtlsctl fleet worker`", error) from error
@@ -71,7 +74,7 @@ def open_record(opened: OpenedFleet) -> PostgresRecord:
 def paused(opened: OpenedFleet) -> Mapping[StackKey, str]:
     """The stacks of a fleet that are paused, each with the reason."""
     with closing(open_record(opened)) as record:
-        return {key: f"paused until {one.until:%Y-%m-%d %H:%M} UTC: {one.why}" for key, one in record.pauses().items()}
+        return {key: pause_text(one) for key, one in record.pauses().items()}
 
 
 def open_desk(opened: OpenedFleet, context: StoreContext, demand: Callable[[], None] = lambda: None) -> SharedDesk:
@@ -84,8 +87,9 @@ def run_worker_command(
     session: Session, command: FleetCommand, request: WorkerRequest, open_fleet: Callable[[], OpenedFleet]
 ) -> NoReturn:
     """Do it, and end the command."""
-    if session.format != TEXT:
-        raise UsageError(f"`fleet {command}` prints text alone", hint="leave out `--format`")
+    if session.format != TEXT and not (command is FleetCommand.HISTORY and session.can_show(FleetHistory)):
+        hint = "use `--format json`, or leave it out" if command is FleetCommand.HISTORY else "leave out `--format`"
+        raise UsageError(f"`fleet {command}` has no format {session.format}", hint=hint)
     url = database_url(os.environ)
     match command:
         case FleetCommand.DATABASE:
@@ -100,8 +104,7 @@ def run_worker_command(
             _work(session, url, open_fleet)
         case _:
             _demand_words(command, request, 1)
-            opened = open_fleet()
-            _about_stack(session, command, url, opened, _named(opened, request.words[0]), request)
+            _about_stack(session, command, url, open_fleet(), request)
     raise typer.Exit(0)
 
 
@@ -109,15 +112,6 @@ def _demand_words(command: FleetCommand, request: WorkerRequest, number: int) ->
     if len(request.words) != number:
         needs = "needs the name of one stack" if number else "takes no name"
         raise UsageError(f"`fleet {command}` {needs}", hint="run `mtlsctl fleet --help`")
-
-
-def _named(opened: OpenedFleet, name: str) -> FleetMember:
-    """The stack with this name, or with this file. UsageError if there is none, or several."""
-    found = [one for one in opened.members if name in (one.member.stack, one.file) and one.key is not None]
-    if len(found) != 1:
-        what = "no stack" if not found else f"{len(found)} stacks"
-        raise UsageError(f"the fleet has {what} with the name {name!r}", hint="name its file; see `mtlsctl fleet list`")
-    return found[0]
 
 
 def _upgrade(url: str) -> None:
@@ -132,29 +126,75 @@ def _upgrade(url: str) -> None:
 
 
 def _about_stack(
-    session: Session, command: FleetCommand, url: str, opened: OpenedFleet, one: FleetMember, request: WorkerRequest
+    session: Session, command: FleetCommand, url: str, opened: OpenedFleet, request: WorkerRequest
 ) -> None:
-    assert one.key is not None  # noqa: S101 - as `_named` gives it
-    name = printable(one.member.stack or one.file)
+    (name,) = request.words
     with closing(PostgresRecord(url, opened.fleet.name)) as record:
+        if command is FleetCommand.HISTORY:
+            session.show(_history(url, opened, record, name))
+            return
+        one = find_stack(opened, record.rows(), name)
+        stack = printable(one.stack)
         match command:
             case FleetCommand.TRIGGER:
-                with closing(PostgresEngine(url)) as engine:
-                    engine.cancel(ACT, act_key(one.key))  # it may wait for a later time
-                    engine.defer(ACT, act_key(one.key))
-                say(f"A worker checks {name} next, and does what is allowed (act = {one.act}).")
+                _trigger(url, opened, one, record.pauses().get(one.key))
             case FleetCommand.PAUSE:
                 pause = _pause_of(request, SystemClock().now())
                 record.pause(one.key, pause)
-                say(f"Nothing is done to {name} until {pause.until:%Y-%m-%d %H:%M} UTC. It is still checked.")
-            case FleetCommand.RESUME:
-                was = record.resume(one.key)
-                say(f"{name} is no longer paused." if was else f"{name} was not paused.")
+                rest = "It is still checked." if one.message is None else printable(f"Note: {one.message}.")
+                say(f"Nothing is done to {stack} until {pause.until:%Y-%m-%d %H:%M} UTC. {rest}")
             case _:
-                with closing(History(url)) as history:
-                    runs = history.of(act_key(one.key), look_key(one))
-                for line in _history_lines(runs, record.pauses().get(one.key), session.width(sys.stdout)):
-                    say(line)
+                was = record.resume(one.key)
+                say(f"{stack} is no longer paused." if was else f"{stack} was not paused.")
+
+
+def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None) -> None:
+    """Have a worker check a stack, and say what it may do."""
+    stack = printable(one.stack)
+    if one.member is None or one.message is not None:
+        hint = f"correct {one.file}; `mtlsctl fleet history {one.stack}` shows what was done"
+        raise ReconcilerError(f"{one.stack} can't be checked: {one.message}", hint=hint, code=Code.FLEET_STACK_MISSING)
+    with closing(PostgresEngine(url)) as engine:
+        engine.cancel(ACT, act_key(one.key))  # it may wait for a later time
+        engine.defer(ACT, act_key(one.key))
+    denied = opened.deny_text(SystemClock().now())
+    if pause is not None:
+        held = f"It changes nothing: {pause_text(pause)}. `mtlsctl fleet resume {stack}` ends the pause."
+    elif denied is not None:
+        held = f"It changes nothing: {denied}."
+    else:
+        held = f"It does what is allowed (act = {one.member.act})."
+    say(f"A worker checks {stack} next. {printable(held)}")
+
+
+def _history(url: str, opened: OpenedFleet, record: PostgresRecord, name: str) -> FleetHistory:
+    """What workers did for a stack, also for one that left the fleet."""
+    fleet, rows = opened.fleet, record.rows()
+    with closing(History(url)) as history:
+        try:
+            one = find_stack(opened, rows, name)
+        except ReconcilerError:
+            accounts = sorted({account for credential in fleet.credentials.values() for account in credential.accounts})
+            left = [KnownStack(account, name, message=LEFT) for account in accounts if history.of(f"{account}/{name}")]
+            if not left:
+                raise
+            one = the_one(opened, name, left)
+        looks = (
+            [look_key(one.account, name) for name in fleet.credentials]
+            if one.member is None
+            else [look_key(one.account, one.member.rule.credential)]
+        )
+        runs = tuple(history.of(act_key(one.key), *looks))
+    return FleetHistory(
+        fleet=fleet.name,
+        stack=one.stack,
+        account=one.account,
+        alias=fleet.alias(one.account),
+        file=one.file,
+        runs=runs,
+        pause=record.pauses().get(one.key),
+        message=one.message,
+    )
 
 
 def _pause_of(request: WorkerRequest, now: datetime) -> Pause:
@@ -165,21 +205,6 @@ def _pause_of(request: WorkerRequest, now: datetime) -> Pause:
     if until <= now:
         raise UsageError(f"{request.until} is past", hint="give a later time, in UTC")
     return Pause(until, request.why or "")
-
-
-def _history_lines(runs: Sequence[RecordedJob], pause: Pause | None, width: int | None) -> list[str]:
-    lines = []
-    if pause is not None:
-        lines.append(f"Paused until {pause.until:%Y-%m-%d %H:%M} UTC: {printable(pause.why)}")
-    if not runs:
-        return [*lines, "No worker did anything for it yet."]
-    rows = [[Cell(word) for word in ("BEGUN (UTC)", "JOB", "TOOK", "OUTCOME", "WORKER", "")]]
-    for one in runs:
-        took = f"{(one.ended - one.begun).total_seconds():.0f} s" if one.ended is not None else "-"
-        said = (one.message.splitlines() or [""])[0]
-        words = (f"{one.begun:%Y-%m-%d %H:%M:%S}", one.kind, took, one.outcome or "running", one.worker, said)
-        rows.append([Cell(printable(word)) for word in words])
-    return [*lines, *table(rows, width, indent="")]
 
 
 # --- a worker -------------------------------------------------------------------------------------------------------
@@ -231,6 +256,8 @@ def _do_job(session: Session, url: str, opened: OpenedFleet, kind: str, key: str
     with locked(url, f"fleet {opened.fleet.name}, account {account_of_key(key)}") as demand:
         desk = open_desk(opened, StoreContext(os.environ, session.max_wait_s, session.tell), demand)
         with closing(PostgresRecord(url, opened.fleet.name)) as record:
-            is_paused = kind == ACT and any(act_key(one) == key for one in record.pauses())
-            found = do_job(kind, key, desk, record, may_act=not is_paused, tell=session.tell)
+            paused = {one: pause_text(pause) for one, pause in record.pauses().items()}
+            found = do_job(kind, key, desk, record, paused=paused, tell=session.tell)
+    for line in lines_of(found):  # for the log of the worker and the history; stdout is dropped
+        session.tell(printable(line))
     session.end_with_all(found, None)

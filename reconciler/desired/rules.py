@@ -307,7 +307,7 @@ SHAPE_HINT = (
 )
 SHAPE_IN_FLEET_HINT = (
     'remove it: write { env = "CF_TOKEN_PROD" } or { file = "PATH" }, the place of the token; if the file was ever '
-    "shared, revoke the token. If it is none, choose a shorter name"
+    "shared, revoke the token. If it is not a token, choose a shorter name"
 )
 
 

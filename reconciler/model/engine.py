@@ -31,6 +31,19 @@ class Done:
     again_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedJob:
+    """One job, as people see it. `ended` None: it runs. `outcome`: `lost` if its worker died. Times are aware UTC."""
+
+    kind: str
+    key: str
+    worker: str
+    begun: datetime
+    ended: datetime | None
+    outcome: str | None
+    message: str
+
+
 Handler = Callable[[str], Done]
 """Does the work for a key, in a thread of its own. It may be done a second time, so it begins from what it finds."""
 

@@ -198,6 +198,14 @@ class StackRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A stack that nothing is done to until a time, which is aware UTC. `why`: for those who wait."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """What workers do, and what waits for them.
 
@@ -227,6 +235,9 @@ class FleetRecord(Protocol):
 
     def queue(self) -> Queue | None:
         """What its workers do; None if it has none."""
+
+    def pauses(self) -> Mapping[StackKey, Pause]:
+        """The stacks that are paused now; only a fleet with workers has some."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Held during a pass; LockedError if another pass over the same fleet runs."""

@@ -83,12 +83,18 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What holds for all stacks of a pass. `deny`: the one that holds now. `shrunk`: fewer than half of the known
-    stacks were found. `left`: how many more stacks may be changed."""
+    """What holds for all stacks of a pass. `deny`: the one that holds now, in words. `shrunk`: fewer than half of the
+    known stacks were found. `left`: how many more stacks may be changed."""
 
-    deny: Frozen | None
+    deny: str | None
     shrunk: bool
     left: int
+
+
+def deny_text(deny: Frozen, place: object) -> str:
+    """What holds, until when, and why. `place`: of the `deny`."""
+    until = f" until {deny.until:%Y-%m-%d %H:%M} UTC" if deny.until is not None else ""
+    return f"`deny` at {place} holds{until}{f' ({deny.freeze.why})' if deny.freeze.why else ''}"
 
 
 def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Circumstances, *, where: str) -> Permit:
@@ -103,9 +109,7 @@ def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Cir
     if around.shrunk:
         return Permit(Act.NONE, "not done: fewer than half of the known stacks were found")
     if around.deny is not None:
-        why, until = around.deny.freeze.why, around.deny.until
-        text = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
-        return Permit(Act.NONE, f"not done: `deny` holds{text}{f' ({why})' if why else ''}")
+        return Permit(Act.NONE, f"not done: {around.deny}")
     if around.left <= 0:
         return Permit(Act.NONE, f"waits for its next check: this pass changed {fleet.max_acts} (`max_acts`)")
     return Permit(allowed, f"allowed by {source}")

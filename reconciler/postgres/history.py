@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from reconciler.findings.values import dataclass
+from reconciler.model.engine import RecordedJob
 from reconciler.postgres.connection import Connection, SharedConnection
 
 _KEPT_DAYS = 90
 _LONGEST = 4000
 _NOT_DONE = ("busy", "handed back")
 """Outcomes of jobs that are done later."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedJob:
-    """One job. `ended` None: it runs. `outcome`: `lost` if its worker died. Times are aware UTC."""
-
-    kind: str
-    key: str
-    worker: str
-    begun: datetime
-    ended: datetime | None
-    outcome: str | None
-    message: str
 
 
 class History:

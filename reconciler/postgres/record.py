@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
 
-from reconciler.findings.values import dataclass
-from reconciler.model.fleet import Queue, StackKey, StackRow
+from reconciler.model.fleet import Pause, Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
 from reconciler.postgres.connection import Connection, SharedConnection
 from reconciler.postgres.engine import JOBS, QUEUES, Pace
 from reconciler.records.fleet import read_record, record_text
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A stack that nothing is done to until a time, which is aware UTC. `why`: for those who wait."""
-
-    until: datetime
-    why: str
-
 
 _QUEUE = """
 WITH alive AS (

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import InputError
-from reconciler.model.fleet import Acted, Look, Queue, StackRow
+from reconciler.model.fleet import Acted, Look, Pause, Queue, StackRow
 from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, to_json
 
 MAX_BYTES = 64_000_000
@@ -20,7 +20,8 @@ class FleetStackPart(JsonPart):
     """One stack. `look`: the last one, absent if there was none. `success`: when the last look ended without an error.
     `act`: the last one. What follows is only in the output of `fleet status`. `account_name`: as in fleet.toml.
     `state`: one of vanished, broken, failed, not-checked, blocked, drift, changes, ok. `due`: when it is checked next.
-    `allowed`: what may be done without a person. `message`: what is wrong."""
+    `allowed`: what may be done without a person. `message`: what is wrong. `paused`: until when nothing is done to it,
+    and why, if it is paused."""
 
     stack: str | None = None
     account: str | None = None
@@ -33,6 +34,7 @@ class FleetStackPart(JsonPart):
     due: UtcTime | None = None
     allowed: str | None = None
     message: str | None = None
+    paused: Pause | None = None
 
 
 class FleetStatusDocument(JsonPart):

@@ -11,7 +11,8 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
-from reconciler.model.fleet import Acted, ActState, Look, LookState, Queue, StackKey, StackRow
+from reconciler.model.engine import RecordedJob
+from reconciler.model.fleet import Acted, ActState, Look, LookState, Pause, Queue, StackKey, StackRow
 from reconciler.plan.fleet import is_due, is_overdue, last_turn
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
@@ -115,13 +116,15 @@ class StackState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FleetStackStatus:
     """One stack. `one`: as it is listed; of a vanished one without credential. `row`: what is remembered of it, None if
-    it was never checked. `due`: when it is checked next, in the past if it is due. `message`: what is wrong."""
+    it was never checked. `due`: when it is checked next, in the past if it is due. `message`: what is wrong. `pause`:
+    until when nothing is done to it, if it is paused."""
 
     one: FleetStack
     state: StackState
     row: StackRow | None = None
     due: datetime | None = None
     message: str | None = None
+    pause: Pause | None = None
 
     @property
     def look(self) -> Look | None:
@@ -146,6 +149,11 @@ class FleetStatus:
         return {state: sum(one.state is state for one in self.stacks) for state in StackState}
 
     @property
+    def paused(self) -> int:
+        """How many stacks are paused."""
+        return sum(one.pause is not None for one in self.stacks)
+
+    @property
     def outage(self) -> FleetStackStatus | None:
         """The stack whose calls fail first."""
         times = [one for one in self.stacks if one.look is not None and one.look.outage is not None]
@@ -159,16 +167,41 @@ class FleetStatus:
         return code_over("fleet status", codes)
 
 
+@dataclass(frozen=True, slots=True)
+class FleetHistory:
+    """What workers did for one stack, the latest first, and its pause. `alias`: of the account. `file`: its
+    mtls.toml, if it is known. `message`: what is wrong with it now."""
+
+    fleet: str
+    stack: str
+    account: str
+    alias: str
+    file: str | None
+    runs: tuple[RecordedJob, ...]
+    pause: Pause | None = None
+    message: str | None = None
+
+
+VANISHED = "its mtls.toml was not found any more; nothing is done for it"
+LEFT = "it is not in the fleet any more"
+UNREAD = "its repository could not be read; nothing is done for it"
+
+
 def make_fleet_status(
-    found: FleetList, rows: Sequence[StackRow], vanished: Sequence[StackRow], alias: Callable[[str], str], now: datetime
+    found: FleetList,
+    rows: Sequence[StackRow],
+    missing: Sequence[tuple[StackRow, str]],
+    alias: Callable[[str], str],
+    now: datetime,
+    pauses: Mapping[StackKey, Pause],
 ) -> FleetStatus:
-    """The status of the stacks that were found, and of those that are missing."""
+    """The status of the stacks that were found, and of those that are `missing`, each with the reason."""
     known, by_file = {row.key: row for row in rows}, {row.file: row for row in rows}
     stacks = [_status_of(_named(one, by_file, alias), known, now) for one in found.stacks]
-    for row in vanished:
+    for row, message in missing:
         one = FleetStack(row.file, row.stack, row.account, alias(row.account), "", (), Act.NONE, timedelta(0))
-        message = "its mtls.toml was not found any more; nothing is done for it"
         stacks.append(FleetStackStatus(one, StackState.VANISHED, row, message=message))
+    stacks = [replace(one, pause=pauses.get((one.one.account or "", one.one.stack or ""))) for one in stacks]
     order = list(StackState)
     stacks.sort(key=lambda one: (order.index(one.state), _outage_key(one), one.one.stack or "", one.one.file))
     return FleetStatus(found.fleet, now, tuple(stacks), found.diagnostics)
@@ -251,6 +284,11 @@ def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
             "fleet_stack_drift",
             "Differences from mtls.toml that the last check of the stack found.",
             ((labels, look.drift) for labels, look in looks),
+        ),
+        _family(
+            "fleet_stack_paused_until_timestamp_seconds",
+            "Until when nothing is done to the stack; only for a stack that is paused.",
+            ((labels, one.pause.until.timestamp()) for labels, one in labelled if one.pause is not None),
         ),
         _family(
             "fleet_made_timestamp_seconds",

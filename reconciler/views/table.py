@@ -101,6 +101,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.fleet:FleetStatus", "markdown"): f"{_MARKDOWN}.fleet:show_fleet",
     (f"{_REPORTS}.fleet:FleetStatus", "html"): f"{_HTML}.fleet:show_fleet",
     (f"{_REPORTS}.fleet:FleetStatus", "prometheus"): "reconciler.views.prometheus.metrics:show_fleet",
+    (f"{_REPORTS}.fleet:FleetHistory", "text"): f"{_TEXT}.fleet:show_history",
+    (f"{_REPORTS}.fleet:FleetHistory", "json"): f"{_JSON}.fleet:show_history",
     (f"{_REPORTS}.log:LogLine", "text"): f"{_TEXT}.log:show_line",
     (f"{_REPORTS}.log:LogLine", "json"): f"{_JSON}.log:show_line",
 }

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.support.cli import Result
-from tests.support.estates import Estate, make_estate
+from tests.support.estates import ACCOUNTS, Estate, make_estate
 from tests.support.fleet_workers import Works, works
 from tests.support.paths import REPOSITORY
 from tests.support.postgres import Postgres
@@ -92,17 +92,86 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
     assert ("not done: paused until 2099-01-01 00:00 UTC: audit" in held.out, fleet.estate.entries(0)) == (True, 2)
     fleet.start()
     fleet.wait("look", 3)
-    assert fleet.run("trigger", "s1").out.startswith("A worker checks s1 next")
+    said = fleet.run("trigger", "s1").out
+    assert said.startswith("A worker checks s1 next. It changes nothing: paused until 2099-01-01 00:00 UTC: audit.")
     fleet.wait("act", 1)
     assert fleet.estate.entries(0) == 2
-    assert "Paused until 2099-01-01 00:00 UTC: audit" in fleet.run("history", "s1").out
+    shown = fleet.run("history", "s1").out
+    assert "Paused until 2099-01-01 00:00 UTC: audit" in shown
+    assert "s1: 1 deletion; not done: paused until 2099-01-01 00:00 UTC: audit" in shown
+    _each_format_shows_the_pause(fleet)
     assert fleet.run("resume", "s1").out == "s1 is no longer paused.\n"
+    assert "paused" not in fleet.run("status").out
     fleet.run("trigger", "s1")
     fleet.wait("act", 2)
     assert fleet.estate.entries(0) == 1
     history = fleet.run("history", "s1").out.splitlines()
     assert [line.split()[2] for line in history[1:]] == ["act", "act", "look"]
     assert fleet.works.end() == [0]
+
+
+def _each_format_shows_the_pause(fleet: Fleet) -> None:
+    """Of `fleet status`: until when, and why; metrics have no texts."""
+    for form in ("text", "markdown", "html"):
+        assert "paused until 2099-01-01 00:00 UTC: audit" in fleet.run("status", "--format", form).out
+    found = {one["stack"]: one.get("paused") for one in fleet.run("status", "--format", "json").json["stacks"]}
+    assert found == {"s1": {"until": "2099-01-01T00:00:00Z", "why": "audit"}, "s2": None, "s3": None}
+    metrics = fleet.run("status", "--format", "prometheus").out
+    assert 'mtlsctl_fleet_stack_paused_until_timestamp_seconds{stack="s1",account="shop"} 4070908800' in metrics
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "held"),
+    [
+        (
+            *("fleet.toml", "[defaults]\n"),
+            '[defaults]\ndeny = [{ cron = "* * * * *", for = "2h", why = "fair" }]\n',
+            "s1: 1 deletion; not done: `deny` at fleet.toml:5:9 holds until ",
+        ),
+        (
+            *("one/s1/mtls.toml", 'grace = "0s"'),
+            'grace = "0s"\nfreeze = [{ start = "2020-01-01", end = "2099-01-01" }]',
+            "not done: changes are frozen until 2099-01-02 00:00 UTC",
+        ),
+        ("one/s1/mtls.toml", "version = 1", 'fleet.act = "none"\nversion = 1', 'not allowed by `[fleet] act = "none"`'),
+        ("one/s1/mtls.toml", "version = 1", "version = 1\nx = 1", "unknown key `x` at the top level"),
+    ],
+    ids=["deny", "freeze", "none", "broken"],
+)
+def test_a_worker_says_what_holds_a_stack(fleet: Fleet, file: str, before: str, after: str, held: str) -> None:
+    """In its log and the history, with the end if there is one; a trigger says so where fleet.toml holds it."""
+    fleet.estate.write(file, fleet.estate.read(file).replace(before, after, 1))
+    result = fleet.run("worker", "--job", "act", f"{ACCOUNTS[0]}/s1")
+    assert (held in " ".join(result.err.split()), fleet.estate.entries(0)) == (True, 2), result.err
+    if file == "fleet.toml":
+        assert "It changes nothing: `deny` at fleet.toml:5:9 holds until" in fleet.run("trigger", "s1").out
+
+
+def test_the_history_of_a_stack_that_is_not_there_can_be_read(fleet: Fleet) -> None:
+    """Until it is forgotten; each command says what is known."""
+    fleet.start()
+    fleet.wait("act", 1)
+    assert fleet.works.end() == [0]
+    (fleet.estate.folder / "one/s1/mtls.toml").unlink()
+    fleet.estate.write("one/s8/mtls.toml", fleet.estate.read("two/s2/mtls.toml").replace('"s2"', '"s8"'))
+    missing = "its mtls.toml was not found any more"
+    history = fleet.run("history", "s1")
+    assert (history.code, f"s1: {missing}" in history.out, " act " in history.out) == (0, True, True)
+    assert f"Note: {missing}" in fleet.run("pause", "s1", "--until", "2099-01-01", "--why", "x").out
+    assert fleet.run("resume", "s1").out == "s1 is no longer paused.\n"
+    result = fleet.run("trigger", "one/s1/mtls.toml")
+    assert (result.code, f"s1 can't be checked: {missing}" in result.err) == (1, True)
+    rule = fleet.estate.read("fleet.toml").replace('tags = ["first"]', 'tags = ["first"]\nretired = ["s1"]')
+    fleet.estate.write("fleet.toml", rule)
+    fleet.run("run", "--all", "--state", "x.json")
+    with psycopg.connect(fleet.works.url, autocommit=True) as connection:
+        connection.execute("DELETE FROM mtlsctl.stack WHERE stack = 's1'")  # as the next look does
+    history = fleet.run("history", "s1")
+    assert (history.code, "s1: it is not in the fleet any more" in history.out, " act " in history.out) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> None:
@@ -134,7 +203,8 @@ def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> N
         (("list", "--until", "2099-01-01"), 64, "`fleet list` has no `--until`"),
         (("trigger", "s1", "--why", "x"), 64, "`fleet trigger` has no `--why`"),
         (("worker", "--only", "s1"), 64, "does not select stacks"),
-        (("history", "s1", "--format", "json"), 64, "prints text alone"),
+        (("history", "s1", "--format", "html"), 64, "`fleet history` has no format html"),
+        (("pause", "s1", "--format", "json"), 64, "`fleet pause` has no format json"),
         (("job", "act", "x/y"), 64, "'job' is not one of 'validate'"),
         (("worker", "--job", "dance", "x/y"), 64, "is not a kind of job"),
         (("worker", "--job", "act", "x/y"), 64, "the fleet has no stack x/y"),

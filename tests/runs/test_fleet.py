@@ -119,6 +119,15 @@ def test_a_selection_of_nothing_is_wrong_use(fleet: Checkout, words: tuple[str, 
     assert f"`{' '.join(words)}` matches no stack of the fleet" in result.err
 
 
+def test_a_stack_that_can_not_be_selected_because_of_an_error_is_no_wrong_use(fleet: Checkout) -> None:
+    """Its name is unknown, and the error says why."""
+    fleet.write("apps/b/mtls.toml", BROKEN)
+    result = fleet.run("fleet", "list", "--only", "b")
+    assert (result.code, result.out) == (1, "")
+    assert "apps/b/mtls.toml can't be read: `stack` must be a string" in result.err
+    assert "`--only b` matches no stack of the fleet that could be read" in " ".join(result.err.split())
+
+
 def test_a_repository_narrows_what_may_be_done_and_never_widens_it(fleet: Checkout) -> None:
     """Its mtls.toml is written by others than fleet.toml."""
     fleet.write("apps/a/mtls.toml", fleet.read("apps/a/mtls.toml") + '\n[fleet]\nact = "none"\n')

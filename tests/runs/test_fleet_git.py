@@ -92,6 +92,22 @@ def test_a_repository_that_cannot_be_read_stops_its_stacks_alone(estate: Estate)
     }
 
 
+@pytest.mark.parametrize(("option", "word"), [("--tag", "far"), ("--only", "s3")])
+def test_a_selection_names_the_repository_that_cannot_be_read(estate: Estate, option: str, word: str) -> None:
+    """And the stacks of it that are remembered; other words match nothing, as ever."""
+    estate.write(
+        "fleet.toml",
+        estate.read("fleet.toml").replace('\ncredential = "three"', '\ncredential = "three"\ntags = ["far"]'),
+    )
+    estate.run("fleet", "run")
+    remote_of(estate).rename(estate.folder.parent / "away")
+    result = estate.run("fleet", "list", option, word)
+    said = " ".join(result.err.split())
+    known = "s3 (cccccccc), s6 (cccccccc)" if option == "--tag" else "s3 (cccccccc)"
+    assert (result.code, "error[git-mirror]" in said, f"not found now: {known}" in said) == (1, True, True), said
+    assert estate.run("fleet", "list", "--tag", "near").code == 64
+
+
 def test_a_link_that_leads_out_of_its_repository_is_refused(estate: Estate) -> None:
     """It would make a file of this machine an mtls.toml."""
     remote, outside = remote_of(estate), estate.folder.parent / "outside.toml"

@@ -196,7 +196,7 @@ HELD = {
     "none": (('[defaults]\nact = "retire"', "[defaults]"), None),
     "denied": (
         ('act = "retire"', 'act = "retire"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]'),
-        "`deny` holds",
+        "`deny` at fleet.toml:6:9 holds until",
     ),
     "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "waits for its next check"),
 }

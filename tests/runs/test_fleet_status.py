@@ -86,6 +86,28 @@ def test_a_failed_act_is_a_failure_until_the_next_check(estate: Estate) -> None:
     assert states(estate)["s1"] == "ok"
 
 
+def test_stacks_with_one_name_have_their_account(estate: Estate) -> None:
+    """At every width: a narrow terminal has no column for it, nor has the line that says what is wrong."""
+    estate.write("two/s2/mtls.toml", estate.read("two/s2/mtls.toml").replace('"s2"', '"s1"'))
+    found = estate.run("fleet", "status").out
+    assert re.search(r"^ok +s1 \(shop\) +\d", found, re.MULTILINE)
+    assert "\ns1 (bbbbbbbb): it was never checked\n" in found
+    assert re.search(r"^changes +s3 +\d", found, re.MULTILINE)
+
+
+def test_what_is_wrong_with_a_file_is_shown_as_long_as_it_is_wrong(estate: Estate) -> None:
+    """Not until the next check: `fleet status` reads the files itself."""
+    estate.stack(1, 5)
+    estate.run("fleet", "run")
+    text = estate.read("two/s5/mtls.toml")
+    estate.write("two/s5/mtls.toml", text.replace('"s5"', '"s2"'))
+    estate.run("fleet", "run", "--all")
+    assert estate.run("fleet", "status").out.count("the stack 's2' is also that of") == 2
+    estate.write("two/s5/mtls.toml", text)
+    assert states(estate) == {"s3": "changes", "s5": "changes", "s1": "ok", "s2": "ok"}
+    assert "is also that of" not in estate.run("fleet", "status").out
+
+
 def test_a_selection_shows_only_its_stacks(estate: Estate) -> None:
     """And no alarm about others."""
     (estate.folder / "two/s2/mtls.toml").unlink()
@@ -114,6 +136,7 @@ def test_metrics_have_only_the_labels_of_a_stack(estate: Estate) -> None:
         "mtlsctl_fleet_stack_outage_timestamp_seconds": ["account", "stack"],
         "mtlsctl_fleet_stack_changes": ["account", "action", "stack"],
         "mtlsctl_fleet_stack_drift": ["account", "stack"],
+        "mtlsctl_fleet_stack_paused_until_timestamp_seconds": [],
         "mtlsctl_fleet_made_timestamp_seconds": ["fleet"],
     }
     first = families["mtlsctl_fleet_stack_ok"][1]

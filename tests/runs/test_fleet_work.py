@@ -14,7 +14,7 @@ from reconciler.findings.errors import LockedError
 from reconciler.model import Action
 from reconciler.model.declared import Act
 from reconciler.model.engine import Duty, Handler, Job
-from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, SecretPlace, StackKey, StackRow
+from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, Pause, SecretPlace, StackKey, StackRow
 from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.work import Schedule, SharedDesk, budget_name, withheld
 from reconciler.stores import StoreContext
@@ -64,6 +64,9 @@ class FakeRecord:
         raise AssertionError
 
     def queue(self) -> None:
+        raise AssertionError
+
+    def pauses(self) -> Mapping[StackKey, Pause]:
         raise AssertionError
 
     def locked(self) -> nullcontext[None]:

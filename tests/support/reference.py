@@ -83,7 +83,8 @@ def _command(name: str) -> Iterator[str]:
     yield from _paragraphs(command.help or "")
     with command.make_context(f"mtlsctl {name}", [], resilient_parsing=True) as context:
         yield f"Usage: `mtlsctl {' '.join([name, *command.collect_usage_pieces(context)])}`"
-    own = [one for one in command.params if getattr(one, "rich_help_panel", None) != GLOBAL and not one.hidden]
+    shown = [param for param in command.params if not getattr(param, "hidden", False)]
+    own = [param for param in shown if getattr(param, "rich_help_panel", None) != GLOBAL]
     if own:
         yield ""
         yield from _options(sorted(own, key=lambda param: param.param_type_name))  # arguments first

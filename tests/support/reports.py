@@ -55,7 +55,8 @@ from reconciler.model import (
     WorkerLabel,
 )
 from reconciler.model.calls import Calls
-from reconciler.model.fleet import Acted, ActState, Look, LookState, Queue, StackRow
+from reconciler.model.engine import RecordedJob
+from reconciler.model.fleet import Acted, ActState, Look, LookState, Pause, Queue, StackRow
 from reconciler.model.key_places import SopsSink
 from reconciler.model.ownership import Mark
 from reconciler.model.renewal import Renewal
@@ -98,7 +99,7 @@ from reconciler.reports.explain import Explanation, NameKind
 from reconciler.reports.explain_bindings import BindingStory
 from reconciler.reports.explain_certificates import CertificateStory
 from reconciler.reports.explain_entries import EntryStory
-from reconciler.reports.fleet import FleetList, FleetStack, make_fleet_status
+from reconciler.reports.fleet import VANISHED, FleetHistory, FleetList, FleetStack, make_fleet_status
 from reconciler.reports.forecast import Begin, DueItem, Forecast, Outlook
 from reconciler.reports.forecast_entries import Event
 from reconciler.reports.forecast_entries import ForecastStep as EntryStep
@@ -759,6 +760,7 @@ FLEET_LIST = FleetList(
 
 _LOOK = Look(NOW, LookState.CHANGES, {Action.UPLOAD: 1, Action.REBIND: 2}, 3, END, "sha256:" + "0" * 64)
 _FAILED = Look(NOW - timedelta(minutes=5), LookState.FAILED, message="the API refused the token")
+_PAUSE = Pause(END, "an audit")
 _FLEET_STATUS = make_fleet_status(
     replace(
         FLEET_LIST,
@@ -775,13 +777,27 @@ _FLEET_STATUS = make_fleet_status(
         ),
         StackRow(ACCOUNT, "pay", "apps/pay/mtls.toml", _FAILED, NOW - timedelta(days=1)),
     ),
-    (StackRow(ACCOUNT, "left", "apps/left/mtls.toml", Look(NOW - timedelta(days=3), LookState.OK), NOW),),
+    ((StackRow(ACCOUNT, "left", "apps/left/mtls.toml", Look(NOW - timedelta(days=3), LookState.OK), NOW), VANISHED),),
     lambda _: "eu",
     NOW + timedelta(minutes=3),
+    {(ACCOUNT, "shop"): _PAUSE},
 )
 FLEET_STATUS = replace(
     _FLEET_STATUS,
     queue=Queue(workers=3, running=2, waiting=5, oldest_s=12.5, stalled=1, lost=4, budgets={"platform-bot": 1040}),
+)
+
+FLEET_HISTORY = FleetHistory(
+    *("acme", "shop", ACCOUNT, "eu", "apps/shop/mtls.toml"),
+    runs=(
+        RecordedJob("act", f"{ACCOUNT}/shop", "host-1", NOW, None, None, ""),
+        RecordedJob(
+            *("look", f"{ACCOUNT}/prod", "host-2", NOW - timedelta(hours=1), NOW - timedelta(minutes=59), "changes"),
+            message="pay: the API refused the token\nshop: 1 upload; not done: paused until 2027-01-01",
+        ),
+    ),
+    pause=_PAUSE,
+    message="it was not checked for two intervals",
 )
 
 REPORTS: tuple[object, ...] = (
@@ -804,6 +820,7 @@ REPORTS: tuple[object, ...] = (
         RECORDING,
         FLEET_LIST,
         FLEET_STATUS,
+        FLEET_HISTORY,
     ),
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from reconciler.views.table import Display, render
 from tests.support.paths import REPOSITORY
-from tests.support.reports import FLEET_LIST, FLEET_STATUS, place
+from tests.support.reports import FLEET_HISTORY, FLEET_LIST, FLEET_STATUS, place
 from tests.support.screens_of_plans import PLANS
 from tests.support.screens_of_work import WORK
 
@@ -18,7 +18,13 @@ WIDTHS: Mapping[str, int | None] = {"60": 60, "80": 80, "120": 120, "200": 200, 
 """Names of widths; `wide` is a file, a pipe or `--wide`."""
 COMMAND = "python -m tests.support.screens"
 
-SCREENS: Mapping[str, object] = {**WORK, **PLANS, "fleet-list": FLEET_LIST, "fleet-status": FLEET_STATUS}
+SCREENS: Mapping[str, object] = {
+    **WORK,
+    **PLANS,
+    "fleet-list": FLEET_LIST,
+    "fleet-status": FLEET_STATUS,
+    "fleet-history": FLEET_HISTORY,
+}
 """Name to report."""
 
 

@@ -314,6 +314,7 @@ NOT_USED = {
     "alerts": {"certificate_stored", "certificate_info", "certificate_bindings", "entry_bindings", "build_info"},
     "fleet": {
         "fleet_stack_last_look_timestamp_seconds",
+        "fleet_stack_paused_until_timestamp_seconds",
         *(f"fleet_queue_{name}" for name in ("running", "waiting", "stalled", "lost")),
         "budget_remaining",
     },

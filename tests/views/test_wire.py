@@ -45,6 +45,7 @@ DOCUMENTS: Mapping[str, object] = {
     "recording": reports.RECORDING,
     "fleet-list": reports.FLEET_LIST,
     "fleet-status": reports.FLEET_STATUS,
+    "fleet-history": reports.FLEET_HISTORY,
 }
 
 

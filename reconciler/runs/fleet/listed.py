@@ -1,13 +1,17 @@
-"""Lists and checks the stacks of a fleet, from files alone."""
+"""Lists, checks and selects the stacks of a fleet, from files alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
-from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.codes import Code, Severity
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.findings.errors import InputError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
+from reconciler.model.fleet import FleetRule, StackRow
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.checks import Validation
 from reconciler.reports.fleet import FleetList, FleetStack
@@ -103,3 +107,66 @@ def _named(project: Project) -> list[str]:
     paths = [one.path for one in declaration.certificates.values()]
     paths += [worker.config for worker in declaration.workers.values()]
     return [project.files.identity(path) for path in paths]
+
+
+# --- selection ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """`--tag`, `--only` and `--exclude`: any of the tags; names or globs of stacks, or paths of their files."""
+
+    tags: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.tags or self.only or self.exclude)
+
+    def choose(self, opened: OpenedFleet, rows: Callable[[], Sequence[StackRow]]) -> tuple[FleetMember, ...]:
+        """The stacks that are meant. UsageError if a tag or name of `only` matches none; InputError if that may be
+        because something could not be read. `rows`: what is remembered, read only then."""
+        members = opened.members
+        for option, words, has in (("--tag", self.tags, _has_tag), ("--only", self.only, _is_named)):
+            for word in words:
+                if not any(has(one, word) for one in members):
+                    raise _no_match(opened, rows(), option, word)
+        return tuple(
+            one
+            for one in members
+            if (not self.tags or any(_has_tag(one, tag) for tag in self.tags))
+            and (not self.only or any(_is_named(one, name) for name in self.only))
+            and not any(_is_named(one, name) for name in self.exclude)
+        )
+
+
+def _no_match(opened: OpenedFleet, rows: Sequence[StackRow], option: str, word: str) -> ReconcilerError:
+    """The error for an option that matches no stack that could be read."""
+    message = f"`{option} {word}` matches no stack of the fleet"
+    found = opened.unknown(lambda rule: option == "--only" or word in rule.tags)
+    if not found and option == "--tag":
+        return UsageError(message, hint="run `mtlsctl fleet list`")
+    unread = opened.unread_rows(rows)
+    gone = [row for row in rows if fnmatchcase(row.stack, word) or fnmatchcase(row.file, word)]
+    if option == "--tag":
+        gone = [row for row in unread if any(word in one.tags and _has_row(one, row) for one in opened.fleet.rules)]
+    if not found and not gone:
+        return UsageError(message, hint="run `mtlsctl fleet list`")
+    known = ", ".join(f"{row.stack} ({opened.fleet.alias(row.account)})" for row in gone)
+    message += f" that could be read{f'; remembered, and not found now: {known}' if known else ''}"
+    hint = "correct the errors above" if found else "restore its file; `mtlsctl fleet status` shows what is known of it"
+    return InputError((*found, Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, hint)))
+
+
+def _has_row(rule: FleetRule, row: StackRow) -> bool:
+    return rule.git is not None and row.file.startswith(rule.git.prefix)
+
+
+def _has_tag(one: FleetMember, tag: str) -> bool:
+    return tag in one.rule.tags
+
+
+def _is_named(one: FleetMember, pattern: str) -> bool:
+    return fnmatchcase(one.member.stack or "", pattern) or fnmatchcase(one.file, pattern)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from fnmatch import fnmatchcase
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -15,13 +15,14 @@ from reconciler.desired.fleet import parse_fleet
 from reconciler.desired.parse import MAX_BYTES
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
-from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.errors import InputError, ReconcilerError, UsageError
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, StoreKind
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey
+from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey, StackRow
 from reconciler.model.ports import Clock
+from reconciler.plan.fleet import denied, deny_text
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import SCHEDULED
 from reconciler.runs.project import Project, project_at
@@ -109,6 +110,37 @@ class OpenedFleet:
     def path_from(self, folder: Path) -> str:
         """The path that leads from a folder to fleet.toml."""
         return os.path.relpath(self.file.path, folder)
+
+    def deny_text(self, now: datetime) -> str | None:
+        """The `deny` that holds now, with its end; None if changes may begin."""
+        found = denied(self.fleet.deny, now)
+        if found is None:
+            return None
+        return deny_text(found, self.file.place(Pointer(self.fleet.path, ("defaults", "deny", found.index))))
+
+    def unread_rows(self, rows: Iterable[StackRow]) -> tuple[StackRow, ...]:
+        """The known stacks of repositories that could not be read."""
+        prefixes = tuple(source.prefix for source in self.unread)
+        return tuple(row for row in rows if row.file.startswith(prefixes))
+
+    def unknown(self, concerns: Callable[[FleetRule], bool]) -> tuple[Diagnostic, ...]:
+        """Why stacks of these rules may be unknown: what could not be found, and files that can't be read."""
+        sources = {rule.git for rule in self.fleet.rules if concerns(rule)}
+        indexes = {rule.index for rule in self.fleet.rules if rule.git in sources or concerns(rule)}
+        found = [one for one in self.problems if isinstance(one.where, Pointer) and one.where.keys[1] in indexes]
+        for one in self.members:
+            if one.member.problem is not None and one.member.stack is None and concerns(one.rule):
+                message = f"{one.file} can't be read: {one.member.problem.message}"
+                found.append(Diagnostic(Severity.ERROR, one.member.problem.code, message, Place(one.member.file)))
+        return tuple(found)
+
+    def no_stack(self, message: str, hint: str) -> ReconcilerError:
+        """The error for a stack that was not found; with what could not be read, where it may be."""
+        unknown = self.unknown(lambda _: True)
+        if not unknown:
+            return UsageError(message, hint=hint)
+        found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, "correct the errors above")
+        return InputError((*unknown, found))
 
     @property
     def retired(self) -> frozenset[str]:
@@ -263,47 +295,6 @@ def environ_of(environ: Mapping[str, str], fleet: Fleet, token: str | None) -> d
     hidden = fleet.secret_variables | {TOKEN, ACCOUNT, GLOBAL_KEY}
     kept = {name: value for name, value in environ.items() if name not in hidden}
     return kept | {SCHEDULED: "1"} | ({} if token is None else {TOKEN: token})
-
-
-# --- selection ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """`--tag`, `--only` and `--exclude`: any of the tags; names or globs of stacks, or paths of their files."""
-
-    tags: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing is left out."""
-        return not (self.tags or self.only or self.exclude)
-
-    def choose(self, members: Sequence[FleetMember]) -> tuple[FleetMember, ...]:
-        """The stacks that are meant. UsageError if a tag or name of `only` matches none."""
-        for option, words, has in (("--tag", self.tags, _has_tag), ("--only", self.only, _is_named)):
-            for word in words:
-                if not any(has(one, word) for one in members):
-                    raise UsageError(
-                        f"`{option} {word}` matches no stack of the fleet", hint="run `mtlsctl fleet list`"
-                    )
-        return tuple(
-            one
-            for one in members
-            if (not self.tags or any(_has_tag(one, tag) for tag in self.tags))
-            and (not self.only or any(_is_named(one, name) for name in self.only))
-            and not any(_is_named(one, name) for name in self.exclude)
-        )
-
-
-def _has_tag(one: FleetMember, tag: str) -> bool:
-    return tag in one.rule.tags
-
-
-def _is_named(one: FleetMember, pattern: str) -> bool:
-    return fnmatchcase(one.member.stack or "", pattern) or fnmatchcase(one.file, pattern)
 
 
 # --- connections ----------------------------------------------------------------------------------------------------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from reconciler.findings.values import dataclass
-from reconciler.model.fleet import StackKey, StackRow
+from reconciler.model.fleet import Pause, StackKey, StackRow
 from reconciler.private.folder import FOLDER
 from reconciler.records.fleet import MAX_BYTES, read_record, record_text
 from reconciler.system.state_file import StateFile
@@ -41,6 +41,10 @@ class FileRecord:
 
     def queue(self) -> None:
         """None: one pass has no workers."""
+
+    def pauses(self) -> Mapping[StackKey, Pause]:
+        """As `FleetRecord`: none."""
+        return {}
 
     def locked(self) -> AbstractContextManager[None]:
         """As `FleetRecord`."""

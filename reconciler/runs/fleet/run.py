@@ -12,17 +12,19 @@ from threading import Lock
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode
+from reconciler.findings.suggest import nearest
 from reconciler.findings.values import dataclass
 from reconciler.model import Act
 from reconciler.model.concurrency import run_all
 from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackKey, StackRow
 from reconciler.model.forges import Proposals
-from reconciler.plan.fleet import Circumstances, Missed, Permit, denied, find_missed, is_due, permit
+from reconciler.plan.fleet import Circumstances, Missed, Permit, find_missed, is_due, permit
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
-from reconciler.reports.fleet import FleetStatus, look_after, make_fleet_status
+from reconciler.reports.fleet import UNREAD, VANISHED, FleetStatus, look_after, make_fleet_status
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.act import act_on, has_work
 from reconciler.runs.fleet.listed import list_fleet
@@ -64,7 +66,7 @@ def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
     found = {one.key for one in opened.members if one.key is not None}
     found |= {(one.account or "", name) for one in opened.members for name in _former_names(one)}
     broken = {one.file for one in opened.members if one.key is None}
-    return find_missed(rows, found, broken | {row.file for row in unread_of(opened, rows)}, opened.retired)
+    return find_missed(rows, found, broken | {row.file for row in opened.unread_rows(rows)}, opened.retired)
 
 
 def _former_names(one: FleetMember) -> tuple[str, ...]:
@@ -72,20 +74,69 @@ def _former_names(one: FleetMember) -> tuple[str, ...]:
     return () if one.member.problem is not None else one.member.project.declaration()[0].former_stacks
 
 
-def unread_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> tuple[StackRow, ...]:
-    """The known stacks of repositories that could not be read."""
-    prefixes = tuple(source.prefix for source in opened.unread)
-    return tuple(row for row in rows if row.file.startswith(prefixes))
-
-
 def status_of(
     opened: OpenedFleet, members: Sequence[FleetMember], record: FleetRecord, now: datetime, *, whole: bool
 ) -> FleetStatus:
     """How these stacks were when they were checked; with `whole` also those that are missing. Asks no server."""
     rows = record.rows()
-    vanished = (*missed_of(opened, rows).vanished, *unread_of(opened, rows)) if whole else ()
-    found = make_fleet_status(list_fleet(opened, members), rows, vanished, opened.fleet.alias, now)
+    missing = missing_of(opened, rows) if whole else ()
+    found = make_fleet_status(list_fleet(opened, members), rows, missing, opened.fleet.alias, now, record.pauses())
     return replace(found, queue=record.queue())
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStack:
+    """A stack that the fleet has, or had. `file`: its mtls.toml; None if it is not known any more. `member`: None if it
+    is not there now. `message`: what is wrong with it."""
+
+    account: str
+    stack: str
+    file: str | None = None
+    member: FleetMember | None = None
+    message: str | None = None
+
+    @property
+    def key(self) -> StackKey:
+        """What tells it from others."""
+        return self.account, self.stack
+
+
+def find_stack(opened: OpenedFleet, rows: Sequence[StackRow], name: str) -> KnownStack:
+    """The stack with this name or this file, also one that is not there any more. UsageError if there is none, or
+    several; InputError if it may be in what could not be read."""
+    found: dict[StackKey, KnownStack] = {}
+    for one in opened.members:
+        if one.key is not None and name in (one.member.stack, one.file):
+            message = one.member.problem.message if one.member.problem is not None else None
+            found[one.key] = KnownStack(*one.key, one.file, one, message)
+    missing = {row.key: message for row, message in missing_of(opened, rows)}
+    broken = {one.file: one.member.problem.message for one in opened.members if one.key is None and one.member.problem}
+    for row in rows:
+        if name in (row.stack, row.file) and row.key not in found:
+            message = missing.get(row.key) or broken.get(row.file) or VANISHED
+            found[row.key] = KnownStack(*row.key, row.file, message=message)
+    return the_one(opened, name, list(found.values()))
+
+
+def the_one(opened: OpenedFleet, name: str, found: Sequence[KnownStack]) -> KnownStack:
+    """The only stack of these. UsageError if there is none, or several."""
+    if len(found) == 1:
+        return found[0]
+    if found:
+        named = ", ".join(f"{one.file} ({opened.fleet.alias(one.account)})" for one in found)
+        message = f"the fleet has {len(found)} stacks with the name {name!r}: {named}"
+        raise UsageError(message, hint="name its file instead of the stack")
+    message = f"the fleet has no stack with the name {name!r}, and remembers none"
+    near = nearest(name, [one.member.stack for one in opened.members if one.member.stack is not None])
+    raise opened.no_stack(message, f"did you mean `{printable(near)}`?" if near else "run `mtlsctl fleet list`")
+
+
+def missing_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> tuple[tuple[StackRow, str], ...]:
+    """The known stacks that are not there now, each with the reason."""
+    return (
+        *((row, VANISHED) for row in missed_of(opened, rows).vanished),
+        *((row, UNREAD) for row in opened.unread_rows(rows)),
+    )
 
 
 def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
@@ -182,9 +233,11 @@ class _Pass:
         """The same, with what was known before and is still true."""
         if looked.row is None:
             return looked
+        if looked.one.member.problem is not None:  # read again by each command, so it is shown until it is corrected
+            return replace(looked, row=None)
         before = rows.get(looked.row.key)
-        if before is None:  # what was never read with success may not belong to the fleet
-            return looked if looked.one.member.problem is None else replace(looked, row=None)
+        if before is None:
+            return looked
         success, act, look = looked.row.success or before.success, before.act, looked.row.look
         if look is not None and before.look is not None and look.state is LookState.FAILED:
             look = replace(look, outage=look.outage or before.look.outage)  # it comes all the same
@@ -206,7 +259,7 @@ class _Pass:
         allowed = self._permit(one, row.look.state, missed)
         if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
             why = allowed.why if allowed.act is Act.NONE else f"nothing of this is {allowed.why}"
-            return replace(looked.result, note=why) if made.changes else looked.result
+            return replace(looked.result, note=why if made.changes else _frozen_text(made))
         if self.interrupted:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
@@ -224,10 +277,15 @@ class _Pass:
         paused = self.request.paused.get(one.key) if one.key is not None else None
         if paused is not None:
             return Permit(Act.NONE, f"not done: {paused}")
-        deny = denied(fleet.deny, self.desk.clock.now())
+        deny = self.opened.deny_text(self.desk.clock.now())
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
         where = self.opened.file.named(one.rule, fleet)
         return permit(fleet, one.rule.act, one.member.act, state, around, where=where)
+
+
+def _frozen_text(made: Plan) -> str:
+    """Until when a freeze of mtls.toml holds changes; empty if it holds none."""
+    return next((f"not done: {one.message}" for one in made.diagnostics if one.code is Code.FREEZE), "")
 
 
 def _last_act(looked: Looked) -> str:

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reconciler.findings.errors import UsageError
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
 from reconciler.model.budget import RateBudget
@@ -30,9 +29,13 @@ LOOK, ACT = "look", "act"
 _ACTS_ARE_COUNTED = timedelta(hours=1)
 
 
-def look_key(one: FleetMember) -> str:
-    """The key of the job that looks at a stack: its account, and the credential."""
-    return f"{one.account}/{one.rule.credential}"
+def look_key(account: str | None, credential: str) -> str:
+    """The key of the job that looks at the stacks of an account with a credential."""
+    return f"{account}/{credential}"
+
+
+def _look_key(one: FleetMember) -> str:
+    return look_key(one.account, one.rule.credential)
 
 
 def act_key(key: StackKey) -> str:
@@ -46,13 +49,13 @@ def account_of_key(key: str) -> str:
 
 
 def members_of(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
-    """The stacks of a job. UsageError if there are none: fleet.toml or a file was changed since."""
+    """The stacks of a job. UsageError if there are none, InputError if a file can't be read: it was changed since."""
     if kind == LOOK:
-        found = [one for one in opened.members if one.key is not None and look_key(one) == key]
+        found = [one for one in opened.members if one.key is not None and _look_key(one) == key]
     else:
         found = [one for one in opened.members if one.key is not None and act_key(one.key) == key]
     if not found:
-        raise UsageError(f"the fleet has no stack {key}", hint="run `mtlsctl fleet list`")
+        raise opened.no_stack(f"the fleet has no stack {key}", "run `mtlsctl fleet list`")
     return tuple(found)
 
 
@@ -63,7 +66,7 @@ def withheld(opened: OpenedFleet, kind: str, key: str) -> frozenset[str]:
     every, needed = set(fleet.secret_variables), set[str]()
     for one in opened.members:
         every |= _keys_of(one)
-        if one.key is None or key != (act_key(one.key) if kind == ACT else look_key(one)):
+        if one.key is None or key != (act_key(one.key) if kind == ACT else _look_key(one)):
             continue
         credential = fleet.credentials[one.rule.credential]
         places = [credential.token, credential.read_token]
@@ -96,7 +99,7 @@ class Schedule:
         known = [one for one in opened.members if one.key is not None and one.member.problem is None]
         begun = {(job.kind, job.key) for job in (*self.engine.waiting(), *self.engine.running())}
         due = (one for one in known if one.key and is_due(rows.get(one.key), one.key, one.rule.look, now))
-        for key in dict.fromkeys(map(look_key, due)):
+        for key in dict.fromkeys(map(_look_key, due)):
             if (LOOK, key) not in begun:
                 self.engine.defer(LOOK, key)
         wanting = [one for one in known if one.key and _wants_act(one, rows.get(one.key))]
@@ -169,10 +172,15 @@ def _both(lock: AbstractContextManager[Callable[[], None]], demand: Callable[[],
 
 
 def do_job(
-    kind: str, key: str, desk: Desk, record: FleetRecord, *, may_act: bool, tell: Callable[[str], None]
+    kind: str,
+    key: str,
+    desk: Desk,
+    record: FleetRecord,
+    *,
+    paused: Mapping[StackKey, str],
+    tell: Callable[[str], None],
 ) -> Stacks:
-    """What a job comes to."""
+    """What a job comes to. `paused`: the stacks that are not changed, each with the reason."""
     members = members_of(desk.opened, kind, key)
-    acts = kind == ACT and may_act
-    request = PassRequest(everything=kind == ACT, whole=False, acts=acts, remembers=True)
+    request = PassRequest(everything=kind == ACT, whole=False, acts=kind == ACT, remembers=True, paused=paused)
     return run_pass("fleet worker", desk, members, record, request, tell)

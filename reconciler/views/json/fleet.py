@@ -1,13 +1,14 @@
 """`mtlsctl.fleet-list/1`: the stacks of a fleet, on one line, for a pipeline's matrix. `mtlsctl.fleet-status/1`: how
-each of them is."""
+each of them is. `mtlsctl.fleet-history/1`: what workers did for one."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.records.base import DiagnosticPart, JsonPart, diagnostic_part, to_json
+from reconciler.model.fleet import Pause
+from reconciler.records.base import DiagnosticPart, JsonPart, UtcTime, diagnostic_part, to_json
 from reconciler.records.fleet import FleetStackPart, FleetStatusDocument
-from reconciler.reports.fleet import FleetList, FleetStack, FleetStackStatus, FleetStatus
+from reconciler.reports.fleet import FleetHistory, FleetList, FleetStack, FleetStackStatus, FleetStatus
 from reconciler.views.table import Display
 from reconciler.views.text.fleet import interval_text
 
@@ -26,6 +27,34 @@ class FleetListPart(JsonPart):
     act: str
     look: str
     problem: str | None = None
+
+
+class FleetRunPart(JsonPart):
+    """One job. `job`: `look` checks the stacks of an account, `act` also does what is allowed for the stack. `ended`
+    and `outcome` are absent while it runs; an `outcome` of `lost` means that its worker died. `message`: what it came
+    to, a line for each stack."""
+
+    job: str
+    worker: str
+    begun: UtcTime
+    ended: UtcTime | None = None
+    outcome: str | None = None
+    message: str
+
+
+class FleetHistoryDocument(JsonPart):
+    """What workers did for one stack, the latest first. `account_name`: as fleet.toml calls the account. `paused`:
+    until when nothing is done to it, and why, if it is paused. `message`: what is wrong with it now."""
+
+    format: Literal["mtlsctl.fleet-history/1"] = "mtlsctl.fleet-history/1"
+    fleet: str
+    stack: str
+    account: str
+    account_name: str
+    file: str | None = None
+    paused: Pause | None = None
+    message: str | None = None
+    runs: tuple[FleetRunPart, ...]
 
 
 class FleetListDocument(JsonPart):
@@ -49,7 +78,15 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
 
 def _status_part(one: FleetStackStatus) -> FleetStackPart:
     act = None if one.row is None else one.row.act
-    return FleetStackPart.made_from(one, one.one, one.row, act=act, account_name=one.one.alias, allowed=one.one.act)
+    given = {"act": act, "account_name": one.one.alias, "allowed": one.one.act, "paused": one.pause}
+    return FleetStackPart.made_from(one, one.one, one.row, **given)
+
+
+def show_history(history: FleetHistory, display: Display) -> str:  # noqa: ARG001 - as every view
+    """The document of the history of a stack."""
+    runs = tuple(FleetRunPart.made_from(one, job=one.kind) for one in history.runs)
+    document = FleetHistoryDocument.made_from(history, account_name=history.alias, paused=history.pause, runs=runs)
+    return to_json(document)
 
 
 def show_list(found: FleetList, display: Display) -> str:

@@ -24,7 +24,7 @@ from reconciler.views.json.codes import CodeDocument, ConditionDocument
 from reconciler.views.json.diagnostics import DiagnosticsDocument
 from reconciler.views.json.drift import DriftDocument
 from reconciler.views.json.explain import ExplainDocument
-from reconciler.views.json.fleet import FleetListDocument
+from reconciler.views.json.fleet import FleetHistoryDocument, FleetListDocument
 from reconciler.views.json.forecast import ForecastDocument
 from reconciler.views.json.guard import GuardDocument
 from reconciler.views.json.log import LogDocument
@@ -59,6 +59,7 @@ _DOCUMENTS: Mapping[str, type[JsonPart]] = {
     "stacks.schema.json": StacksDocument,
     "fleet-list.schema.json": FleetListDocument,
     "fleet-status.schema.json": FleetStatusDocument,
+    "fleet-history.schema.json": FleetHistoryDocument,
     "recording.schema.json": RecordingDocument,
 }
 SCHEMAS = (DECLARATION_SCHEMA, FLEET_SCHEMA, *_DOCUMENTS)

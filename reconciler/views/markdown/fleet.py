@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.reports.fleet import FleetStatus
 from reconciler.views.markdown.page import code, findings, page, table, whole, words
 from reconciler.views.table import Display
-from reconciler.views.text.fleet import HEADS, cells_of, counts_text, outage_text
+from reconciler.views.text.fleet import HEADS, cells_of, counts_text, names_of, note_of, outage_text
 from reconciler.views.text.fleet import show_fleet as show_text
 from reconciler.views.text.style import PLAIN
 
@@ -23,10 +23,10 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
 def _parts(status: FleetStatus, display: Display) -> Iterator[str]:
     yield code(outage_text(status))
     yield from findings(status.diagnostics, display)
-    heads = (*HEADS, "PROBLEM")
+    heads = (*HEADS, "NOTE")
     rows = []
-    for one in status.stacks:
-        cells = [*(cell.text for cell in cells_of(one, status.made, PLAIN)), one.message or ""]
+    for one, name in zip(status.stacks, names_of(status), strict=True):
+        cells = [*(cell.text for cell in cells_of(one, name, status.made, PLAIN)), note_of(one)]
         named = zip(heads, cells, strict=True)
         rows.append([code(cell) if head in _NAMES and cell != "-" else words(cell) for head, cell in named])
     yield from table([head.capitalize() for head in heads], rows)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
 from reconciler.findings.escape import printable
-from reconciler.model.fleet import Look, Queue
-from reconciler.reports.fleet import FleetList, FleetStack, FleetStackStatus, FleetStatus, StackState
+from reconciler.model.fleet import Look, Pause, Queue
+from reconciler.reports.fleet import FleetHistory, FleetList, FleetStack, FleetStackStatus, FleetStatus, StackState
 from reconciler.views.table import Display
 from reconciler.views.text.layout import Cell, table, wrapped
 from reconciler.views.text.lines import counted, finding_lines, listed, prose
@@ -60,10 +61,13 @@ def show_fleet(status: FleetStatus, display: Display) -> str:
     """The most urgent stacks first, each with what is wrong; then how many are in each state."""
     style, width = display.style, display.width
     shown = len(HEADS) if width is None or width >= _WIDE else _IN_NARROW
-    rows = [[Cell(head, style.dim) for head in HEADS], *(cells_of(one, status.made, style) for one in status.stacks)]
+    names = names_of(status)
+    cells = (cells_of(one, name, status.made, style) for one, name in zip(status.stacks, names, strict=True))
+    rows = [[Cell(head, style.dim) for head in HEADS], *cells]
+    notes = ((name, note_of(one)) for one, name in zip(status.stacks, names, strict=True))
     parts = [
         [*table([row[:shown] for row in rows], width, indent="")] if status.stacks else [],
-        [*_problem_lines(((name_of(one), one.message) for one in status.stacks if one.message), width)],
+        [*_problem_lines(((name, note) for name, note in notes if note), width)],
         [*finding_lines(status.diagnostics, display)],
         [
             *(wrapped(queue_text(status.queue), prose(width)) if status.queue is not None else ()),
@@ -83,12 +87,12 @@ def queue_text(queue: Queue) -> str:
     return f"{counted(queue.workers, 'worker')}. Jobs: {queue.running} running{dead}, {waiting}."
 
 
-def cells_of(one: FleetStackStatus, now: datetime, style: Style) -> list[Cell]:
-    """The row of a stack, as `HEADS`."""
+def cells_of(one: FleetStackStatus, name: str, now: datetime, style: Style) -> list[Cell]:
+    """The row of a stack with this name, as `HEADS`."""
     look, paint = one.look, _PAINTS.get(one.state, Style.bad)
     return [
         Cell(one.state, partial(paint, style)),
-        Cell(name_of(one), shrinks=True),
+        Cell(name, shrinks=True),
         Cell("never" if look is None else f"{age_text(now - look.time)} ago"),
         Cell("-" if look is None else pending_text(look)),
         Cell("-" if look is None or look.outage is None else away_text(look.outage, now)),
@@ -106,9 +110,48 @@ _PAINTS = {
 }
 
 
-def name_of(one: FleetStackStatus) -> str:
-    """The name of a stack, else its file."""
-    return printable(one.one.stack or one.one.file)
+def names_of(status: FleetStatus) -> list[str]:
+    """The name of each stack, with its account if another one has that name; else its file."""
+    counts = Counter(one.one.stack for one in status.stacks)
+    return [
+        printable(_qualified(one.one, is_one=counts[one.one.stack] == 1) if one.one.stack else one.one.file)
+        for one in status.stacks
+    ]
+
+
+def _qualified(one: FleetStack, *, is_one: bool) -> str:
+    return f"{one.stack}" if is_one else f"{one.stack} ({one.alias or one.file})"
+
+
+def note_of(one: FleetStackStatus) -> str:
+    """What is wrong with a stack, and its pause; often nothing."""
+    notes = (one.message, pause_text(one.pause) if one.pause is not None else None)
+    return "; ".join(note for note in notes if note)
+
+
+def pause_text(pause: Pause) -> str:
+    """`paused until 2027-01-31 12:00 UTC: audit`."""
+    return f"paused until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.why}"
+
+
+def show_history(history: FleetHistory, display: Display) -> str:
+    """One line for each job, the latest first."""
+    lines: list[str] = []
+    if history.message is not None:
+        lines += wrapped(f"{printable(history.stack)}: {printable(history.message)}", prose(display.width), then="  ")
+    if history.pause is not None:
+        text = pause_text(history.pause)
+        lines += wrapped(f"{text[0].upper()}{printable(text[1:])}", prose(display.width), then="  ")
+    if not history.runs:
+        return "\n".join([*lines, "No worker did anything for it yet.", ""])
+    rows = [[Cell(word, display.style.dim) for word in ("BEGUN (UTC)", "JOB", "TOOK", "OUTCOME", "WORKER", "")]]
+    for one in history.runs:
+        took = f"{(one.ended - one.begun).total_seconds():.0f} s" if one.ended is not None else "-"
+        said = one.message.splitlines()
+        own = [line for line in said if line.startswith(f"{history.stack}: ")]
+        words = (f"{one.begun:%Y-%m-%d %H:%M:%S}", one.kind, took, one.outcome or "running", one.worker)
+        rows.append([*(Cell(printable(word)) for word in words), Cell(printable(next(iter(own or said), "")))])
+    return "\n".join([*lines, *table(rows, display.width, indent=""), ""])
 
 
 def pending_text(look: Look) -> str:
@@ -120,7 +163,8 @@ def pending_text(look: Look) -> str:
 def counts_text(status: FleetStatus) -> str:
     """`acme: 12 stacks: 1 vanished, 11 ok`."""
     states = ", ".join(f"{count} {_COUNTED.get(state, state)}" for state, count in status.counts.items() if count)
-    return f"{printable(status.fleet)}: {counted(len(status.stacks), 'stack')}{f': {states}' if states else ''}"
+    paused = f"; {status.paused} paused" if status.paused else ""
+    return f"{printable(status.fleet)}: {counted(len(status.stacks), 'stack')}{f': {states}' if states else ''}{paused}"
 
 
 _COUNTED = {
@@ -136,7 +180,9 @@ def outage_text(status: FleetStatus) -> str:
     if first is None or first.look is None or first.look.outage is None:
         return "No outage is known."
     when = away_text(first.look.outage, status.made)
-    return f"First outage: {name_of(first)} ({printable(first.one.alias or '-')}), {when}."
+    return (
+        f"First outage: {printable(first.one.stack or first.one.file)} ({printable(first.one.alias or '-')}), {when}."
+    )
 
 
 def age_text(age: timedelta) -> str:
