@@ -126,9 +126,11 @@ StackKey = tuple[str, str]
 
 
 class LookState(StrEnum):
-    """What a look came to, most urgent first."""
+    """What a look came to, most urgent first. `incomplete`: a check could not be made, such as what uses an old
+    certificate."""
 
     FAILED = "failed"
+    INCOMPLETE = "incomplete"
     BLOCKED = "blocked"
     DRIFT = "drift"
     CHANGES = "changes"

@@ -18,6 +18,7 @@ from reconciler.model import (
     Sweep,
     Upload,
     Verify,
+    Waiting,
 )
 from reconciler.plan.assessment import Assessment, Waits
 from reconciler.plan.live import declared_environments, is_elsewhere, target_of
@@ -87,6 +88,22 @@ class NotChecked:
             return f"mtlsctl {name} --live"
         commands = {Area.STORE: name, Area.KEYS: "validate", Area.UNUSED: f"{name} --unused"}
         return f"mtlsctl {commands[self.area]}" if self.area in commands else None
+
+
+_UNJUDGED = frozenset(
+    {
+        *(Condition.CONTENT_UNKNOWN, Condition.LISTING_UNSTABLE, Condition.CLOCK_SKEW),
+        *(Condition.UNCHECKED, Condition.LIVE_UNCHECKED),
+    }
+)
+"""What keeps an old certificate because something could not be read."""
+
+
+def failed_checks(waiting: Iterable[Waiting], not_checked: Iterable[NotChecked]) -> tuple[str, ...]:
+    """Why checks could not be made, each reason once; empty if all were made that were asked for."""
+    kept = (one.detail for one in waiting if one.condition in _UNJUDGED)
+    unread = (one.detail for one in not_checked if one.reason is not None)
+    return tuple(dict.fromkeys((*kept, *unread)))
 
 
 def of_live(found: Iterable[NotChecked]) -> tuple[NotChecked, ...]:

@@ -54,7 +54,7 @@ from reconciler.plan.assessment import (
     UpdateRow,
     Waits,
 )
-from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, find_keys, find_not_checked
+from reconciler.plan.coverage import ABOUT_LIVE, KeyNeeded, NotChecked, failed_checks, find_keys, find_not_checked
 from reconciler.plan.facts import PublicFacts, facts_of
 from reconciler.plan.gates import gate_of, proofs_for
 from reconciler.plan.later import deletion_time, deploys_text
@@ -150,6 +150,11 @@ class PlanFacts:
             return shell_command(("mtlsctl", "apply", *only, "--deploy"))
         unread = any(one.area in ABOUT_LIVE and one.reason is None for one in self.not_checked)
         return shell_command(("mtlsctl", "plan", "--live", *only)) if unread else None
+
+    @property
+    def failed_checks(self) -> tuple[str, ...]:
+        """Why something could not be checked; what waits for that is kept."""
+        return () if self.offline or self.at else failed_checks(self.waiting, self.not_checked)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -19,9 +19,9 @@ MAX_BYTES = 64_000_000
 class FleetStackPart(JsonPart):
     """One stack. `look`: the last one, absent if there was none. `success`: when the last look ended without an error.
     `act`: the last one. What follows is only in the output of `fleet status`. `account_name`: as in fleet.toml.
-    `state`: one of vanished, broken, failed, not-checked, blocked, drift, changes, ok. `due`: when it is checked next.
-    `allowed`: what may be done without a person. `message`: what is wrong. `paused`: until when nothing is done to it,
-    and why, if it is paused."""
+    `state`: one of vanished, broken, failed, incomplete, not-checked, blocked, drift, changes, ok. `due`: when it is
+    checked next. `allowed`: what may be done without a person. `message`: what is wrong. `paused`: until when nothing
+    is done to it, and why, if it is paused."""
 
     stack: str | None = None
     account: str | None = None

@@ -25,12 +25,15 @@ from reconciler.reports.stacks import code_over
 def look_of(plan: Plan, now: datetime) -> Look:
     """What is remembered of a plan that was made online."""
     errors = [one.message for one in plan.diagnostics if one.is_error]
+    errors += [f"could not be checked: {one}" for one in plan.failed_checks]
     drift = sum(finding.fails for finding in make_drift(plan).findings)
     outage = first_of(find_outages(plan.assessment))
     if plan.exit_code is ExitCode.BLOCKED:
         state = LookState.BLOCKED
     elif plan.exit_code is not ExitCode.OK:
         state = LookState.FAILED
+    elif plan.failed_checks:
+        state = LookState.INCOMPLETE
     else:
         state = LookState.CHANGES if plan.changes else LookState.DRIFT if drift else LookState.OK
     return Look(
@@ -99,6 +102,7 @@ class StackState(StrEnum):
     VANISHED = "vanished"
     BROKEN = "broken"
     FAILED = "failed"
+    INCOMPLETE = "incomplete"
     NOT_CHECKED = "not-checked"
     BLOCKED = "blocked"
     DRIFT = "drift"

@@ -212,6 +212,27 @@ def test_an_act_that_is_not_allowed_is_not_done(small: Estate, change: tuple[str
     assert (note or "") in result.json["stacks"][0].get("note", "")
 
 
+@pytest.mark.parametrize("lacking", ["HYPERDRIVE", "WORKERS"])
+@pytest.mark.parametrize("act", ["none", "retire"])
+def test_a_check_that_could_not_be_made_is_no_success(small: Estate, lacking: str, act: str) -> None:
+    """An old certificate that is kept for that reason is kept forever, if no one sees why."""
+    small.outdate("one/s1", 0, 1)
+    small.write("fleet.toml", FLEET.replace('act = "retire"', f'act = "{act}"'))
+    rights = frozenset(one for one in Permission if not one.name.startswith(lacking))
+    small.state.access.tokens = {TOKENS[0]: Token(rights)}
+    result = small.run("fleet", "run", "--only", "s1")
+    assert (result.code, small.entries(0)) == (1, 2)
+    assert "incomplete  one/s1/mtls.toml  no changes; not everything could be checked" in result.out
+    assert "could not be checked: the list of" in result.out
+    status = small.run("fleet", "status", "--only", "s1", "--format", "json")
+    (one,) = status.json["stacks"]
+    assert (status.code, one["state"], "success" in one) == (1, "incomplete", False)
+    assert f"{lacking.capitalize()}" in one["message"]
+    assert 'fleet_stack_ok{stack="s1",account="shop"} 0' in small.run("fleet", "status", "--format", "prometheus").out
+    small.state.access.tokens = {}
+    assert small.run("fleet", "run", "--all", "--only", "s1").code == (0 if act == "retire" else 2)
+
+
 def test_a_repository_that_says_none_is_left_alone(small: Estate) -> None:
     """Its mtls.toml narrows what fleet.toml allows."""
     small.outdate("one/s1", 0, 1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.findings.exits import ExitCode
+from reconciler.model import Change
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.views.json.schemas import is_document
 from reconciler.views.table import MOST_CHARACTERS, Display, render
@@ -70,6 +71,18 @@ def test_failures_come_first_in_text_and_in_the_page() -> None:
     assert [one["file"] for one in json.loads(render(found, "json", Display()))["stacks"]] == [
         one.file for one in results
     ]
+
+
+@pytest.mark.parametrize("changes", [(), PLAN.changes])
+@pytest.mark.parametrize("code", [OK, CHANGES, FAILED])
+def test_a_stack_that_could_not_be_checked_as_a_whole_is_not_ok(changes: tuple[Change, ...], code: ExitCode) -> None:
+    """Whatever the exit code of the command says."""
+    plan = replace(PLAN, changes=changes, diagnostics=())
+    assert plan.failed_checks
+    text = render(join("plan", [StackResult("a", "a", plan, code)]), "text", Display())
+    assert "1 stack: 1 incomplete." in text
+    assert text.splitlines()[-1].endswith("; not everything could be checked")
+    assert replace(plan, offline=True).failed_checks == ()
 
 
 @pytest.mark.parametrize("report", [PLAN, APPLIED, STATUS, DRIFT, FORECAST, VALIDATION, FAILURE])

@@ -13,7 +13,7 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import StackRow
+from reconciler.model.fleet import LookState, StackRow
 from reconciler.plan.plan import Plan
 from reconciler.reports.fleet import failed_look, look_of
 from reconciler.reports.stacks import StackResult
@@ -98,5 +98,7 @@ def _row(one: FleetMember, result: StackResult, now: datetime) -> StackRow | Non
         return None
     account, stack = one.key
     if isinstance(result.report, Plan):
-        return StackRow(account, stack, one.file, look_of(result.report, now), now)
+        look = look_of(result.report, now)
+        is_whole = look.state not in {LookState.FAILED, LookState.INCOMPLETE}
+        return StackRow(account, stack, one.file, look, now if is_whole else None)
     return StackRow(account, stack, one.file, failed_look(result.report, now))

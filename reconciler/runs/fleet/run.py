@@ -14,7 +14,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.findings.exits import ExitCode
+from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.suggest import nearest
 from reconciler.findings.values import dataclass
 from reconciler.model import Act
@@ -186,7 +186,7 @@ class _Pass:
                 stack.callback(forge.close)
             # What was changed last comes last, so that no stack waits forever behind `max_acts` others.
             order = sorted(due, key=lambda one: _last_act(looked[one.file]))
-            results = {one.file: self._act(looked[one.file], missed, forge) for one in order}
+            results = {one.file: _whole(self._act(looked[one.file], missed, forge), looked[one.file]) for one in order}
         yield from (results[one.file] for one in due)
 
     def _alarms(self, missed: Missed) -> Iterator[StackResult]:
@@ -281,6 +281,16 @@ class _Pass:
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
         where = self.opened.file.named(one.rule, fleet)
         return permit(fleet, one.rule.act, one.member.act, state, around, where=where)
+
+
+def _whole(result: StackResult, looked: Looked) -> StackResult:
+    """The same; failed, with the reason, if the look could not check something, whatever was done since."""
+    failed = looked.result.report.failed_checks if isinstance(looked.result.report, Plan) else ()
+    if not failed:
+        return result
+    notes = (result.note, *(f"could not be checked: {one}" for one in failed))
+    code = strongest((result.exit_code, ExitCode.FAILED))
+    return replace(result, exit_code=code, note="; ".join(note for note in notes if note))
 
 
 def _frozen_text(made: Plan) -> str:

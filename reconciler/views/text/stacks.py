@@ -37,6 +37,8 @@ STATES = {
     ExitCode.INTERRUPTED: "interrupted",
 }
 """What an exit code says of one stack."""
+_INCOMPLETE = "incomplete"
+"""A stack of which something could not be checked."""
 _DIFFERS = {Drift: "drift", Status: "alert"}
 """What exit code 2 says of these reports."""
 _COUNTED = {"changes": "with changes", "drift": "with drift", "alert": "with an alert"}
@@ -68,7 +70,10 @@ def display_of(result: StackResult, display: Display) -> Display:
 
 
 def state_of(result: StackResult) -> str:
-    """How a stack is, in a word or two. A plan with changes is not ok, whatever its exit code."""
+    """How a stack is, in a word or two. A plan with changes, or with checks that failed, is not ok, whatever its exit
+    code."""
+    if isinstance(result.report, Plan) and result.report.failed_checks and result.report.exit_code is ExitCode.OK:
+        return _INCOMPLETE
     if result.exit_code is ExitCode.CHANGES:
         return _DIFFERS.get(type(result.report), STATES[ExitCode.CHANGES])
     has_changes = isinstance(result.report, Plan) and result.exit_code is ExitCode.OK and result.report.changes
@@ -102,7 +107,8 @@ def summary_of(report: object) -> str:
             return printable(next((one.message for one in report.diagnostics if one.is_error), "an error"))
         case Plan():
             guards = ", ".join(dict.fromkeys(printable(one.guard) for one in report.weakened or ()))
-            return changes_text(report) + (f"; guards weakened: {guards}" if guards else "")
+            unchecked = "; not everything could be checked" if report.failed_checks else ""
+            return changes_text(report) + unchecked + (f"; guards weakened: {guards}" if guards else "")
         case Applied():
             return head_text(report.outcome)
         case Status():
