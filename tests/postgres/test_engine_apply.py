@@ -15,7 +15,7 @@ from tests.support.cli import Project
 from tests.support.emulated import TOKEN, make_state
 from tests.support.fleet_workers import works
 from tests.support.postgres import Postgres
-from tests.support.worlds import issued
+from tests.support.worlds import issued_now
 
 STACKS, CERTIFICATES = ("a", "b", "c", "d"), 3
 
@@ -46,7 +46,7 @@ def make_stacks(folder: Path, environ: dict[str, str]) -> list[Project]:
         project = Project(folder / "stacks" / name, environ)
         for number in range(CERTIFICATES):
             key = f"KEY_{name.upper()}_{number}"
-            pair = issued(100 + index * CERTIFICATES + number)
+            pair = issued_now(100 + index * CERTIFICATES + number)
             text += f'[certificates.c{number}]\ncertificate = "c{number}.pem"\nprivate_key = {{ env = "{key}" }}\n'
             project.write(f"c{number}.pem", pair.certificate_pem)
             environ[key] = pair.key_pem.decode()

@@ -16,7 +16,7 @@ from reconciler.system.clock import SystemClock
 from reconciler.x509 import certificates
 from tests.support.cli import Project
 from tests.support.emulated import make_state
-from tests.support.pki import make_ca
+from tests.support.pki import DAY, make_ca
 from tests.support.sizes import size
 
 STACKS, IN_STACK = size(3, full=25), size(5, full=40)
@@ -24,9 +24,11 @@ STACKS, IN_STACK = size(3, full=25), size(5, full=40)
 
 def make_fleet(folder: Path, accounts: int) -> tuple[Project, EmulatorState]:
     """A fleet whose stacks are as declared, and its Cloudflare."""
-    project, state, ca = Project(folder), make_state(), make_ca()
+    project, state = Project(folder), make_state()
     folder.mkdir()
     state.clock = SystemClock()
+    now = state.clock.now()
+    ca = make_ca(not_before=now - 60 * DAY, not_after=now + 3650 * DAY)
     fleet = 'version = 1\nfleet = "large"\n'
     for account in range(accounts):
         name = f"{account + 1:032x}"
@@ -36,7 +38,8 @@ def make_fleet(folder: Path, accounts: int) -> tuple[Project, EmulatorState]:
         for stack in range(STACKS):
             text = f'version = 1\nstack = "s{stack}"\n[store]\nkind = "cloudflare"\naccount_id = "{name}"\n'
             for number in range(IN_STACK):
-                issued = ca.issue(f"client-{account}-{stack}-{number}")
+                name_of_leaf = f"client-{account}-{stack}-{number}"
+                issued = ca.issue(name_of_leaf, not_before=now - 30 * DAY, not_after=now + 335 * DAY)
                 path = f"certs/c{number}.pem"
                 text += f'[certificates.c{number}]\ncertificate = "{path}"\nprivate_key = {{ env = "KEY" }}\n'
                 project.write(f"{name}/s{stack}/{path}", issued.certificate_pem)

@@ -21,7 +21,7 @@ from reconciler.system.lock import checkout_lock
 from tests.support.cli import MTLS, WRANGLER, Project, Result, run
 from tests.support.emulated import TOKEN, make_state
 from tests.support.hostile import check_texts
-from tests.support.worlds import bundle, issued
+from tests.support.worlds import issued_now
 
 OTHER_ACCOUNTS = ("b" * 32, "c" * 32)
 
@@ -39,8 +39,8 @@ class Fleet(Project):
         place = folder or f"apps/{name}"
         self.write(f"{place}/mtls.toml", text.replace("BILLING_KEY", f"KEY_{number}"))
         self.write(f"{place}/wrangler.toml", WRANGLER)
-        self.write(f"{place}/certs/billing.pem", issued(number).certificate_pem)
-        self.environ[f"KEY_{number}"] = issued(number).key_pem.decode()
+        self.write(f"{place}/certs/billing.pem", issued_now(number).certificate_pem)
+        self.environ[f"KEY_{number}"] = issued_now(number).key_pem.decode()
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_name_must_match_in_one_of_the_stacks(fleet: Fleet) -> None:
     """Not in each of them."""
     text = fleet.read("apps/b/mtls.toml").replace("billing", "ledger")
     fleet.write("apps/b/mtls.toml", text)
-    fleet.write("apps/b/certs/ledger.pem", issued(2).certificate_pem)
+    fleet.write("apps/b/certs/ledger.pem", issued_now(2).certificate_pem)
     result = fleet.run("plan", "--all", "--only", "ledger", "--format", "json")
     assert result.code == 0
     counts = [len(one["report"]["changes"]) for one in result.json["stacks"]]
@@ -447,7 +447,8 @@ def lists(state: EmulatorState) -> int:
 def fill(state: EmulatorState, count: int, account: str = ACCOUNT_ID) -> None:
     """Put certificates of others into an account."""
     there = state.accounts[account]
-    first = there.store.upload(NewEntry("other", ca=False, bundle=bundle(900), key=PrivateKey(issued(900).key_pem)))
+    other = issued_now(900)
+    first = there.store.upload(NewEntry("other", ca=False, bundle=other.bundle, key=PrivateKey(other.key_pem)))
     for number in range(count - 1):
         there.added(replace(first, id=EntryId(f"{number:08x}-1111-4111-8111-111111111111")))
 
@@ -484,8 +485,8 @@ def test_live_workers_are_read_once_to_plan_and_again_before_each_delete(cloud: 
         cloud.write(path, text.replace("[workers.checkout]", "[workers.checkout]\ndeployed = false"))
     assert cloud.run("apply", "--all", "--yes").code == 0
     for number, name in enumerate("abc", 11):
-        cloud.write(f"apps/{name}/certs/billing.pem", issued(number).certificate_pem)
-        cloud.environ[f"KEY_{number - 10}"] = issued(number).key_pem.decode()
+        cloud.write(f"apps/{name}/certs/billing.pem", issued_now(number).certificate_pem)
+        cloud.environ[f"KEY_{number - 10}"] = issued_now(number).key_pem.decode()
     assert cloud.run("apply", "--all", "--yes", "--phase", "upload", "--phase", "bind").code == 0
 
     def workers() -> int:

@@ -12,7 +12,7 @@ from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
 from reconciler.system.clock import SystemClock
 from tests.support.cli import MTLS, WRANGLER, Project, Result
 from tests.support.emulated import make_state
-from tests.support.worlds import issued
+from tests.support.worlds import issued_now
 
 ACCOUNTS = (ACCOUNT_ID, "b" * 32, "c" * 32)
 TOKENS = tuple(f"canary-token-of-account-{number}" for number in range(3))
@@ -71,8 +71,8 @@ class Estate(Project):
 
     def put(self, folder: str, number: int, certificate: int) -> None:
         """Give a stack another certificate."""
-        self.write(f"{folder}/certs/billing.pem", issued(certificate).certificate_pem)
-        self.environ[f"KEY_{number}"] = issued(certificate).key_pem.decode()
+        self.write(f"{folder}/certs/billing.pem", issued_now(certificate).certificate_pem)
+        self.environ[f"KEY_{number}"] = issued_now(certificate).key_pem.decode()
 
     def apply(self, folder: str, account: int) -> None:
         """Apply one stack by hand."""

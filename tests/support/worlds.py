@@ -38,8 +38,9 @@ from reconciler.plan.assess import judge
 from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import NOBODY, DeployChoice
 from reconciler.plan.plan import Plan, Selection, make_plan
+from reconciler.system.clock import SystemClock
 from reconciler.x509.certificates import Bundle, parse_stored
-from tests.support.pki import NOW, Authority, Issued, make_ca
+from tests.support.pki import DAY, NOW, Authority, Issued, make_ca
 
 STACK = "payments"
 CONFIG = "workers/checkout/wrangler.toml"
@@ -58,6 +59,19 @@ def _ca() -> Authority:
 def issued(number: int) -> Issued:
     """The number-th throw-away leaf of a process: the same number is the same certificate."""
     return _ca().issue(f"client-{number}")
+
+
+@cache
+def _ca_now() -> Authority:
+    now = SystemClock().now()
+    return make_ca("Test Root", not_before=now - 60 * DAY, not_after=now + 3650 * DAY)
+
+
+@cache
+def issued_now(number: int) -> Issued:
+    """The same as `issued`, for tests that run by the real clock: valid today, whenever that is."""
+    now = SystemClock().now()
+    return _ca_now().issue(f"client-{number}", not_before=now - 30 * DAY, not_after=now + 335 * DAY)
 
 
 def pem(number: int) -> str:
