@@ -11,8 +11,8 @@ from reconciler.model import StoreKind
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NIL = re.compile(r"[0-]+")
-_PREFIXES = tuple(kind.traits.id_prefix for kind in StoreKind if kind.traits.id_prefix is not None)
-
+ID_PREFIXES = tuple(kind.traits.id_prefix for kind in StoreKind if kind.traits.id_prefix is not None)
+"""Of the stores that mark their IDs."""
 
 _SHORT_ID = re.compile(r"[0-9a-f-]{8,36}")
 
@@ -33,7 +33,7 @@ def kind_of_id(text: str) -> IdKind:
     text = text.strip()
     if not _UUID.fullmatch(text) or _NIL.fullmatch(text):
         return IdKind.PLACEHOLDER
-    return IdKind.PREFIXED if text.lower().startswith(_PREFIXES) else IdKind.ACCOUNT
+    return IdKind.PREFIXED if text.lower().startswith(ID_PREFIXES) else IdKind.ACCOUNT
 
 
 def is_short_id(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,12 @@ OF_ACCOUNT = "2458ce5a-0c35-4c7f-82c7-8e9487d3ff60"
 OF_LOCAL = "10ca1000-0c35-4c7f-82c7-8e9487d3ff60"
 
 
-def compared(path: Path) -> bool:
-    """Whether a module compares with a specific kind of store."""
+def is_specific(path: Path) -> bool:
+    """Whether a module compares with a specific kind of store, or imports the mark of its IDs."""
     comparisons = (node for node in nodes(path) if isinstance(node, ast.Compare))
     sides = (side for node in comparisons for side in (node.left, *node.comparators))
-    return any(isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "StoreKind" for side in sides)
+    compared = any(isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "StoreKind" for side in sides)
+    return compared or any(isinstance(node, ast.alias) and node.name.endswith("_ID_PREFIX") for node in nodes(path))
 
 
 def test_every_kind_of_store_has_its_own_traits() -> None:
@@ -38,10 +40,17 @@ def test_every_kind_of_store_has_its_own_traits() -> None:
         assert len(set(values)) == len(values)
 
 
+def test_a_store_without_accounts_marks_its_ids() -> None:
+    """By the first group of a UUID, so that no ID is taken for that of an account."""
+    for kind, traits in TRAITS.items():
+        assert (traits.id_prefix is None) is traits.has_accounts, kind
+        assert re.fullmatch("([0-9a-f]{8}-)?", traits.id_prefix or ""), kind
+
+
 def test_no_code_outside_the_stores_depends_on_a_specific_kind() -> None:
     """The traits describe what a kind can do, so a new kind needs no new branch."""
     outside = [path for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] != "stores"]
-    assert {path for path in outside if compared(path)} == OF_THE_STORE_FILE
+    assert {path for path in outside if is_specific(path)} == OF_THE_STORE_FILE
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from unicodedata import combining, east_asian_width
 
 from reconciler.findings.escape import printable
 from reconciler.findings.values import dataclass
-from reconciler.model.stores import LOCAL_ID_PREFIX
+from reconciler.model.identifiers import ID_PREFIXES
 
 NARROWEST = 60
 """The width that is assumed of a terminal that claims less."""
@@ -27,8 +27,8 @@ class ShortIds:
         self._length: int | None = None if width is None else _telling(ids)
 
     def __call__(self, entry: str) -> str:
-        """The ID as it is shown; an ID of the local store keeps its fixed part and 4 characters more."""
-        least = len(LOCAL_ID_PREFIX) + 4 if entry.startswith(LOCAL_ID_PREFIX) else 0
+        """The ID as it is shown; one that its store marks keeps the mark and 4 characters more."""
+        least = max((len(one) + 4 for one in ID_PREFIXES if entry.startswith(one)), default=0)
         return printable(entry if self._length is None else entry[: max(self._length, least)])
 
 
