@@ -198,7 +198,7 @@ class Code(StrEnum):
         "Two tables, two CAs with the same content, or two stacks are about the hostnames of one CA in one zone.",
         "Put them into one list of one stack.")
     ACCOUNT_ID_UNUSED = ("account-id-unused", _W,
-        "`account_id` is set, but a local store has no accounts.",
+        "`account_id` is set, but this kind of store has no accounts.",
         'Remove `account_id`, or set `kind = "cloudflare"`.')
 
     # --- files ------------------------------------------------------------------------------------------------------
@@ -612,10 +612,10 @@ class Code(StrEnum):
         "Too many IDs of bindings are not in the list of uploaded certificates; the rest was not looked up.",
         "Check that the account is the right one, and correct the IDs.")
     ACCOUNT_ID_DECLARED = ("account-id-declared", _E,
-        "A binding declares an ID from a Cloudflare account, but this project uses the local store.",
-        'Set `kind = "cloudflare"` in `[store]`, or declare an ID of the local store.', ExitCode.BLOCKED)
+        "A binding declares an ID from a Cloudflare account, but this project's certificate store has no accounts.",
+        'Set `kind = "cloudflare"` in `[store]`, or declare an ID of that store.', ExitCode.BLOCKED)
     ACCOUNT_ID_IN_FILE = ("account-id-in-file", _E,
-        "A wrangler file has an ID from a Cloudflare account, but the project uses the local store; it is not changed.",
+        "A wrangler file has an ID from a Cloudflare account, but the project's store has none; it is not changed.",
         'Set `kind = "cloudflare"` in `[store]`, or replace that ID with a placeholder.', ExitCode.BLOCKED)
     ACCOUNT_DIFFERS = ("account-differs", _E,
         "The `account_id` of a wrangler file is not the account of this project.",
@@ -792,10 +792,10 @@ class Code(StrEnum):
     # --- the local store and Cloudflare's API -----------------------------------------------------------------------
 
     STORE = ("store", _EI,
-        "Two answers of Cloudflare or the local store contradict each other; as an info, the local store was checked.",
+        "Two answers of Cloudflare or a local store contradict each other; as an info, the local store was checked.",
         "Run `mtlsctl plan` again; no action is needed for an info.")
     STORE_REFUSED = ("store-refused", _E,
-        "Cloudflare or the local store refused a request.",
+        "Cloudflare or a local store refused a request.",
         "Fix what the message names.")
     STORE_UNKNOWN_ERROR = ("store-unknown-error", _E,
         "Cloudflare answered with an error that mtlsctl does not know, so nothing more was changed.",
@@ -873,25 +873,25 @@ class Code(StrEnum):
         "The clock of this machine differs from Cloudflare's by more than five minutes.",
         "Set the clock of this machine. Until then no old certificate is deleted.")
     STORE_LOCKED = ("store-locked", _E,
-        "Another process uses the local store, `.mtlsctl/store.db`.",
+        "Another process uses a local store, such as `.mtlsctl/store.db`.",
         "Run again when that process is done.")
     STORE_FULL = ("store-full", _E,
-        "The disk of the local store is full.",
+        "The disk of a local store is full.",
         "Free some disk space, then run again.")
     STORE_IO = ("store-io", _E,
-        "The disk of the local store reports an error.",
-        "Check the disk, and that this user may read and write `.mtlsctl/store.db`.")
+        "The disk of a local store reports an error.",
+        "Check the disk, and that this user may read and write the file that the message names.")
     STORE_READ_ONLY = ("store-read-only", _E,
-        "The local store can't be written.",
-        "Let this user write `.mtlsctl/store.db` and its folder.")
+        "A local store can't be written.",
+        "Let this user write the file that the message names, and its folder.")
     STORE_UNREADABLE = ("store-unreadable", _EW,
-        "The local store can't be opened.",
-        "Let this user read `.mtlsctl/store.db` and its folder.")
+        "A local store can't be opened.",
+        "Let this user read the file that the message names, and its folder.")
     STORE_DAMAGED = ("store-damaged", _E,
-        "The local store is damaged, or was not written by mtlsctl.",
-        "Restore `.mtlsctl/store.db` from a copy, or move it away: the next apply then uploads everything again.")
+        "A local store is damaged, or was not written by mtlsctl.",
+        "Restore the file that the message names, or move it away: the next apply then uploads everything again.")
     STORE_NEWER = ("store-newer", _E,
-        "A newer mtlsctl wrote the local store.",
+        "A newer mtlsctl wrote a local store.",
         "Update mtlsctl on this machine.")
 
     # --- deploys ----------------------------------------------------------------------------------------------------
@@ -1005,7 +1005,7 @@ class Code(StrEnum):
         "A wrangler file has bindings, and mtls.toml does not declare it.",
         "Run `mtlsctl init --update`, which adds it.")
     ID_OF_OTHER_STORE = ("id-of-other-store", _W,
-        "A binding has an ID from a Cloudflare account, but this project uses the local store.",
+        "A binding has an ID from a Cloudflare account, but this project's certificate store has no accounts.",
         'Set `kind = "cloudflare"` in `[store]`.')
     PLACEHOLDER_LEFT = ("placeholder-left", _W,
         "An undeclared binding has a placeholder instead of an ID.",
