@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
+from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.values import dataclass
 from reconciler.model import CA_LIMIT, CaList, Entry, EntryId, HyperdriveConfig, Listing, StoreSettings, Zone
@@ -25,6 +26,7 @@ from reconciler.stores import Connection, StoreContext, Uses
 from reconciler.stores.database import (
     HOSTNAMES,
     HYPERDRIVES,
+    STORE_FILE,
     Database,
     FileDatabase,
     MemoryDatabase,
@@ -39,6 +41,7 @@ from reconciler.x509.pem import find_blocks
 
 _COLUMNS = "id, name, ca, certificates, type, issuer, serial_number, signature, expires_on, uploaded_on"
 _MICROSECOND = timedelta(microseconds=1)
+_EXAMINE_S = 2.0
 
 
 def new_id() -> str:
@@ -79,9 +82,23 @@ class LocalConnection:
     def edge(self) -> None:
         """None: no Worker runs with its certificates, and no key is kept."""
 
-    def examine(self, _: Uses) -> tuple[Diagnostic, ...]:
-        """Empty: every user who can write the file may do everything."""
-        return ()
+    def examine(self, _: Uses) -> Iterator[Diagnostic]:
+        """Whether the file opens, is intact, and every entry in it can be read. StoreError if not.
+
+        Every user who can write the file may do everything.
+        """
+        database = FileDatabase(self.root, timeout_s=_EXAMINE_S)
+        with database.reading() as connection:
+            rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
+        version = f"SQLite {sqlite3.sqlite_version}"
+        if rows is None:
+            yield Diagnostic(Severity.INFO, Code.STORE, f"{version}; no {STORE_FILE} yet")
+            return
+        if rows != [("ok",)]:
+            raise damaged(f"fails SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
+        count = len(LocalReader(database).list_entries().entries)
+        message = f"{version}; {STORE_FILE} is intact, with {count} certificate{'' if count == 1 else 's'}"
+        yield Diagnostic(Severity.INFO, Code.STORE, message)
 
 
 def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:

@@ -1,12 +1,8 @@
-"""The checks of `doctor` of a checkout: its files, the local store, private keys, leftovers of killed runs.
-
-Read-only, except that the store's reader undoes the unfinished write of a killed run, as every reader must.
-"""
+"""The checks of `doctor` of a checkout: its files, private keys, leftovers of killed runs. Read-only."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,19 +11,17 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.errors import KeySourceError, ReconcilerError
 from reconciler.findings.escape import shell_word
-from reconciler.model import Declaration, StoreKind
+from reconciler.model import Declaration
 from reconciler.private.folder import FOLDER
 from reconciler.runs.configs import ConfigReader
 from reconciler.runs.project import Project
 from reconciler.runs.validate import tracked_keys
-from reconciler.stores.database import STORE_FILE, FileDatabase, damaged
-from reconciler.stores.local import LocalReader
+from reconciler.stores.database import STORE_FILE
 from reconciler.system.atomic import leftover_of
 from reconciler.system.discover import git_root
 from reconciler.system.git import ask_ignored, ask_tracked
 
 _IGNORE_FILE = ".gitignore"
-_TIMEOUT_S = 2.0
 
 
 def well(code: Code, message: str) -> Diagnostic:
@@ -106,22 +100,6 @@ def _ignored(project: Project, _: Declaration | None) -> Iterator[Diagnostic]:
         yield cure(Code.FOLDER_NOT_IGNORED, f"git does not ignore {FOLDER}", hint, place=FOLDER)
 
 
-def _database(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Whether the local store opens, is intact, and every entry in it can be read. StoreError if not."""
-    database = FileDatabase(project.folder, timeout_s=_TIMEOUT_S)
-    with database.reading() as connection:
-        rows = connection.execute("PRAGMA quick_check").fetchall() if connection else None
-    version = f"SQLite {sqlite3.sqlite_version}"
-    if rows is None:
-        other = declaration is not None and declaration.store.kind is not StoreKind.LOCAL
-        yield well(Code.STORE, f"{version}; " + ("the local store is not used" if other else f"no {STORE_FILE} yet"))
-        return
-    if rows != [("ok",)]:
-        raise damaged(f"fails SQLite's quick_check: {len(rows)} problem{'' if len(rows) == 1 else 's'}")
-    count = len(LocalReader(database).list_entries().entries)
-    yield well(Code.STORE, f"{version}; {STORE_FILE} is intact, with {count} certificate{'' if count == 1 else 's'}")
-
-
 def _keys(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
     """Private key files that git tracks, or that other users can read."""
     if declaration is None:
@@ -194,7 +172,6 @@ CHECKS: tuple[tuple[str, Code, Callable[[Project, Declaration | None], Iterable[
     ("writable", Code.WRITABLE_UNREADABLE, _writable),
     ("permissions", Code.PERMISSIONS_UNREADABLE, _permissions),
     ("git", Code.GIT_UNREADABLE, _ignored),
-    ("store", Code.STORE_UNREADABLE, _database),
     ("keys", Code.KEYS_UNREADABLE, _keys),
     ("leftovers", Code.LEFTOVERS_UNREADABLE, _leftovers),
 )

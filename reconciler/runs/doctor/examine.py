@@ -1,4 +1,4 @@
-"""Runs every check of `doctor`: the machine, the environment, the checkout, and the account at its server.
+"""Runs every check of `doctor`: the machine, the environment, the checkout, and the store.
 
 Each check has a name and returns findings, also for what is in order. A failing check hides no other. Nothing is
 changed, and no finding contains the value of a variable that may be a secret.
@@ -113,8 +113,14 @@ def _checks(
         yield "desired-state", Code.DESIRED_STATE_UNREADABLE, partial(_desired_state, project)
         for name, unreadable, checkout_check in CHECKOUT_CHECKS:
             yield name, unreadable, partial(checkout_check, project, declaration)
-        account = _not_asked if offline else partial(_account, project)
-        yield "account", Code.ACCOUNT_UNREADABLE, partial(account, declaration)
+        if declaration is None:
+            return
+        has_accounts = declaration.store.kind.traits.has_accounts
+        if offline and has_accounts:
+            yield "account", Code.ACCOUNT_UNREADABLE, _not_asked
+            return
+        name, unreadable = ("account", Code.ACCOUNT_UNREADABLE) if has_accounts else ("store", Code.STORE_UNREADABLE)
+        yield name, unreadable, partial(_connection, project, declaration)
 
 
 def _desired_state(project: Project) -> Iterator[Diagnostic]:
@@ -123,15 +129,11 @@ def _desired_state(project: Project) -> Iterator[Diagnostic]:
     yield well(Code.DESIRED_STATE, f"{project.folder / project.name}, {where}")
 
 
-def _account(project: Project, declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """Whether the account answers, and what the token may do there.
+def _connection(project: Project, declaration: Declaration) -> Iterator[Diagnostic]:
+    """Whether the store answers, and what the token may do there.
 
-    Empty if the store has no accounts, or if the token, which has its own check, is not valid.
-
-    Never waits for the rate limit.
+    Empty if the token, which has its own check, is not valid. Never waits for the rate limit.
     """
-    if declaration is None or not declaration.store.kind.traits.has_accounts:
-        return
     context = StoreContext(project.environ, max_wait_s=0.0, budget=open_budget(project.environ))
     try:
         connection = stores.connect(declaration.store, root=project.folder, clock=project.clock, context=context)
@@ -149,13 +151,10 @@ def _account(project: Project, declaration: Declaration | None) -> Iterator[Diag
     yield from connection.examine(uses)
 
 
-def _not_asked(declaration: Declaration | None) -> Iterator[Diagnostic]:
-    """That the account was not checked, if there is one."""
-    if declaration is not None and declaration.store.kind.traits.has_accounts:
-        hint = "run `mtlsctl doctor` without `--offline`"
-        yield Diagnostic(
-            Severity.INFO, Code.ACCOUNT, "the account and the rights of the token were not checked", None, hint
-        )
+def _not_asked() -> Iterator[Diagnostic]:
+    """That the account was not checked."""
+    message = "the account and the rights of the token were not checked"
+    yield Diagnostic(Severity.INFO, Code.ACCOUNT, message, None, "run `mtlsctl doctor` without `--offline`")
 
 
 def _has_pages(project: Project, declaration: Declaration) -> bool:
