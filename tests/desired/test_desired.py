@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from reconciler.desired import parse_declaration
-from reconciler.findings.codes import Code, Severity
 from reconciler.model import (
     BindingName,
     ByCertificate,
@@ -207,20 +206,3 @@ def test_a_certificate_without_an_origin_can_opt_out_of_the_gate_of_the_policy()
     parsed = parse(f'{text}certificate = "ca.pem"\nca = true\n')
     assert parsed.certificates[CertificateName("billing")].verify_before == frozenset()
     assert parsed.certificates[CertificateName("ca")].verify_before is None
-
-
-def test_an_issuer_that_no_certificate_uses_is_a_warning() -> None:
-    """It may be what is left of a certificate that was removed."""
-    text = f'{HEAD}[issuers.internal]\nkind = "command"\ncommand = ["./sign.sh"]\n'
-    _, warnings = parse_declaration(text.encode(), "mtls.toml", KINDS)
-    assert [(warning.severity, warning.code) for warning in warnings] == [(Severity.WARNING, Code.ISSUER_UNUSED.value)]
-
-
-@pytest.mark.parametrize("kind", ["", 'kind = "local"\n'])
-def test_an_account_without_its_store_is_a_warning(kind: str) -> None:
-    """Anyone who sets an account probably does not want the local store."""
-    text = f'{HEAD}[store]\n{kind}account_id = "023e105f4ecef8ad9ca31a8372d0c353"\n'
-    _, warnings = parse_declaration(text.encode(), "mtls.toml", KINDS)
-    assert [(warning.severity, warning.code) for warning in warnings] == [
-        (Severity.WARNING, Code.ACCOUNT_ID_UNUSED.value)
-    ]

@@ -106,6 +106,11 @@ class EnvShape(BaseModel):
 KINDS = (KeySourceKind("file", FileShape, bare=True, is_path=True), KeySourceKind("env", EnvShape))
 
 
+def warnings_of(text: str) -> tuple[Diagnostic, ...]:
+    """All findings about a file that is accepted."""
+    return parse_declaration(text.encode(), "mtls.toml", KINDS)[1]
+
+
 def problems(data: str | bytes) -> tuple[Diagnostic, ...]:
     """All findings about a bad file."""
     with pytest.raises(InputError) as caught:
@@ -124,6 +129,7 @@ class BadFile:
     message: str
     hint: str | None
     parser_only: bool
+    is_warning: bool
 
 
 def _bad_file(block: str) -> BadFile:
@@ -132,7 +138,9 @@ def _bad_file(block: str) -> BadFile:
     text, code_and_place, *words = rest.strip("\n").split("\n>>> ")
     code, _, at = code_and_place.partition(" at ")
     head = "" if "whole" in flags else HEAD
-    return BadFile(name, f"{head}{text}\n", code, at, words[0], words[1] if words[1:] else None, "parser only" in flags)
+    hint = words[1] if words[1:] else None
+    is_warning = "warning" in flags
+    return BadFile(name, f"{head}{text}\n", code, at, words[0], hint, is_warning or "parser only" in flags, is_warning)
 
 
 BAD = [
