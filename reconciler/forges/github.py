@@ -193,22 +193,22 @@ class GitHub:
         """As `Proposals`."""
         self._write("POST", "/repos/{repo}/git/refs", _REF, {"ref": f"refs/heads/{name}", "sha": commit})
 
-    def move_branch(self, name: str, commit: str) -> None:
-        """As `Proposals`."""
-        path = "/repos/{repo}/git/refs/heads/{path}"
-        self._write("PATCH", path, _REF, {"sha": commit, "force": True}, path=name)
-
     def remove_branch(self, name: str) -> None:
         """As `Proposals`."""
         self._http.send("DELETE", f"{self._rest}/repos/{{repo}}/git/refs/heads/{{path}}", None, **self._named(name))
 
-    def commit(self, parent: str, message: str, changes: Sequence[FileChange]) -> str:
+    def commit(self, branch: str, parent: str, message: str, changes: Sequence[FileChange]) -> None:
         """As `Proposals`."""
         rows = [{"path": one.path, "mode": "100644", "type": "blob", "sha": self._blob(one)} for one in changes]
         tree = {"base_tree": self._commit(parent).tree.sha, "tree": rows}
         made = self._write("POST", "/repos/{repo}/git/trees", _OBJECT, tree)
         content = {"message": message, "tree": made.sha, "parents": [parent]}
-        return self._write("POST", "/repos/{repo}/git/commits", _COMMIT, content).sha
+        commit = self._write("POST", "/repos/{repo}/git/commits", _COMMIT, content).sha
+        if self.branch(branch) is None:
+            self.create_branch(branch, commit)
+            return
+        path = "/repos/{repo}/git/refs/heads/{path}"
+        self._write("PATCH", path, _REF, {"sha": commit, "force": True}, path=branch)
 
     def open_pull(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         """As `Proposals`."""

@@ -77,14 +77,12 @@ class Proposals(Protocol):
     def create_branch(self, name: str, commit: str) -> None:
         """Create a branch; an error if it exists."""
 
-    def move_branch(self, name: str, commit: str) -> None:
-        """Let a branch have this commit, whatever it had."""
-
     def remove_branch(self, name: str) -> None:
         """Remove a branch."""
 
-    def commit(self, parent: str, message: str, changes: Sequence[FileChange]) -> str:
-        """A new commit on top of `parent`, in no branch yet, with these changes alone."""
+    def commit(self, branch: str, parent: str, message: str, changes: Sequence[FileChange]) -> None:
+        """Let a branch have a new commit on top of `parent` with these changes alone, whatever it had. In one step: it
+        has the whole commit or is as before. A branch that does not exist is created."""
 
     def open_pull(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request from a branch to `base`."""

@@ -62,14 +62,16 @@ def propose(
 
 @dataclass(slots=True)
 class _Run:
-    """One run over what is due. `known`: the pull requests so far; `taken`: branches that exist, and may be moved."""
+    """One run over what is due. `known`: the pull requests so far. `claimed`: branches that are there and have no
+    renewal; `left`: those that a merge left."""
 
     project: Project
     checkout: ProposalTarget
     shown: Renewals
     known: tuple[RenewalProposal, ...] = ()
     findings: list[Diagnostic] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
 
     def branch(self, item: Renewable) -> str:
         """The branch of a renewal: each stack and certificate has one."""
@@ -85,7 +87,7 @@ class _Run:
         if head is None:
             return True
         if pull is not None and pull.head != head:
-            pull = None  # a later job moved or created the branch, and did not end
+            pull = None  # a later job created the branch, and did not end
         if pull is not None and pull.state is PullState.CLOSED:
             message = f"the renewal of {item.name!r} was closed without a merge, so it is not renewed again: {pull.url}"
             self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))
@@ -102,16 +104,17 @@ class _Run:
             )
             hint = "look for it at the issuer by its subject and time, and revoke it if you don't want it"
             self.findings.append(_warning(self, item, message, hint, Code.ISSUED_TWICE))
-        self.taken.add(branch)
+        (self.claimed if pull is None else self.left).add(branch)
         return True
 
     def claim(self, item: Renewable) -> None:
         """Create the branch before anything is asked for, so that no other job does the same."""
         branch, forge = self.branch(item), self.checkout.forge
-        if branch in self.taken:
-            forge.move_branch(branch, self.checkout.commit)
-        else:
-            forge.create_branch(branch, self.checkout.commit)
+        if branch in self.claimed:
+            return
+        if branch in self.left:
+            forge.remove_branch(branch)
+        forge.create_branch(branch, self.checkout.commit)
 
     def open(self, step: RenewStep) -> RenewStep:
         """Commit what a renewal changed, and open its pull request."""
@@ -122,8 +125,7 @@ class _Run:
                 if not step.asked:
                     forge.remove_branch(branch)
                 return step
-            commit = forge.commit(self.checkout.commit, _message(step), tuple(self._changes(step)))
-            forge.move_branch(branch, commit)
+            forge.commit(branch, self.checkout.commit, _message(step), tuple(self._changes(step)))
             made = forge.open_pull(branch, self.checkout.base, _title(item), self._body(step))
         except ReconcilerError as error:
             where = Pointer(self.project.name, ("certificates", item.name, "renew"))

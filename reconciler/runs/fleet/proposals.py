@@ -128,11 +128,7 @@ def propose_files(
     is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there is None
     if pull is not None and not is_wanted_again and mark in forge.message_of(pull.head).splitlines():
         return pull, False
-    made = forge.commit(commit, f"{title}\n\n{mark}", changes)
-    if there is None:
-        forge.create_branch(branch, made)
-    else:
-        forge.move_branch(branch, made)
+    forge.commit(branch, commit, f"{title}\n\n{mark}", changes)
     if pull is not None and pull.state is PullState.OPEN:
         return pull, True
     return forge.open_pull(branch, base, title, body), True
