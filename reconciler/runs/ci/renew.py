@@ -92,7 +92,7 @@ class _Run:
             message = f"the renewal of {item.name!r} was closed without a merge, so it is not renewed again: {pull.url}"
             self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))
             return False
-        if pull is None and forge.message_of(head).startswith(_title(item)):
+        if pull is None and _replaces(item) in forge.message_of(head).splitlines():
             body = "Renewed by a job that ended before it opened this pull request; the commit has the new certificate."
             made = forge.open_pull(branch, self.checkout.base, _title(item), body)
             self._add(item, made.number, made.url, opened=True)
@@ -166,10 +166,17 @@ def _title(item: Renewable) -> str:
 
 
 def _message(step: RenewStep) -> str:
-    if step.after is None:
-        return _title(step.item)
-    facts = step.after.facts()
-    return f"{_title(step.item)}\n\nSerial {facts.serial}, valid until {facts.not_after}, issued by {step.issuer}."
+    parts = [_title(step.item), _replaces(step.item)]
+    if step.after is not None:
+        facts = step.after.facts()
+        parts.insert(1, f"Serial {facts.serial}, valid until {facts.not_after}, issued by {step.issuer}.")
+    return "\n\n".join(parts)
+
+
+def _replaces(item: Renewable) -> str:
+    """The line by which a commit is known as the renewal that is due now. A merge may leave an earlier one, with the
+    same title, as the newest commit of the base branch, where a new branch begins."""
+    return f"Replaces: {'no certificate' if item.present is None else f'sha256:{item.present.digest}'}"
 
 
 def _warning(run: _Run, item: Renewable, message: str, hint: str, code: Code = Code.FORGE) -> Diagnostic:

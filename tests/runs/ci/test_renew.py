@@ -71,13 +71,14 @@ class Job(Bench):
         fixed = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", **environ}
         return self.ci("renew", event={"repository": {"full_name": "acme/shop"}}, **fixed)  # type: ignore[arg-type]
 
-    def checkout(self) -> None:
+    def checkout(self, message: str = "Begin") -> None:
         """Commit what is there, as a merge did, and give the forge the same commit."""
         folder = self.project.folder
         git(folder, "add", "mtls.toml", "certs", *(["secrets"] if (folder / "secrets").is_dir() else []))
-        git(folder, "commit", "--quiet", "--allow-empty", "-m", "Begin")
+        git(folder, "commit", "--quiet", "--allow-empty", "-m", message)
         names = git(folder, "ls-files").splitlines()
-        self.github.commit(git(folder, "rev-parse", "HEAD"), {name: (folder / name).read_bytes() for name in names})
+        files = {name: (folder / name).read_bytes() for name in names}
+        self.github.commit(git(folder, "rev-parse", "HEAD"), files, message)
 
     def fresh(self) -> None:
         """A new runner: what the job wrote is gone."""
@@ -264,6 +265,22 @@ def test_a_commit_after_an_earlier_merge_gets_its_pull_request(job: Job) -> None
     assert len(job.issuer.issued) == issued
     assert job.github.branches[BRANCH] == commit
     assert job.github.pulls[-1]["head"] == BRANCH
+
+
+def test_a_branch_that_begins_at_an_earlier_renewal_is_not_taken_for_one(job: Job) -> None:
+    """A squashed merge is the newest commit of the base branch, with the message of the renewal before."""
+    job.renew()
+    merged, (pull, *_) = job.github.files_of(BRANCH), job.github.pulls
+    message = job.github.commits[job.github.branches.pop(BRANCH)]["message"]
+    pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
+    job.fresh()
+    renewed = CA.issue("billing", not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=2))
+    job.project.write("certs/billing.pem", renewed.chain_pem)
+    job.checkout(message)
+    job.github.branches[BRANCH] = git(job.project.folder, "rev-parse", "HEAD")
+    done = job.renew()
+    assert "issued-twice" in done.out
+    assert job.github.files_of(BRANCH)["certs/billing.pem"] not in (merged["certs/billing.pem"], renewed.chain_pem)
 
 
 def test_a_renewal_that_asked_no_one_leaves_no_branch(job: Job) -> None:
