@@ -138,6 +138,16 @@ def test_what_was_closed_without_a_merge_is_not_proposed_again(estate: Forged) -
     assert len(estate.github.pulls) == 2
 
 
+def test_what_is_proposed_again_is_opened_by_the_next_pass_if_one_ends_in_between(estate: Forged) -> None:
+    """Its branch has a commit that no pull request has."""
+    estate.pass_()
+    estate.github.pulls[0]["state"] = "closed"
+    del estate.github.branches[BRANCH]
+    estate.github.fail("POST /repos/acme/shop/pulls", 403)
+    assert (estate.pass_().code, len(estate.github.pulls)) == (1, 1)
+    assert (estate.pass_().code, len(estate.github.pulls)) == (0, 2)
+
+
 def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> None:
     """It is reported; what was superseded already is deleted all the same."""
     estate.rotates(forge=False)

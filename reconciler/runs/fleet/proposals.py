@@ -118,14 +118,14 @@ def propose_files(
     forge: Proposals, commit: str, base: str, branch: str, title: str, body: str, changes: Sequence[FileChange]
 ) -> tuple[PullRequest, bool]:
     """The pull request with these changes on top of a commit: the one that there is, also if it was merged or closed,
-    unless it was closed and its branch deleted; an open one with other changes gets these; else a new one. And whether
-    anything was changed."""
+    unless it was closed and its branch deleted, or made again since; an open one with other changes gets these; else a
+    new one. And whether anything was changed."""
     digest = hashlib.sha256()
     for one in changes:
         digest.update(f"{one.path}\0{len(one.content or b'')}\0".encode() + (one.content or b""))
     mark = f"Changes: sha256:{digest.hexdigest()}"
     pull, there = forge.newest_pull(branch), forge.branch(branch)
-    is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there is None
+    is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there != pull.head
     if pull is not None and not is_wanted_again and mark in forge.message_of(pull.head).splitlines():
         return pull, False
     forge.commit(branch, commit, f"{title}\n\n{mark}", changes)
