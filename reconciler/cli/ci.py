@@ -19,12 +19,13 @@ from reconciler.cli.several import open_plans
 from reconciler.cli.terminal import say
 from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode, strongest
+from reconciler.model.forges import ForgeName
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.runs.ci.pipeline import CiRun, Pipeline, open_pipeline
 from reconciler.runs.ci.run import REPORTS, CiReport, code_of, job_code, run
-from reconciler.runs.ci.settings import CiCommand, CiInputs, CommentWhen, Failing, ForgeName, read_settings
+from reconciler.runs.ci.settings import CiCommand, CiInputs, CommentWhen, Failing, read_settings
 from reconciler.runs.plan_folder import open_folder
 from reconciler.runs.project import Project
 from reconciler.runs.stacks import Member, run_each

@@ -23,12 +23,15 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError
 from reconciler.model import Act
 from reconciler.model.fleet import Credential, DenyRule, Fleet, FleetForge, FleetRule, GitSource, SecretPlace
+from reconciler.model.forges import ForgeName
 
 _SHORTEST_LOOK_S = 60
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+_PROJECT = re.compile(r"[A-Za-z0-9_][\w.-]{0,254}(/[A-Za-z0-9_][\w.-]{0,254}){1,20}", re.ASCII)
 _BRANCH = re.compile(r"(?!-)[!-~]{1,200}")
 _GIT_URL = re.compile(r"https://[^\s@\\]+|ssh://[^\s\\]+|file:///[^\s\\]+|[\w.][\w.-]*@[\w.-]+:[^\s\\]+", re.ASCII)
+_GITLAB_API = "/api/v4"
 _SECRET_IN_URL = re.compile(r"https?://[^/]*@|ssh://[^/@]*:[^/]*@")
 
 
@@ -80,6 +83,12 @@ def _repository(text: str) -> str:
     if _REPOSITORY.fullmatch(text):
         return text
     raise Refused(Code.BAD_NAME, "must be a repository on GitHub: OWNER/NAME")
+
+
+def _project(text: str) -> str:
+    if _PROJECT.fullmatch(text):
+        return text
+    raise Refused(Code.BAD_NAME, "must be the path of a project on GitLab: GROUP/NAME, with subgroups")
 
 
 def _branch(text: str) -> str:
@@ -221,20 +230,42 @@ class StacksTable(Table):
 
 
 class ForgeTable(Table):
-    """Where changed files are proposed, as pull requests."""
+    """Where changed files are proposed, as pull requests or merge requests."""
 
-    github: Annotated[str, AfterValidator(_repository)] = Field(
-        description="The repository of this file on GitHub: OWNER/NAME.", examples=["example/certificates"]
+    github: Annotated[str, AfterValidator(_repository)] | None = Field(
+        default=None,
+        description="The repository of this file on GitHub: OWNER/NAME.",
+        examples=["example/certificates"],
+    )
+    gitlab: Annotated[str, AfterValidator(_project)] | None = Field(
+        default=None,
+        description="Or the project of this file on GitLab: its path, with subgroups.",
+        examples=["example/platform/certificates"],
     )
     base: Annotated[str, AfterValidator(_branch)] = Field(
-        default="main", description="The branch that is checked out, and that pull requests go into."
+        default="main", description="The branch that is checked out, and that pull requests or merge requests go into."
     )
-    token: PlaceTable = Field(description="Where the token of GitHub is.", examples=[{"env": "GITHUB_TOKEN"}])
+    token: PlaceTable = Field(description="Where the token of GitHub or GitLab is.", examples=[{"env": "GITHUB_TOKEN"}])
     url: str | None = Field(
         default=None,
-        description="The address of its API (default: https://api.github.com).",
+        description="The address of its API (default: https://api.github.com or https://gitlab.com/api/v4).",
         examples=["https://github.example/api/v3"],
     )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.github is None) == (self.gitlab is None):
+            hint = 'write github = "OWNER/NAME" or gitlab = "GROUP/NAME"'
+            raise Refused(Code.BAD_VALUE, "must have one of `github` and `gitlab`", hint=hint)
+        if self.gitlab is not None and self.url is not None and not self.url.rstrip("/").endswith(_GITLAB_API):
+            hint = f"write the address of your GitLab and {_GITLAB_API}, such as https://gitlab.example{_GITLAB_API}"
+            raise Refused(Code.BAD_URL, f"has a `url` that does not end with {_GITLAB_API}", hint=hint)
+        return self
+
+    def build(self) -> FleetForge:
+        """As a value."""
+        kind = ForgeName.GITHUB if self.gitlab is None else ForgeName.GITLAB
+        return FleetForge(kind, self.github or self.gitlab or "", self.base, self.token.build(), self.url)
 
 
 class FleetDocument(Table):
@@ -350,7 +381,7 @@ def _build(document: FleetDocument, path: str) -> Fleet:
             DenyRule(one.cron, parse_duration(one.length), load_zone(one.zone), one.why) for one in defaults.deny
         ),
         accounts={account: alias for alias, account in document.accounts.items()},
-        forge=None if forge is None else FleetForge(forge.github, forge.base, forge.token.build(), forge.url),
+        forge=None if forge is None else forge.build(),
     )
 
 

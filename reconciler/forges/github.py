@@ -26,6 +26,7 @@ _MOST_PAGES = 100
 """Of a list. An issue of GitHub has at most 2,500 comments."""
 _MOST_FILE_PAGES = 30
 """GitHub lists at most 3,000 files of a pull request."""
+_ACCESS_HINT = "check the repository, and that the token may write contents and pull requests there"
 _ISSUE = "/repos/{repo}/issues/{number}"
 _REST_OF_SERVER = "/v3"
 
@@ -105,7 +106,7 @@ def open_github(base_url: str, repository: str, token: str, tell: Callable[[str]
         "x-github-api-version": VERSION,
     }
     root = base_url.removesuffix(_REST_OF_SERVER)  # of GitHub Enterprise Server: https://HOST/api
-    http = Http(Address(FORGE, root, headers, Code.FORGE), tell)
+    http = Http(Address(FORGE, root, headers, Code.FORGE, access_hint=_ACCESS_HINT), tell)
     return GitHub(http, repository, rest=base_url.removeprefix(root))
 
 
@@ -114,6 +115,8 @@ class GitHub:
 
     `rest`: the path of the REST API below the address that GraphQL is below, too.
     """
+
+    pull_noun = "pull request"
 
     def __init__(self, http: Http, repository: str, *, rest: str = "") -> None:
         self._http, self._repository, self._rest = http, repository, rest

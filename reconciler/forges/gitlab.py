@@ -1,21 +1,24 @@
-"""GitLab's REST API, version 4: notes on a merge request and issues, of the token's own user only.
+"""GitLab's REST API, version 4: notes on a merge request and issues, of the token's own user only; and commits to
+propose.
 
 https://docs.gitlab.com/api/rest/, of 2026. The token is that of a project, a group or a person: the one of a job may
-write no notes.
+write nothing of this.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from reconciler.findings.codes import Code
-from reconciler.model.forges import Comment, Issue
-from reconciler.model.web import WebError
-from reconciler.web.http import Address, Http
+from reconciler.model.forges import Comment, FileChange, Issue, PullRequest, PullState
+from reconciler.model.web import Refusal, WebError
+from reconciler.web.http import Address, Answer, Http
 
 FORGE = "GitLab"
 API_URL = "https://gitlab.com/api/v4"
@@ -23,7 +26,12 @@ _PER_PAGE = 100
 _MOST_PAGES = 100
 _MERGE_REQUEST = "/projects/{project}/merge_requests/{number}"
 _ISSUES_OF = "/projects/{project}/issues"
+_REPOSITORY = "/projects/{project}/repository"
 _OPENED = "opened"
+_STATES = {"merged": PullState.MERGED, "closed": PullState.CLOSED}
+"""Of a merge request; `locked` is one that is being merged."""
+_ACCESS_HINT = "check the project, and that the token has the scope `api` and the role Developer there"
+_QUICK_ACTION = re.compile(r"(?m)^(\s*)/")
 
 
 class _User(BaseModel):
@@ -49,22 +57,50 @@ class _Diff(BaseModel):
     new_path: str
 
 
+class _Commit(BaseModel):
+    id: str
+    message: str = ""
+
+
+class _Branch(BaseModel):
+    commit: _Commit
+
+
+class _MergeRequest(BaseModel):
+    iid: int
+    state: str
+    sha: str | None = None
+    web_url: str = ""
+    source_project_id: int | None = None
+    target_project_id: int
+
+
 _Row = TypeVar("_Row")
 _USER = TypeAdapter(_User)
 _NOTE, _NOTES = TypeAdapter(_Note), TypeAdapter(list[_Note])
 _ISSUE, _ISSUES = TypeAdapter(_Issue), TypeAdapter(list[_Issue])
 _DIFFS = TypeAdapter(list[_Diff])
+_COMMIT, _BRANCH = TypeAdapter(_Commit), TypeAdapter(_Branch)
+_MERGE_REQUEST_ROW, _MERGE_REQUESTS = TypeAdapter(_MergeRequest), TypeAdapter(list[_MergeRequest])
 
 
-def open_gitlab(base_url: str, project: int, token: str, tell: Callable[[str], None]) -> GitLab:
-    """A project at a checked address. Calls nothing yet."""
-    return GitLab(Http(Address(FORGE, base_url, {"private-token": token}, Code.FORGE), tell), project)
+def without_quick_actions(text: str) -> str:
+    """The text with no line that GitLab takes for a command, such as `/close`."""
+    return _QUICK_ACTION.sub(r"\1&#47;", text)
+
+
+def open_gitlab(base_url: str, project: int | str, token: str, tell: Callable[[str], None]) -> GitLab:
+    """A project, by its ID or path, at a checked address. Calls nothing yet."""
+    address = Address(FORGE, base_url, {"private-token": token}, Code.FORGE, access_hint=_ACCESS_HINT)
+    return GitLab(Http(address, tell), project)
 
 
 class GitLab:
-    """One project, as `Forge`."""
+    """One project, as `Forge` and as `Proposals`."""
 
-    def __init__(self, http: Http, project: int) -> None:
+    pull_noun = "merge request"
+
+    def __init__(self, http: Http, project: int | str) -> None:
         self._http, self._project = http, project
         self._own: int | None = None
 
@@ -77,12 +113,16 @@ class GitLab:
 
     def add_comment(self, pull: int, body: str) -> Comment:
         """As `Forge`."""
-        return _comment(self._write("POST", f"{_MERGE_REQUEST}/notes", _NOTE, {"body": body}, number=pull))
+        return _comment(
+            self._write("POST", f"{_MERGE_REQUEST}/notes", _NOTE, {"body": without_quick_actions(body)}, number=pull)
+        )
 
     def edit_comment(self, pull: int, comment: int, body: str) -> Comment:
         """As `Forge`."""
         path = f"{_MERGE_REQUEST}/notes/{{note}}"
-        return _comment(self._write("PUT", path, _NOTE, {"body": body}, number=pull, note=comment))
+        return _comment(
+            self._write("PUT", path, _NOTE, {"body": without_quick_actions(body)}, number=pull, note=comment)
+        )
 
     def changed_files(self, pull: int) -> frozenset[str]:
         """As `Forge`."""
@@ -98,17 +138,87 @@ class GitLab:
 
     def add_issue(self, title: str, body: str, label: str) -> Issue:
         """As `Forge`. GitLab creates a label that does not exist."""
-        content = {"title": title, "description": body, "labels": label}
+        content = {"title": title, "description": without_quick_actions(body), "labels": label}
         return _issue(self._write("POST", _ISSUES_OF, _ISSUE, content))
 
     def edit_issue(self, issue: int, title: str, body: str, *, is_open: bool) -> Issue:
         """As `Forge`."""
-        content = {"title": title, "description": body, "state_event": "reopen" if is_open else "close"}
+        content = {
+            "title": title,
+            "description": without_quick_actions(body),
+            "state_event": "reopen" if is_open else "close",
+        }
         return _issue(self._write("PUT", f"{_ISSUES_OF}/{{number}}", _ISSUE, content, number=issue))
 
     def add_issue_comment(self, issue: int, body: str) -> None:
         """As `Forge`."""
-        self._write("POST", f"{_ISSUES_OF}/{{number}}/notes", _NOTE, {"body": body}, number=issue)
+        content = {"body": without_quick_actions(body)}
+        self._write("POST", f"{_ISSUES_OF}/{{number}}/notes", _NOTE, content, number=issue)
+
+    def branch(self, name: str) -> str | None:
+        """As `Proposals`."""
+        answer = self._found(f"{_REPOSITORY}/branches/{{name}}", name=name)
+        return None if answer is None else self._http.parsed(_BRANCH, answer).commit.id
+
+    def message_of(self, commit: str) -> str:
+        """As `Proposals`."""
+        answer = self._http.get(f"{_REPOSITORY}/commits/{{sha}}?stats=false", project=self._project, sha=commit)
+        return self._http.parsed(_COMMIT, answer).message
+
+    def newest_pull(self, branch: str) -> PullRequest | None:
+        """As `Proposals`. A fork may have a branch of the same name, and merge requests from it."""
+        path = "/projects/{project}/merge_requests?state=all&source_branch={branch}&order_by=created_at&sort=desc&"
+        for row in self._pages(_MERGE_REQUESTS, path, branch=branch):
+            if row.source_project_id == row.target_project_id:
+                return _pull(row)
+        return None
+
+    def create_branch(self, name: str, commit: str) -> None:
+        """As `Proposals`."""
+        self._write("POST", f"{_REPOSITORY}/branches", _BRANCH, {"branch": name, "ref": commit})
+
+    def remove_branch(self, name: str) -> None:
+        """As `Proposals`."""
+        self._http.send("DELETE", f"{_REPOSITORY}/branches/{{name}}", None, project=self._project, name=name)
+
+    def commit(self, branch: str, parent: str, message: str, changes: Sequence[FileChange]) -> None:
+        """As `Proposals`. One call: `force` lets it begin at `start_sha`, and create or replace the branch."""
+        content = {
+            "branch": branch,
+            "start_sha": parent,
+            "force": True,
+            "commit_message": message,
+            "actions": [self._action(parent, one) for one in changes],
+        }
+        self._write("POST", f"{_REPOSITORY}/commits", _COMMIT, content)
+
+    def open_pull(self, branch: str, base: str, title: str, body: str) -> PullRequest:
+        """As `Proposals`. The merge removes its branch, so that one that is there is of a later renewal."""
+        content = {
+            "source_branch": branch,
+            "target_branch": base,
+            "title": title,
+            "description": without_quick_actions(body),
+            "remove_source_branch": True,
+        }
+        return _pull(self._write("POST", "/projects/{project}/merge_requests", _MERGE_REQUEST_ROW, content))
+
+    def _action(self, parent: str, change: FileChange) -> dict[str, str]:
+        """One file of a commit. GitLab wants to be told whether it is there already."""
+        if change.content is None:
+            return {"action": "delete", "file_path": change.path}
+        found = self._found(f"{_REPOSITORY}/files/{{file}}?ref={{ref}}", file=change.path, ref=parent)
+        content = {"content": base64.b64encode(change.content).decode(), "encoding": "base64"}
+        return {"action": "create" if found is None else "update", "file_path": change.path, **content}
+
+    def _found(self, path: str, /, **names: object) -> Answer | None:
+        """The answer to a GET; None if there is no such thing."""
+        try:
+            return self._http.get(path, project=self._project, **names)
+        except WebError as error:
+            if error.refusal is Refusal.MISSING:
+                return None
+            raise
 
     def close(self) -> None:
         """Close the connections."""
@@ -143,3 +253,7 @@ def _comment(row: _Note) -> Comment:
 
 def _issue(row: _Issue) -> Issue:
     return Issue(row.iid, row.title, row.description or "", row.state == _OPENED)
+
+
+def _pull(row: _MergeRequest) -> PullRequest:
+    return PullRequest(row.iid, _STATES.get(row.state, PullState.OPEN), row.sha or "", row.web_url)

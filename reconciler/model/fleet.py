@@ -12,6 +12,7 @@ from typing import Protocol
 from reconciler.findings.values import dataclass
 from reconciler.model.changes import Action
 from reconciler.model.declared import Act
+from reconciler.model.forges import ForgeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ class FleetRule:
 
 @dataclass(frozen=True, slots=True)
 class FleetForge:
-    """Where the pull requests of acts are opened: OWNER/NAME on GitHub, into the branch `base`."""
+    """Where the pull requests of acts are opened, into the branch `base`. `repository`: OWNER/NAME on GitHub, the path
+    of a project on GitLab."""
 
+    kind: ForgeName
     repository: str
     base: str
     token: SecretPlace

@@ -13,6 +13,13 @@ from typing import Protocol
 from reconciler.findings.values import dataclass
 
 
+class ForgeName(StrEnum):
+    """The forges that mtlsctl knows."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
 @dataclass(frozen=True, slots=True)
 class Comment:
     """A comment that the token's own user wrote on a pull request. `url`: where a browser shows it."""
@@ -60,7 +67,12 @@ class FileChange:
 
 
 class Proposals(Protocol):
-    """Branches and pull requests of one repository, with one token. Every call but `close` may raise WebError."""
+    """Branches and pull requests of one repository, with one token. Every call but `close` may raise WebError.
+
+    `pull_noun`: what a pull request is called there.
+    """
+
+    pull_noun: str
 
     def close(self) -> None:
         """Close the connections."""

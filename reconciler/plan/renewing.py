@@ -104,13 +104,14 @@ class RenewStep:
 @dataclass(frozen=True, slots=True)
 class RenewalProposal:
     """The pull request of a renewal, in a pipeline. `opened`: by this run; else an earlier one did, and nothing was
-    renewed."""
+    renewed. `noun`: what the forge calls it."""
 
     certificate: CertificateName
     branch: str
     number: int
     url: str
     opened: bool
+    noun: str = "pull request"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class Address:
 
     `base_url` as `check_base_url` returns it; ValueError for another. `headers` have the token. `roots`: the PEM of the
     only CAs that may vouch for the server, as `check_roots` returns it; None: the public ones, or those that
-    SSL_CERT_FILE names. `trust_hint`: what to do if they don't, instead of the hint about SSL_CERT_FILE.
+    SSL_CERT_FILE names. `trust_hint`: what to do if they don't, instead of the hint about SSL_CERT_FILE. `access_hint`:
+    what to do if the token may not, or may not see what is there.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Address:
     code: Code
     roots: bytes | None = None
     trust_hint: str | None = None
+    access_hint: str | None = None
 
     def __post_init__(self) -> None:
         if not _is_safe(self.base_url):
@@ -253,11 +255,13 @@ class Http:
         if is_limit:
             hint = "run the job again later"
             return self._error(method, "its rate limit is reached", Refusal.OTHER, hint=hint, answer=answer)
+        access_hint = self._address.access_hint
         if status == _DENIED:
-            return self._error(method, "the token may not (403)", Refusal.DENIED, answer=answer)
+            return self._error(method, "the token may not (403)", Refusal.DENIED, hint=access_hint, answer=answer)
         refusal = Refusal.MISSING if status in _GONE else Refusal.INVALID if status in _INVALID else Refusal.OTHER
         refusal = Refusal.UNKNOWN if status >= _SERVER_ERROR else refusal
-        return self._error(method, f"it answered with {status}", refusal, answer=answer)
+        found_hint = access_hint if refusal is Refusal.MISSING else None
+        return self._error(method, f"it answered with {status}", refusal, hint=found_hint, answer=answer)
 
 
 def _may_repeat(method: str, failure: WebError, told: float | None) -> bool:

@@ -18,7 +18,8 @@ from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import InputError
 from reconciler.model import Act
-from reconciler.model.fleet import SecretPlace
+from reconciler.model.fleet import FleetForge, SecretPlace
+from reconciler.model.forges import ForgeName
 from reconciler.syntax.places import resolve
 from tests.desired.test_schema import keys_of
 from tests.support.source import sources
@@ -97,6 +98,16 @@ BAD = {
         "bad-value at 10:7",
     ),
     "bad repository": (WHOLE + '[forge]\ngithub = "acme"\ntoken = { env = "T" }\n', "bad-name at 10:10"),
+    "bad project": (WHOLE + '[forge]\ngitlab = "acme"\ntoken = { env = "T" }\n', "bad-name at 10:10"),
+    "no forge": (WHOLE + '[forge]\ntoken = { env = "T" }\n', "bad-value at 9:1"),
+    "two forges": (
+        WHOLE + '[forge]\ngithub = "acme/shop"\ngitlab = "acme/shop"\ntoken = { env = "T" }\n',
+        "bad-value at 9:1",
+    ),
+    "GitLab without its API": (
+        WHOLE + '[forge]\ngitlab = "acme/shop"\ntoken = { env = "T" }\nurl = "https://gitlab.example"\n',
+        "bad-url at 9:1",
+    ),
 }
 
 
@@ -225,8 +236,9 @@ act = "all"
 look = "1d"
 
 [forge]
-github = "acme/certificates"
-token = {{ env = "GITHUB_TOKEN" }}
+gitlab = "acme/platform/certs"
+token = {{ env = "GITLAB_TOKEN" }}
+url = "https://gitlab.example/git/api/v4/"
 """
 
 
@@ -246,8 +258,14 @@ def test_a_whole_file_is_read() -> None:
     assert (fleet.alias(ACCOUNT), fleet.alias(OTHER)) == ("shop", "bbbbbbbb")
     assert fleet.deny[0].length == timedelta(hours=64)
     assert fleet.forge is not None
-    assert (fleet.forge.repository, fleet.forge.base) == ("acme/certificates", "main")
-    assert fleet.secret_variables == {"PROD_TOKEN", "GITHUB_TOKEN"}
+    assert fleet.forge == FleetForge(
+        ForgeName.GITLAB,
+        "acme/platform/certs",
+        "main",
+        SecretPlace("GITLAB_TOKEN"),
+        "https://gitlab.example/git/api/v4/",
+    )
+    assert fleet.secret_variables == {"PROD_TOKEN", "GITLAB_TOKEN"}
 
 
 def test_nothing_is_done_without_a_person_unless_the_file_says_so() -> None:

@@ -13,7 +13,8 @@ from reconciler.model.key_places import FileSink
 from tests.runs.ci.test_renew import CA, TreeSink
 from tests.support.cli import Result
 from tests.support.estates import ACCOUNTS, FLEET, Estate, make_estate
-from tests.support.forges import TOKEN, GitHub
+from tests.support.forges import TOKEN, FakeRepository, GitHub
+from tests.support.gitlab import GitLab
 from tests.support.renewing import CaIssuer, Gate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -24,13 +25,15 @@ STATE = ".mtlsctl/fleet.json"
 class Forged(Estate):
     """An estate with a repository on a forge."""
 
-    github: GitHub
+    forge: FakeRepository
 
     def rotates(self, act: str = "rotate", *, forge: bool = True) -> None:
         """What fleet.toml allows."""
         text = FLEET.replace('act = "retire"', f'act = "{act}"')
         if forge:
-            text += f'\n[forge]\ngithub = "acme/shop"\ntoken = {{ env = "FORGE_TOKEN" }}\nurl = "{self.github.url}"\n'
+            is_gitlab = isinstance(self.forge, GitLab)
+            named, path = ('gitlab = "acme/team/shop"', "/api/v4") if is_gitlab else ('github = "acme/shop"', "")
+            text += f'\n[forge]\n{named}\ntoken = {{ env = "FORGE_TOKEN" }}\nurl = "{self.forge.url}{path}"\n'
         self.write("fleet.toml", text)
 
     def commit(self) -> None:
@@ -38,25 +41,27 @@ class Forged(Estate):
         self.git("add", ".")
         self.git("commit", "-q", "--allow-empty", "-m", "x")
         names = self.git("ls-files").splitlines()
-        self.github.commit(self.git("rev-parse", "HEAD"), {name: (self.folder / name).read_bytes() for name in names})
+        self.forge.commit(self.git("rev-parse", "HEAD"), {name: (self.folder / name).read_bytes() for name in names})
 
     def pass_(self) -> Result:
         """A pass over the first stack."""
-        return self.run("fleet", "run", "--all", "--only", "s1", "--format", "json")
+        done = self.run("fleet", "run", "--all", "--only", "s1", "--format", "json")
+        assert TOKEN not in done.out + done.err
+        return done
 
     def status(self) -> str:
         """What git says of the checkout."""
         return self.git("status", "--porcelain", "--untracked-files=all")
 
 
-@pytest.fixture
-def estate(tmp_path: Path) -> Iterator[Forged]:
+@pytest.fixture(params=[GitHub, GitLab])
+def estate(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Forged]:
     """One stack in each account; the first has a renewed certificate in its checkout, and the old one is bound."""
-    github = GitHub()
-    with github.running(), make_estate(tmp_path / "checkout", stacks=3) as made:
+    forge: FakeRepository = request.param()
+    with forge.running(), make_estate(tmp_path / "checkout", stacks=3) as made:
         made.__class__ = Forged
         assert isinstance(made, Forged)
-        made.github = github
+        made.forge = forge
         made.environ["FORGE_TOKEN"] = TOKEN
         made.write(".gitignore", ".mtlsctl\n")
         made.apply("one/s1", 0)
@@ -72,10 +77,10 @@ def test_a_rotation_is_uploaded_and_its_binding_proposed(estate: Forged) -> None
     result = estate.pass_()
     (one,) = result.json["stacks"]
     assert (result.code, estate.entries(0)) == (0, 2)
-    assert one["note"].endswith("proposed: https://github.com/acme/shop/pull/30")
-    (pull,) = estate.github.pulls
+    assert one["note"].endswith("proposed: https://forge.example/acme/shop/30")
+    (pull,) = estate.forge.pulls
     assert (pull["head"], pull["base"], pull["title"]) == (BRANCH, "main", "Use the renewed certificates of s1")
-    proposed = estate.github.files_of(BRANCH)["one/s1/wrangler.toml"].decode()
+    proposed = estate.forge.files_of(BRANCH)["one/s1/wrangler.toml"].decode()
     assert (proposed != before, estate.read("one/s1/wrangler.toml")) == (True, before)
     assert estate.status() == ""
 
@@ -83,10 +88,10 @@ def test_a_rotation_is_uploaded_and_its_binding_proposed(estate: Forged) -> None
 def test_the_next_pass_finds_its_pull_request_and_opens_no_other(estate: Forged) -> None:
     """Nothing is uploaded or committed twice."""
     estate.pass_()
-    commits = len(estate.github.commits)
+    commits = len(estate.forge.commits)
     result = estate.pass_()
-    assert result.json["stacks"][0]["note"].endswith("pull/30")
-    assert (len(estate.github.pulls), len(estate.github.commits), estate.entries(0)) == (1, commits, 2)
+    assert result.json["stacks"][0]["note"].endswith("shop/30")
+    assert (len(estate.forge.pulls), len(estate.forge.commits), estate.entries(0)) == (1, commits, 2)
 
 
 def test_what_was_proposed_before_takes_no_place_from_others(estate: Forged) -> None:
@@ -99,53 +104,53 @@ def test_what_was_proposed_before_takes_no_place_from_others(estate: Forged) -> 
     estate.write("fleet.toml", estate.read("fleet.toml").replace('act = "rotate"', 'act = "rotate"\nmax_acts = 1'))
     result = estate.run("fleet", "run", "--all", "--format", "json")
     assert [one.get("note", "")[:7] for one in result.json["stacks"]] == ["allowed", "allowed", "nothing"]
-    assert (len(estate.github.pulls), estate.entries(1)) == (1, 1)
+    assert (len(estate.forge.pulls), estate.entries(1)) == (1, 1)
 
 
 def test_another_change_goes_into_the_open_pull_request(estate: Forged) -> None:
     """As when the certificate was renewed again before it was merged."""
     estate.pass_()
-    first = estate.github.files_of(BRANCH)["one/s1/wrangler.toml"]
+    first = estate.forge.files_of(BRANCH)["one/s1/wrangler.toml"]
     estate.put("one/s1", 1, 601)
     estate.commit()
     estate.pass_()
-    assert (len(estate.github.pulls), estate.entries(0)) == (1, 3)
-    assert estate.github.files_of(BRANCH)["one/s1/wrangler.toml"] != first
+    assert (len(estate.forge.pulls), estate.entries(0)) == (1, 3)
+    assert estate.forge.files_of(BRANCH)["one/s1/wrangler.toml"] != first
 
 
 def test_once_it_is_merged_and_checked_out_the_old_certificate_is_deleted(estate: Forged) -> None:
     """Upload, bind, then retire, over three passes; before that a merge that is not checked out is named."""
     estate.pass_()
-    estate.github.pulls[0] |= {"state": "closed", "merged_at": "2026-11-29T00:00:00Z"}
+    estate.forge.pulls[0]["state"] = "merged"
     result = estate.pass_()
     assert "but this checkout does not have it yet" in result.out
-    assert (len(estate.github.pulls), estate.entries(0)) == (1, 2)
-    estate.write("one/s1/wrangler.toml", estate.github.files_of(BRANCH)["one/s1/wrangler.toml"])
+    assert (len(estate.forge.pulls), estate.entries(0)) == (1, 2)
+    estate.write("one/s1/wrangler.toml", estate.forge.files_of(BRANCH)["one/s1/wrangler.toml"])
     estate.commit()
     assert (estate.pass_().code, estate.entries(0)) == (0, 1)
-    assert len(estate.github.pulls) == 1
+    assert len(estate.forge.pulls) == 1
 
 
 def test_what_was_closed_without_a_merge_is_not_proposed_again(estate: Forged) -> None:
     """Until its branch is deleted."""
     estate.pass_()
-    estate.github.pulls[0]["state"] = "closed"
+    estate.forge.pulls[0]["state"] = "closed"
     result = estate.pass_()
     assert "was closed without a merge" in result.out
-    assert len(estate.github.pulls) == 1
-    del estate.github.branches[BRANCH]
+    assert len(estate.forge.pulls) == 1
+    del estate.forge.branches[BRANCH]
     estate.pass_()
-    assert len(estate.github.pulls) == 2
+    assert len(estate.forge.pulls) == 2
 
 
 def test_what_is_proposed_again_is_opened_by_the_next_pass_if_one_ends_in_between(estate: Forged) -> None:
     """Its branch has a commit that no pull request has."""
     estate.pass_()
-    estate.github.pulls[0]["state"] = "closed"
-    del estate.github.branches[BRANCH]
-    estate.github.fail("POST /repos/acme/shop/pulls", 403)
-    assert (estate.pass_().code, len(estate.github.pulls)) == (1, 1)
-    assert (estate.pass_().code, len(estate.github.pulls)) == (0, 2)
+    estate.forge.pulls[0]["state"] = "closed"
+    del estate.forge.branches[BRANCH]
+    estate.forge.fail(estate.forge.opens, 403)
+    assert (estate.pass_().code, len(estate.forge.pulls)) == (1, 1)
+    assert (estate.pass_().code, len(estate.forge.pulls)) == (0, 2)
 
 
 def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> None:
@@ -173,13 +178,13 @@ def test_rotate_leaves_what_is_new_to_a_person_and_all_does_it(estate: Forged) -
 
 def test_a_forge_that_refuses_fails_the_stack_and_the_next_pass_goes_on(estate: Forged) -> None:
     """What was uploaded is found again."""
-    estate.github.fail("POST /repos/acme/shop/pulls", 500)
-    estate.github.fail("POST /repos/acme/shop/pulls", 500)
-    estate.github.fail("POST /repos/acme/shop/pulls", 500)
+    estate.forge.fail(estate.forge.opens, 500)
+    estate.forge.fail(estate.forge.opens, 500)
+    estate.forge.fail(estate.forge.opens, 500)
     result = estate.pass_()
     assert (result.code, estate.entries(0), estate.status()) == (1, 2, "")
-    estate.github.failures.clear()
-    assert (estate.pass_().code, estate.entries(0), len(estate.github.pulls)) == (0, 2, 1)
+    estate.forge.failures.clear()
+    assert (estate.pass_().code, estate.entries(0), len(estate.forge.pulls)) == (0, 2, 1)
 
 
 def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: Forged) -> None:
@@ -230,10 +235,10 @@ def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
     """Once: the next pass finds it. The checkout is as before."""
     for _ in range(2):
         due.pass_()
-        renewals = [pull for pull in due.github.pulls if pull["head"] == "mtlsctl/renew/s1/billing"]
+        renewals = [pull for pull in due.forge.pulls if pull["head"] == "mtlsctl/renew/s1/billing"]
         assert [pull["title"] for pull in renewals] == ["Renew the certificate billing"]
         assert due.status() == ""
-    renewed = due.github.files_of("mtlsctl/renew/s1/billing")["one/s1/certs/billing.pem"].decode()
+    renewed = due.forge.files_of("mtlsctl/renew/s1/billing")["one/s1/certs/billing.pem"].decode()
     assert renewed != due.read("one/s1/certs/billing.pem")
 
 
@@ -244,5 +249,5 @@ def test_a_renewal_whose_key_would_be_a_file_of_the_checkout_is_left_to_a_pipeli
     due.commit()
     result = due.pass_()
     assert "are files of the repository, so a fleet renews nothing here" in result.out
-    assert [pull["head"] for pull in due.github.pulls] == [BRANCH]
+    assert [pull["head"] for pull in due.forge.pulls] == [BRANCH]
     assert due.status() == ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "ghs_canary0123456789abcdefghijklmnopqrst"
@@ -37,7 +37,7 @@ class Request:
 @dataclass
 class FakeForge:
     """A server that answers by `routes`, with the token alone. `failures`: answers for the next calls whose
-    `METHOD path` has a text in it, one each, instead of the real ones; `after` also does what was asked."""
+    `METHOD path` a pattern fits, one each, instead of the real ones; `after` also does what was asked."""
 
     token: str = TOKEN
     requests: list[Request] = field(default_factory=list)
@@ -67,7 +67,7 @@ class FakeForge:
         if not self.is_allowed(request):
             return 401, {}, {"message": "Bad credentials"}
         asked = f"{request.method} {request.path}"
-        failure = next((one for one in self.failures if one[0] in asked), None)
+        failure = next((one for one in self.failures if re.search(one[0], asked)), None)
         if failure is not None:
             self.failures.remove(failure)
             if failure[2]:
@@ -98,6 +98,47 @@ class FakeForge:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+@dataclass
+class FakeRepository(FakeForge):
+    """A forge with one repository: branches, commits with their files, and pull requests.
+
+    `pulls`: number, head, base, title, body, state (open, closed, merged) and url. `claims`, `writes` and `opens`: the
+    calls that create a branch, give it a commit, and open a pull request.
+    """
+
+    noun: ClassVar[str]
+    claims: ClassVar[str]
+    writes: ClassVar[str]
+    opens: ClassVar[str]
+    branches: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    _heads: dict[int, str] = field(default_factory=dict)
+
+    def commit(self, sha: str, files: Mapping[str, bytes], message: str = "Begin") -> None:
+        """A commit with these files."""
+        self.trees[f"tree-{sha}"] = dict(files)
+        self.commits[sha] = {"message": message, "tree": f"tree-{sha}", "parents": []}
+
+    def files_of(self, branch: str) -> dict[str, bytes]:
+        """The files of a branch."""
+        return self.trees[str(self.commits[self.branches[branch]]["tree"])]
+
+    def head_of(self, pull: dict[str, Any]) -> str:
+        """The commit of the branch, and the last one that it had once the pull request is not open any more."""
+        if pull["state"] == "open" or pull["number"] not in self._heads:
+            self._heads[pull["number"]] = self.branches.get(pull["head"], "")
+        return self._heads[pull["number"]]
+
+    def add_pull(self, head: str, base: str, title: str, body: str) -> dict[str, Any]:
+        """A new pull request."""
+        number = 30 + len(self.pulls)
+        row = {"number": number, "head": head, "base": base, "title": title, "body": body, "state": "open"}
+        self.pulls.append({**row, "url": f"https://forge.example/acme/shop/{number}"})
+        return self.pulls[-1]
 
 
 def _handler(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
@@ -138,7 +179,7 @@ MOST_CHARACTERS = 65_536
 
 
 @dataclass
-class GitHub(FakeForge):
+class GitHub(FakeRepository):
     """One repository, `acme/shop`, with the pull request 7. `per_page`: the most rows of a page, whatever is asked."""
 
     comments: list[dict[str, Any]] = field(default_factory=list)
@@ -149,12 +190,11 @@ class GitHub(FakeForge):
     per_page: int = 100
     most: int = MOST_CHARACTERS
     may_label: bool = True
-    branches: dict[str, str] = field(default_factory=dict)
-    commits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
-    pulls: list[dict[str, Any]] = field(default_factory=list)
-    _heads: dict[int, str] = field(default_factory=dict)
+    noun = "pull request"
+    claims = "POST /repos/acme/shop/git/refs"
+    writes = "PATCH /repos/acme/shop/git/refs"
+    opens = "POST /repos/acme/shop/pulls"
 
     def routes(self) -> list[Route]:
         """As `FakeForge`."""
@@ -179,15 +219,6 @@ class GitHub(FakeForge):
             ("GET", f"{repository}/pulls", self._pulls),
             ("POST", f"{repository}/pulls", self._add_pull),
         ]
-
-    def commit(self, sha: str, files: Mapping[str, bytes], message: str = "Begin") -> None:
-        """A commit with these files."""
-        self.trees[f"tree-{sha}"] = dict(files)
-        self.commits[sha] = {"message": message, "tree": f"tree-{sha}", "parents": []}
-
-    def files_of(self, branch: str) -> dict[str, bytes]:
-        """The files of a branch."""
-        return self.trees[str(self.commits[self.branches[branch]]["tree"])]
 
     def _ref(self, request: Request, name: str) -> Reply:
         if name not in self.branches:
@@ -249,19 +280,15 @@ class GitHub(FakeForge):
 
     def _pull(self, row: dict[str, Any]) -> dict[str, Any]:
         """As GitHub answers: the head has the commit of the branch, and keeps it once the pull request is closed."""
-        branch = row["head"]
-        if row["state"] == "open" or row["number"] not in self._heads:
-            self._heads[row["number"]] = self.branches.get(branch, "")
-        return {**row, "head": {"ref": branch, "sha": self._heads[row["number"]]}}
+        ended = {"state": "closed", "merged_at": "2026-11-23T12:00:00Z"} if row["state"] == "merged" else {}
+        head = {"ref": row["head"], "sha": self.head_of(row)}
+        return {**row, "html_url": row["url"], "merged_at": None, **ended, "head": head}
 
     def _add_pull(self, request: Request) -> Reply:
         refused = self._refused(request.body["body"])
         if refused is not None:
             return refused
-        number = 30 + len(self.pulls)
-        row = {**request.body, "number": number, "state": "open", "merged_at": None}
-        self.pulls.append({**row, "html_url": f"https://github.com/acme/shop/pull/{number}"})
-        return 201, {}, self._pull(self.pulls[-1])
+        return 201, {}, self._pull(self.add_pull(**request.body))
 
     def comment(self, body: str, *, login: str = ME) -> dict[str, Any]:
         """A comment on the pull request, by this user."""

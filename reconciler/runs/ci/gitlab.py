@@ -9,14 +9,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import GuardError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.findings.values import dataclass
-from reconciler.model.forges import Forge, Proposals
+from reconciler.model.forges import Proposals
 from reconciler.plan.plan import Plan
+from reconciler.plan.renewing import Renewals
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
@@ -24,15 +26,18 @@ from reconciler.runs.ci.comment import RunOf
 from reconciler.runs.ci.pipeline import CiRun, Published, find_api
 from reconciler.runs.ci.publish import facts_of, keep_drift, keep_plan, notice, unpublished
 from reconciler.runs.ci.settings import CiCommand, CommentWhen
-from reconciler.runs.operator import GITLAB_MERGED
+from reconciler.runs.operator import GITLAB_MERGED, demand_merged
 from reconciler.system.files import write_named
 from reconciler.views.gitlab.codequality import issues_of, write_issues
 from reconciler.views.gitlab.junit import suite_of, write_suites
 from reconciler.views.gitlab.terraform import write_counts
 from reconciler.views.markdown.published import page_of
 
+if TYPE_CHECKING:
+    from reconciler.forges.gitlab import GitLab
+
 TOKENS = ("MTLSCTL_CI_GITLAB_TOKEN", "GITLAB_TOKEN")
-"""Where the forge's token is read from, and nowhere else; the first that is set. CI_JOB_TOKEN can't write notes."""
+"""Where the forge's token is read from, and nowhere else; the first that is set. CI_JOB_TOKEN can't write."""
 API_VARIABLE = "CI_API_V4_URL"
 STORE_TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of a variable
 CODE_QUALITY, JUNIT, TERRAFORM = "mtlsctl-codequality.json", "mtlsctl-junit.xml", "mtlsctl-terraform.json"
@@ -40,9 +45,7 @@ CODE_QUALITY, JUNIT, TERRAFORM = "mtlsctl-codequality.json", "mtlsctl-junit.xml"
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _URL = re.compile(r"https?://[\w.:/%-]+")
-_QUICK_ACTION = re.compile(r"(?m)^(\s*)/")
-_NO_PROPOSALS = "`ci gitlab renew` does not exist: mtlsctl opens no merge requests"
-_BY_HAND = "run `mtlsctl renew --due` on a schedule, and let the job push a branch: see docs/how-to/renew.md"
+_BRANCH = re.compile(r"[!-~]{1,200}")
 _MAY_WRITE = "give the token the scope `api` and the role Reporter in this project"
 
 
@@ -82,7 +85,7 @@ class GitLabPipeline:
                 hint="run `mtlsctl ci gitlab validate` without a token there; see docs/how-to/ci.md",
             )
         if command is CiCommand.RENEW:
-            raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
+            demand_merged(self._environ, "ci gitlab renew")
         if command is not CiCommand.APPLY:
             return
         if job.pull is not None or (job.source and job.source not in GITLAB_MERGED):
@@ -94,11 +97,20 @@ class GitLabPipeline:
     @property
     def base_branch(self) -> str:
         """As `Pipeline`."""
-        raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
+        found = self._environ.get("CI_COMMIT_BRANCH", "")
+        if not _BRANCH.fullmatch(found):
+            raise UsageError("this job has no branch to propose renewals to", hint="run it on a branch, such as main")
+        return found
 
     def open_proposals(self) -> Proposals:
         """As `Pipeline`."""
-        raise UsageError(_NO_PROPOSALS, hint=_BY_HAND)
+        found = self._open_forge()
+        if found is None:
+            raise UsageError(
+                f"`ci gitlab renew` opens merge requests, and {' and '.join(TOKENS)} are not set",
+                hint=f"create a project access token with the scope `api` and the role Developer, and set {TOKENS[0]}",
+            )
+        return found
 
     def publish(self, run: CiRun) -> Published:
         """As `Pipeline`."""
@@ -131,12 +143,12 @@ class GitLabPipeline:
                 if pull is None:
                     yield from keep_drift(forge, run, self._job.run, _MAY_WRITE)
                     return
-                page = without_quick_actions(page_of(run.stacks, run.displays))
+                page = page_of(run.stacks, run.displays)
                 keep_plan(forge, pull, run, self._job.run, page, facts_of(run, self._job.run))
         except ReconcilerError as error:
             yield unpublished(what, error, _MAY_WRITE)
 
-    def _open_forge(self) -> Forge | None:
+    def _open_forge(self) -> GitLab | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.gitlab import API_URL, open_gitlab
 
@@ -149,11 +161,6 @@ class GitLabPipeline:
                 "CI_PROJECT_ID is not a number", hint="the runner sets it", code=Code.VARIABLE_INVALID
             )
         return open_gitlab(base_url, self._job.project, token, self._tell)
-
-
-def without_quick_actions(page: str) -> str:
-    """The page with no line that GitLab takes for a command, such as `/close`."""
-    return _QUICK_ACTION.sub(r"\1&#47;", page)
 
 
 def _read_job(environ: Mapping[str, str]) -> _Job:
@@ -186,7 +193,7 @@ def _reports(run: CiRun) -> Iterator[tuple[str, str]]:
     found = [
         (one.report, display)
         for one, display in zip(run.results, run.displays, strict=True)
-        if isinstance(one.report, Plan | Applied | Validation | Drift | RunFailure)
+        if isinstance(one.report, Plan | Applied | Validation | Drift | Renewals | RunFailure)
     ]
     yield CODE_QUALITY, write_issues([issue for report, display in found for issue in issues_of(report, display)])
     yield JUNIT, write_suites(suite_of(report, display) for report, display in found)

@@ -10,9 +10,9 @@ from typing import Protocol, cast
 
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.values import dataclass
-from reconciler.model.forges import Proposals
+from reconciler.model.forges import ForgeName, Proposals
 from reconciler.reports.stacks import StackResult, Stacks
-from reconciler.runs.ci.settings import CiCommand, CiInputs, ForgeName
+from reconciler.runs.ci.settings import CiCommand, CiInputs
 from reconciler.views.table import Display
 
 

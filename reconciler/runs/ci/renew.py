@@ -79,7 +79,7 @@ class _Run:
 
     def is_wanted(self, item: Renewable) -> bool:
         """Whether a certificate has to be renewed: nobody is asked about it yet."""
-        forge, branch = self.checkout.forge, self.branch(item)
+        forge, branch, noun = self.checkout.forge, self.branch(item), self.checkout.forge.pull_noun
         pull, head = forge.newest_pull(branch), forge.branch(branch)
         if pull is not None and pull.state is PullState.OPEN:
             self._add(item, pull.number, pull.url, opened=False)
@@ -93,7 +93,7 @@ class _Run:
             self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))
             return False
         if pull is None and _replaces(item) in forge.message_of(head).splitlines():
-            body = "Renewed by a job that ended before it opened this pull request; the commit has the new certificate."
+            body = f"Renewed by a job that ended before it opened this {noun}; the commit has the new certificate."
             made = forge.open_pull(branch, self.checkout.base, _title(item), body)
             self._add(item, made.number, made.url, opened=True)
             return False
@@ -129,14 +129,16 @@ class _Run:
             made = forge.open_pull(branch, self.checkout.base, _title(item), self._body(step))
         except ReconcilerError as error:
             where = Pointer(self.project.name, ("certificates", item.name, "renew"))
-            message = f"{item.name!r} has no pull request: {error.message}"
-            problem = Diagnostic(Severity.ERROR, Code.FORGE, message, where, error.hint or _AGAIN, item.name)
+            hint = "; then ".join(filter(None, (error.hint, _AGAIN)))
+            message = f"{item.name!r} has no {forge.pull_noun}: {error.message}"
+            problem = Diagnostic(Severity.ERROR, Code.FORGE, message, where, hint, item.name)
             return replace(step, status=RenewStatus.FAILED, problems=(*step.problems, problem))
         self._add(item, made.number, made.url, opened=True)
         return step
 
     def _add(self, item: Renewable, number: int, url: str, *, opened: bool) -> None:
-        self.known = (*self.known, RenewalProposal(item.name, self.branch(item), number, url, opened))
+        noun = self.checkout.forge.pull_noun
+        self.known = (*self.known, RenewalProposal(item.name, self.branch(item), number, url, opened, noun))
 
     def _body(self, step: RenewStep) -> str:
         one = Renewals(self.shown.stack, self.shown.made, (step,))

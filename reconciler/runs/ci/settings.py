@@ -17,13 +17,6 @@ _T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-class ForgeName(StrEnum):
-    """The forges whose pipelines `mtlsctl ci` knows."""
-
-    GITHUB = "github"
-    GITLAB = "gitlab"
-
-
 class CiCommand(StrEnum):
     """What a pipeline runs."""
 

@@ -157,7 +157,7 @@ def _renew(
     return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None), ()
 
 
-_RENEW = "run `mtlsctl ci github renew` in a pipeline of that repository"
+_RENEW = "run `mtlsctl ci FORGE renew` in a pipeline of that repository"
 
 
 def _is_in_tree(declared: DeclaredCertificate) -> bool:

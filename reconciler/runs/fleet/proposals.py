@@ -13,7 +13,7 @@ from reconciler.findings.errors import FileChangedError, FileError, ReconcilerEr
 from reconciler.findings.values import dataclass
 from reconciler.model import EntryId, Sweep
 from reconciler.model.fleet import StackKey
-from reconciler.model.forges import FileChange, Proposals, PullRequest, PullState
+from reconciler.model.forges import FileChange, ForgeName, Proposals, PullRequest, PullState
 from reconciler.model.keys import KeyFile, KeyFolders
 from reconciler.runs.fleet.opened import OpenedFleet, read_secret
 from reconciler.runs.project import Project, ProjectTree
@@ -90,15 +90,18 @@ class StagedFiles:
 
 def open_forge(opened: OpenedFleet, environ: Mapping[str, str], tell: Callable[[str], None]) -> Proposals | None:
     """The forge of fleet.toml; None if it has none. ReconcilerError for a token or an address that can't be used."""
-    from reconciler.forges.github import API_URL, open_github
+    from reconciler.forges import github, gitlab
     from reconciler.web.http import check_base_url, check_token
 
     forge = opened.fleet.forge
     if forge is None:
         return None
+    is_gitlab = forge.kind is ForgeName.GITLAB
+    public = gitlab.API_URL if is_gitlab else github.API_URL
     token = check_token("`token` of [forge]", read_secret(forge.token, environ, opened, ("forge", "token")))
-    base_url = check_base_url("`url` of [forge]", forge.url or API_URL, "correct it, or leave it out")
-    return open_github(base_url, forge.repository, token, tell)
+    base_url = check_base_url("`url` of [forge]", forge.url or public, "correct it, or leave it out")
+    opens = gitlab.open_gitlab if is_gitlab else github.open_github
+    return opens(base_url, forge.repository, token, tell)
 
 
 def head(project: Project) -> str:
@@ -126,8 +129,11 @@ def propose_files(
     mark = f"Changes: sha256:{digest.hexdigest()}"
     pull, there = forge.newest_pull(branch), forge.branch(branch)
     is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there != pull.head
-    if pull is not None and not is_wanted_again and mark in forge.message_of(pull.head).splitlines():
-        return pull, False
+    if pull is not None and not is_wanted_again:
+        # GitLab updates the head of an open one a while after its branch.
+        head = (there if pull.state is PullState.OPEN else None) or pull.head
+        if mark in forge.message_of(head).splitlines():
+            return pull, False
     forge.commit(branch, commit, f"{title}\n\n{mark}", changes)
     if pull is not None and pull.state is PullState.OPEN:
         return pull, True

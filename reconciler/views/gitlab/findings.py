@@ -10,13 +10,14 @@ from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.escape import printable
 from reconciler.findings.values import dataclass
 from reconciler.plan.plan import PlanFacts
+from reconciler.plan.renewing import Renewals
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift, DriftFinding
 from reconciler.reports.left import Applied
 from reconciler.views.table import Display
 from reconciler.views.text.findings import place_lines, to_act_on
 
-Checked = PlanFacts | Applied | Validation | Drift | RunFailure
+Checked = PlanFacts | Applied | Validation | Drift | Renewals | RunFailure
 """The reports that have findings."""
 
 

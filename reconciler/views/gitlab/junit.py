@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from reconciler.findings.escape import printable
 from reconciler.model import Change, Deploy, Upload
 from reconciler.plan.plan import PlanFacts
+from reconciler.plan.renewing import Renewals
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.drift import Drift
 from reconciler.reports.left import Applied
@@ -51,6 +52,8 @@ def _subject(report: Checked, display: Display) -> str:
             return f"drift {printable(report.stack)}"
         case PlanFacts():
             return f"plan {printable(report.stack)}"
+        case Renewals():
+            return f"renew {printable(report.stack)}"
         case RunFailure():
             return f"run {printable(display.file)}"
         case _:
@@ -66,7 +69,7 @@ def _cases(report: Checked) -> Iterator[tuple[str, list[Found]]]:
         yield _OTHERS, [one for one in found if one.key[0] not in drifted]
         return
     plan = report.outcome.plan if isinstance(report, Applied) else report
-    names = _certificates(plan) if isinstance(plan, PlanFacts) else ()
+    names = _certificates(plan) if isinstance(plan, PlanFacts | Renewals) else ()
     about: dict[str, list[Found]] = {name: [] for name in sorted(names)}
     for one in found:
         about.setdefault(one.certificate or _OTHERS, []).append(one)
@@ -75,8 +78,10 @@ def _cases(report: Checked) -> Iterator[tuple[str, list[Found]]]:
     yield _OTHERS, others
 
 
-def _certificates(plan: PlanFacts) -> set[str]:
+def _certificates(plan: PlanFacts | Renewals) -> set[str]:
     """Those that the plan mentions, changed or not."""
+    if isinstance(plan, Renewals):
+        return {step.item.name for step in plan.steps}
     names = {name for change in plan.changes for name in _of_change(change)}
     names |= {name for wait in plan.waiting for name in _of_change(wait.change)}
     return names | {one.certificate for one in plan.adopted} | {one.certificate for one in plan.due}

@@ -23,7 +23,7 @@ def _parts(found: Renewals, display: Display) -> Iterator[str]:
         yield from step_parts(step)
     for one in found.proposals:
         done = "Opened" if one.opened else "Already open"
-        yield f"{done}: pull request {one.number} for {code(one.certificate)}: {code(one.url)}"
+        yield f"{done}: {one.noun} {one.number} for {code(one.certificate)}: {code(one.url)}"
     if found.manual:
         yield f"Due, but without `renew`: {listed(due.certificate for due in found.manual)}"
 

@@ -88,7 +88,7 @@ def _ending(found: Renewals, display: Display) -> Iterator[str]:
     for one in found.proposals:
         done = "Opened" if one.opened else "Already open"
         yield from wrapped(
-            f"{done}: pull request {one.number} for {printable(one.certificate)}: {printable(one.url)}", width
+            f"{done}: {one.noun} {one.number} for {printable(one.certificate)}: {printable(one.url)}", width
         )
     if found.of(RenewStatus.RENEWED) and not found.proposals:
         places = dict.fromkeys(place for step in found.of(RenewStatus.RENEWED) for place in step.to_commit)

@@ -14,8 +14,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from reconciler.findings.exits import ExitCode
+from reconciler.forges.gitlab import without_quick_actions
 from reconciler.reports.stacks import StackResult, Stacks
-from reconciler.runs.ci.gitlab import CODE_QUALITY, JUNIT, TERRAFORM, open_pipeline, without_quick_actions
+from reconciler.runs.ci.gitlab import CODE_QUALITY, JUNIT, TERRAFORM, open_pipeline
 from reconciler.runs.ci.pipeline import CiRun, Published
 from reconciler.runs.ci.settings import CiCommand, CiInputs
 from reconciler.views.table import Display, render

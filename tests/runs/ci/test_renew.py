@@ -1,9 +1,10 @@
-"""`ci github renew`: one pull request for each certificate, whatever happened to the job before."""
+"""`ci FORGE renew`: one pull request for each certificate, whatever happened to the job before."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -13,15 +14,29 @@ import pytest
 from reconciler.model.key_places import Slot, SopsSink
 from reconciler.x509.certificates import key_digest
 from reconciler.x509.files import parse_file
-from tests.support.ci import Bench
-from tests.support.cli import Result, make_project
-from tests.support.forges import GitHub
+from tests.support.cli import Project, Result, make_project
+from tests.support.forges import TOKEN, FakeRepository, GitHub
+from tests.support.gitlab import GitLab
 from tests.support.pki import make_ca
 from tests.support.renewing import CaIssuer, Gate, Killed
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 CA = make_ca("Root", not_before=NOW - timedelta(days=400)).issue_ca("Internal CA", not_before=NOW - timedelta(days=400))
 BRANCH = "mtlsctl/renew/payments/billing"
+GITHUB = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_TOKEN": TOKEN,
+    "GITHUB_REPOSITORY": "acme/shop",
+    "GITHUB_EVENT_NAME": "schedule",
+    "GITHUB_REF": "refs/heads/main",
+}
+GITLAB = {
+    "GITLAB_CI": "true",
+    "MTLSCTL_CI_GITLAB_TOKEN": TOKEN,
+    "CI_PROJECT_ID": "42",
+    "CI_PIPELINE_SOURCE": "schedule",
+    "CI_COMMIT_BRANCH": "main",
+}
 MTLS = """\
 version = 1
 stack = "payments"
@@ -61,15 +76,32 @@ class TreeSink:
         (self.folder / slot.text).unlink(missing_ok=True)
 
 
-class Job(Bench):
+@dataclass
+class Job:
     """A project in a job on a schedule, in a git checkout; the issuer is in memory."""
 
+    project: Project
+    forge: FakeRepository
     issuer: CaIssuer
 
     def renew(self, **environ: str) -> Result:
-        """`mtlsctl ci github renew` on a schedule."""
-        fixed = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", **environ}
-        return self.ci("renew", event={"repository": {"full_name": "acme/shop"}}, **fixed)  # type: ignore[arg-type]
+        """`mtlsctl ci FORGE renew` on a schedule. The token is never shown."""
+        name, fixed = ("gitlab", GITLAB) if isinstance(self.forge, GitLab) else ("github", GITHUB)
+        before = dict(self.project.environ)
+        urls = {"GITHUB_API_URL": self.forge.url, "CI_API_V4_URL": f"{self.forge.url}/api/v4"}
+        self.project.environ.update({**fixed, **urls, "CI_PROJECT_DIR": str(self.project.folder), **environ})
+        try:
+            done = self.project.run("ci", name, "renew")
+        finally:
+            self.project.environ = before
+        assert TOKEN not in done.out + done.err
+        return done
+
+    def merge(self, state: str = "merged") -> None:
+        """Merge all pull requests, or close them."""
+        for pull in self.forge.pulls:
+            self.forge.head_of(pull)
+            pull["state"] = state
 
     def checkout(self, message: str = "Begin") -> None:
         """Commit what is there, as a merge did, and give the forge the same commit."""
@@ -78,7 +110,7 @@ class Job(Bench):
         git(folder, "commit", "--quiet", "--allow-empty", "-m", message)
         names = git(folder, "ls-files").splitlines()
         files = {name: (folder / name).read_bytes() for name in names}
-        self.github.commit(git(folder, "rev-parse", "HEAD"), files, message)
+        self.forge.commit(git(folder, "rev-parse", "HEAD"), files, message)
 
     def fresh(self) -> None:
         """A new runner: what the job wrote is gone."""
@@ -93,27 +125,25 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
+@pytest.fixture(params=[GitHub, GitLab])
+def job(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Job]:
     """Two certificates that are due, in a checkout of the main branch."""
     project = make_project(
         tmp_path, MTLS + "".join(CERTIFICATE.format(name=name) for name in ("billing", "ledger")), ""
     )
-    project.write("runner/.keep", "")
     for name in ("billing", "ledger"):
         issued = CA.issue(name, not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=3))
         project.write(f"certs/{name}.pem", issued.chain_pem)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    github = GitHub()
-    made = Job(project, github)
-    made.issuer = CaIssuer(Gate(), CA, clock=lambda: NOW)
+    forge: FakeRepository = request.param()
+    made = Job(project, forge, CaIssuer(Gate(), CA, clock=lambda: NOW))
     made.checkout()
 
     def open_sink(options: SopsSink, certificate: str, context: object) -> TreeSink:
         return TreeSink(tmp_path / options.sops / certificate)
 
     with (
-        github.running(),
+        forge.running(),
         mock.patch("reconciler.runs.renew.open_sink", open_sink),
         mock.patch("reconciler.issuers.open_issuer", return_value=made.issuer),
     ):
@@ -124,18 +154,18 @@ def test_each_certificate_has_a_pull_request_with_its_files_alone(job: Job) -> N
     """On top of the checked-out commit: the certificate file and its encrypted key."""
     done = job.renew()
     assert done.code == 0
-    assert [(one["head"], one["base"]) for one in job.github.pulls] == [
+    assert [(one["head"], one["base"]) for one in job.forge.pulls] == [
         (BRANCH, "main"),
         ("mtlsctl/renew/payments/ledger", "main"),
     ]
-    base = job.github.trees[f"tree-{git(job.project.folder, 'rev-parse', 'HEAD')}"]
-    files = job.github.files_of(BRANCH)
+    base = job.forge.trees[f"tree-{git(job.project.folder, 'rev-parse', 'HEAD')}"]
+    files = job.forge.files_of(BRANCH)
     changed = {path for path, data in files.items() if base.get(path) != data}
     new = parse_file(files["certs/billing.pem"], "certs/billing.pem")
     assert changed == {"certs/billing.pem", f"secrets/payments_billing/0001-{key_digest(new.leaf)}"}
-    commit = job.github.commits[job.github.branches[BRANCH]]
+    commit = job.forge.commits[job.forge.branches[BRANCH]]
     assert commit["parents"] == [git(job.project.folder, "rev-parse", "HEAD")]
-    body = str(job.github.pulls[0]["body"])
+    body = str(job.forge.pulls[0]["body"])
     assert new.facts().serial in body
     assert "`not after`" in body
     assert "PRIVATE KEY" not in body + done.out + done.err
@@ -145,12 +175,12 @@ def test_a_run_that_finds_it_open_issues_nothing(job: Job) -> None:
     """It is left as it is."""
     job.renew()
     job.fresh()
-    calls = len(job.github.requests)
+    calls = len(job.forge.requests)
     again = job.renew()
     assert again.code == 0
     assert len(job.issuer.issued) == 2
-    assert "Already open: pull request 30 for billing" in again.out
-    assert {one.method for one in job.github.requests[calls:]} == {"GET"}
+    assert f"Already open: {job.forge.noun} 30 for billing" in again.out
+    assert {one.method for one in job.forge.requests[calls:]} == {"GET"}
 
 
 def test_after_the_merge_the_next_renewal_gets_the_same_branch(job: Job) -> None:
@@ -159,44 +189,71 @@ def test_after_the_merge_the_next_renewal_gets_the_same_branch(job: Job) -> None
         job.issuer.clock = lambda number=number: NOW - timedelta(days=60) + timedelta(seconds=number)  # type: ignore[misc]
         job.issuer.lifetime = timedelta(days=61)
         job.renew()
-        for pull in job.github.pulls:
-            pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
-        for name, data in {**job.github.files_of(BRANCH)}.items():
+        job.merge()
+        for name, data in {**job.forge.files_of(BRANCH)}.items():
             job.project.write(name, data)
         git(job.project.folder, "add", "-A", "certs", "secrets")
         job.checkout()
-    slots = [path for path in job.github.files_of(BRANCH) if path.startswith("secrets/payments_billing/")]
+    slots = [path for path in job.forge.files_of(BRANCH) if path.startswith("secrets/payments_billing/")]
     assert [path.rpartition("/")[2][:4] for path in sorted(slots)] == ["0002", "0003"]
-    assert sum(one["head"] == BRANCH for one in job.github.pulls) == 3
+    assert sum(one["head"] == BRANCH for one in job.forge.pulls) == 3
 
 
 def test_one_that_was_closed_without_a_merge_is_not_made_again(job: Job) -> None:
     """Until its branch is deleted."""
     job.renew()
     job.fresh()
-    job.github.pulls[0].update(state="closed")
+    job.forge.pulls[0]["state"] = "closed"
     done = job.renew()
     assert len(job.issuer.issued) == 2
     assert "was closed without a merge" in " ".join(done.out.split())
-    del job.github.branches[BRANCH]
+    del job.forge.branches[BRANCH]
     job.renew()
     assert len(job.issuer.issued) == 3
 
 
-@pytest.mark.parametrize("what", ["POST /repos/acme/shop/git/blobs", "PATCH", "POST /repos/acme/shop/pulls"])
-def test_a_commit_that_fails_is_an_error_and_the_next_job_goes_on(job: Job, what: str) -> None:
-    """What was issued for nothing is reported; the other certificate has its pull request."""
-    job.github.fail(what, 403)
+@pytest.mark.parametrize("what", ["writes", "opens"])
+@pytest.mark.parametrize(
+    ("status", "after"), [*((status, False) for status in (301, 403, 404, 409, 429, 500)), (502, True)]
+)
+def test_a_call_that_fails_is_an_error_and_the_next_job_goes_on(
+    job: Job, what: str, status: int, *, after: bool
+) -> None:
+    """What was issued for nothing is reported; the other certificate has its pull request. `after`: the forge did what
+    it was asked, and its answer was lost."""
+    job.forge.fail(getattr(job.forge, what), status, after=after, retry_after="9999", location="http://evil.example")
     failed = job.renew()
     assert failed.code in {1, 5}
-    assert "has no pull request" in " ".join(failed.out.split())
-    assert [one["head"] for one in job.github.pulls] == ["mtlsctl/renew/payments/ledger"]
+    assert f"has no {job.forge.noun}" in " ".join(failed.out.split())
+    is_open, is_written = after and what == "opens", after or what == "opens"
+    assert (BRANCH in {one["head"] for one in job.forge.pulls}) is is_open
     job.fresh()
     again = job.renew()
     assert again.code == 0
-    assert {one["head"] for one in job.github.pulls} == {BRANCH, "mtlsctl/renew/payments/ledger"}
-    assert ("issued-twice" in again.out) is (not what.endswith("pulls"))
-    assert len(job.issuer.issued) == (2 if what.endswith("pulls") else 3)
+    assert sorted(one["head"] for one in job.forge.pulls) == [BRANCH, "mtlsctl/renew/payments/ledger"]
+    assert ("issued-twice" in again.out) is not is_written
+    assert len(job.issuer.issued) == (2 if is_written else 3)
+
+
+@pytest.mark.parametrize(("status", "after"), [(403, False), (429, False), (500, False), (502, True)])
+@pytest.mark.parametrize("is_left", [False, True], ids=["new", "left-by-a-merge"])
+def test_a_branch_that_can_not_be_created_asks_no_issuer(job: Job, status: int, *, after: bool, is_left: bool) -> None:
+    """Another job could do the same. The next one asks once."""
+    if is_left:
+        job.renew()
+        job.merge()
+        job.fresh()
+    issued = len(job.issuer.issued)
+    job.forge.fail(job.forge.claims, status, after=after, retry_after="9999")
+    assert job.renew().code in {1, 5}
+    assert len(job.issuer.issued) == issued + 1
+    job.fresh()
+    assert job.renew().code == 0
+    assert len(job.issuer.issued) == issued + 2
+    assert {one["head"] for one in job.forge.pulls if one["state"] == "open"} == {
+        BRANCH,
+        "mtlsctl/renew/payments/ledger",
+    }
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -205,38 +262,36 @@ def test_a_job_that_dies_while_it_asks_is_reported_by_the_next(job: Job, *, befo
     job.issuer.gate.kill_at, job.issuer.gate.before = 0, before
     with pytest.raises(Killed):
         job.renew()
-    assert job.github.branches[BRANCH] == git(job.project.folder, "rev-parse", "HEAD")
+    assert job.forge.branches[BRANCH] == git(job.project.folder, "rev-parse", "HEAD")
     job.fresh()
     job.issuer.gate.kill_at = None
     done = job.renew()
     assert done.code == 0
     assert "issued-twice" in done.out
-    assert len(job.github.pulls) == 2
+    assert len(job.forge.pulls) == 2
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["while-it-asks", "while-it-proposes"])
 def test_a_job_that_is_interrupted_says_what_became_of_its_renewals(job: Job, *, before: bool) -> None:
     """Its branch stays, and no other certificate is next."""
-    opens = mock.patch("reconciler.forges.github.GitHub.open_pull", side_effect=KeyboardInterrupt)
+    name = type(job.forge).__name__
+    opens = mock.patch(f"reconciler.forges.{name.lower()}.{name}.open_pull", side_effect=KeyboardInterrupt)
     asks = mock.patch.object(job.issuer, "alter_and_sign", side_effect=KeyboardInterrupt)
     with asks if before else opens:
         done = job.renew()
     assert done.code == 130
     assert ("INTERRUPTED: billing" if before else "ok: billing") in done.out
     assert "not started: ledger" in done.out
-    assert list(job.github.branches) == [BRANCH]
+    assert list(job.forge.branches) == [BRANCH]
 
 
-@pytest.mark.parametrize("merged_at", ["2026-11-23T12:00:00Z", None], ids=["merged", "closed"])
-def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(
-    job: Job, merged_at: str | None
-) -> None:
+@pytest.mark.parametrize("state", ["merged", "closed"])
+def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(job: Job, state: str) -> None:
     """The branch has another commit than the one that was merged or closed, so it is of the job that died."""
     job.renew()
-    for pull in job.github.pulls:
-        pull.update(state="closed", merged_at=merged_at)
-    if merged_at is None:
-        job.github.branches.clear()
+    job.merge(state)
+    if state == "closed":
+        job.forge.branches.clear()
     job.fresh()
     job.issuer.gate.kill_at = len(job.issuer.gate.seen)
     with pytest.raises(Killed):
@@ -247,76 +302,74 @@ def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(
     assert done.code == 0
     assert "issued-twice" in done.out
     assert "closed without a merge" not in done.out
-    assert len(job.github.pulls) == 4
+    assert len(job.forge.pulls) == 4
 
 
 def test_a_commit_after_an_earlier_merge_gets_its_pull_request(job: Job) -> None:
     """Of a job that died in between: nothing is issued again, and no new key is lost."""
     job.renew()
-    for pull in job.github.pulls:
-        pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
+    job.merge()
     job.fresh()
-    job.github.fail("POST /repos/acme/shop/pulls", 403)
+    job.forge.fail(job.forge.opens, 403)
     job.renew()
-    issued, commit = len(job.issuer.issued), job.github.branches[BRANCH]
+    issued, commit = len(job.issuer.issued), job.forge.branches[BRANCH]
     job.fresh()
     done = job.renew()
     assert "issued-twice" not in done.out
     assert len(job.issuer.issued) == issued
-    assert job.github.branches[BRANCH] == commit
-    assert job.github.pulls[-1]["head"] == BRANCH
+    assert job.forge.branches[BRANCH] == commit
+    assert job.forge.pulls[-1]["head"] == BRANCH
 
 
 def test_a_branch_that_begins_at_an_earlier_renewal_is_not_taken_for_one(job: Job) -> None:
     """A squashed merge is the newest commit of the base branch, with the message of the renewal before."""
     job.renew()
-    merged, (pull, *_) = job.github.files_of(BRANCH), job.github.pulls
-    message = job.github.commits[job.github.branches.pop(BRANCH)]["message"]
-    pull.update(state="closed", merged_at="2026-11-23T12:00:00Z")
+    merged = job.forge.files_of(BRANCH)
+    message = job.forge.commits[job.forge.branches.pop(BRANCH)]["message"]
+    job.merge()
     job.fresh()
     renewed = CA.issue("billing", not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=2))
     job.project.write("certs/billing.pem", renewed.chain_pem)
     job.checkout(message)
-    job.github.branches[BRANCH] = git(job.project.folder, "rev-parse", "HEAD")
+    job.forge.branches[BRANCH] = git(job.project.folder, "rev-parse", "HEAD")
     done = job.renew()
     assert "issued-twice" in done.out
-    assert job.github.files_of(BRANCH)["certs/billing.pem"] not in (merged["certs/billing.pem"], renewed.chain_pem)
+    assert job.forge.files_of(BRANCH)["certs/billing.pem"] not in (merged["certs/billing.pem"], renewed.chain_pem)
 
 
 def test_a_renewal_that_asked_no_one_leaves_no_branch(job: Job) -> None:
     """So the next job has nothing to report."""
     job.issuer.missing = "no token"
     assert job.renew().code == 1
-    assert job.github.branches == {}
+    assert job.forge.branches == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "source"),
+    [
+        ("pull_request", "merge_request_event"),
+        ("pull_request_target", "external_pull_request_event"),
+        ("workflow_run", "ondemand_dast_scan"),
+    ],
+)
+def test_it_never_runs_on_a_pull_request(job: Job, event: str, source: str) -> None:
+    """Exit 3, before the forge or the issuer is asked."""
+    is_gitlab = isinstance(job.forge, GitLab)
+    environ = {"CI_PIPELINE_SOURCE": source} if is_gitlab else {"GITHUB_EVENT_NAME": event}
+    assert job.renew(**environ).code == 3
+    assert job.forge.requests == []
+    assert job.issuer.requests == []
 
 
 @pytest.mark.parametrize(
     "environ",
     [
-        {"GITHUB_EVENT_NAME": "pull_request"},
-        {"GITHUB_EVENT_NAME": "pull_request_target"},
-        {"GITHUB_EVENT_NAME": "workflow_run"},
+        {"GITHUB_TOKEN": "", "MTLSCTL_CI_GITLAB_TOKEN": "", "CI_JOB_TOKEN": "job"},
+        {"GITHUB_REF": "refs/tags/v1", "CI_COMMIT_BRANCH": ""},
     ],
-    ids=lambda environ: environ["GITHUB_EVENT_NAME"],
-)
-def test_it_never_runs_on_a_pull_request(job: Job, environ: dict[str, str]) -> None:
-    """Exit 3, before the forge or the issuer is asked."""
-    assert job.renew(**environ).code == 3
-    assert job.github.requests == []
-    assert job.issuer.requests == []
-
-
-@pytest.mark.parametrize(
-    "environ", [{"GITHUB_TOKEN": ""}, {"GITHUB_REF": "refs/tags/v1"}], ids=["no-token", "no-branch"]
+    ids=["no-token", "no-branch"],
 )
 def test_what_it_needs_is_said_before_anything_is_asked_for(job: Job, environ: dict[str, str]) -> None:
     """Wrong use, exit 64."""
     assert job.renew(**environ).code == 64
     assert job.issuer.requests == []
-
-
-def test_gitlab_is_refused_with_what_to_do_instead(job: Job) -> None:
-    """Nothing is run."""
-    done = job.project.run("ci", "gitlab", "renew")
-    assert done.code == 64
-    assert "mtlsctl renew --due" in " ".join(done.err.split())
