@@ -91,8 +91,8 @@ def ci(
     checkout, to be reports. On both it keeps one issue for each difference that drift finds. What can't be published is
     a warning and never fails the job.
 
-    `ci github renew` renews what is due, and opens one pull request for each certificate; one that is open already is
-    left as it is, and nothing is renewed for it.
+    `ci FORGE renew` renews what is due, and opens one pull request or merge request for each certificate; one that is
+    open already is left as it is, and nothing is renewed for it.
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
     --file. The forge's token is read only from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN, and on GitLab from

@@ -43,7 +43,7 @@ MAIN = {"CI_PIPELINE_SOURCE": "push", "CI_PROJECT_ID": "42", "CI_COMMIT_BRANCH":
 
 @dataclass
 class Runner:
-    """A repository with the three components, and what runs its pipelines."""
+    """A repository with the components, and what runs its pipelines."""
 
     project: Project
     gitlab: GitLab
@@ -155,6 +155,17 @@ def test_a_schedule_fails_on_drift(runner: Runner) -> None:
     assert "placeholder" in done.stdout
 
 
+def test_a_schedule_renews_with_the_token_that_is_for_that(runner: Runner) -> None:
+    """Not with that of notes, which a variable of the project has. Nothing is due here."""
+    schedule = {**MAIN, "CI_PIPELINE_SOURCE": "schedule", "CI_DEFAULT_BRANCH": "main"}
+    done = runner("mtlsctl-renew-payments", **schedule)
+    assert done.returncode == 1
+    assert "`ci gitlab renew` opens merge requests" in done.stdout + done.stderr
+    done = runner("mtlsctl-renew-payments", **schedule, MTLSCTL_RENEW_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '<testsuite name="mtlsctl renew payments"' in runner.project.read("mtlsctl-junit.xml")
+
+
 def test_a_fork_starts_only_the_job_without_a_token(runner: Runner) -> None:
     """In the project itself; in the fork there is no token anyway."""
     fork = {**MERGE_REQUEST, "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "66"}
@@ -199,5 +210,6 @@ def test_the_token_that_writes_is_in_the_one_job_that_waits_for_a_person(name: s
     """Behind a protected environment, one run at a time."""
     for job in COMPONENTS[name][1].values():
         is_writing = "CLOUDFLARE_TOKEN_WRITE" in str(job) or "MTLSCTL_PUSH_TOKEN" in str(job)
-        assert is_writing is ("environment" in job) is ("resource_group" in job)
+        assert is_writing is ("environment" in job)
+        assert ("resource_group" in job) is (is_writing or name == "renew.yml")
         assert is_writing is any(rule.get("when") == "manual" for rule in job.get("rules", ()))
