@@ -133,7 +133,7 @@ def fleet(
 ) -> None:
     """Look after many stacks in many accounts.
 
-    fleet.toml lists the stacks and the tokens of their accounts; --file names it (default: fleet.toml here).
+    fleet.toml lists the stacks and the tokens of their accounts.
 
     \b
     validate  Check fleet.toml and all files; ask no server.

@@ -53,6 +53,12 @@ FileOption = Annotated[
         rich_help_panel=GLOBAL,
     ),
 ]
+FleetFileOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file", "-f", metavar="FILE", help="Path to fleet.toml (default: fleet.toml here).", rich_help_panel=GLOBAL
+    ),
+]
 FilesOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -25,6 +25,7 @@ from reconciler.cli.options import (
     ColourOption,
     FileOption,
     FilesOption,
+    FleetFileOption,
     LogFormat,
     LogFormatOption,
     VerboseOption,
@@ -352,6 +353,7 @@ def _signature(
 ) -> inspect.Signature:
     """The parameters that typer sees: the context, the function's own without its session, the global options."""
     hints = get_type_hints(function, include_extras=True)
+    file = FleetFileOption if function.__name__ == "fleet" else FilesOption if several else FileOption
     own = [
         parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in list(inspect.signature(function).parameters.values())[1:]
@@ -359,7 +361,7 @@ def _signature(
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, annotation, default in (
-            ("file", FilesOption if several else FileOption, None),
+            ("file", file, None),
             *((("all", AllOption, False),) if several else ()),
             ("colour", ColourOption, None),
             ("wide", WideOption, False),

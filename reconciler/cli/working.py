@@ -138,6 +138,8 @@ def _about_stack(
         match command:
             case FleetCommand.TRIGGER:
                 _trigger(url, opened, one, record.pauses().get(one.key))
+                if not record.queue().workers:
+                    say("No worker runs now; start one: mtlsctl fleet worker")
             case FleetCommand.PAUSE:
                 pause = _pause_of(request, SystemClock().now())
                 record.pause(one.key, pause)

@@ -18,7 +18,7 @@ class StackResult:
     name; None if mtls.toml could not be read. `report`: what a command shows of one stack, such as a plan; a
     `RunFailure` if an error stopped it. `exit_code`: that of the command for this stack alone. `place`: where its
     findings are, relative to `folder`. `within`: the file, from the root of the repository. `note`: what else is to be
-    said of it, on one line.
+    said of it, on one line. `is_stack`: false for what is about the whole run, such as fleet.toml.
     """
 
     file: str
@@ -28,6 +28,7 @@ class StackResult:
     place: Resolve = field(default=known_place, compare=False, repr=False)
     within: str = field(default="mtls.toml", compare=False)
     note: str = ""
+    is_stack: bool = True
 
     @property
     def folder(self) -> str:

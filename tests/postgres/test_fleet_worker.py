@@ -144,7 +144,9 @@ def test_a_worker_says_what_holds_a_stack(fleet: Fleet, file: str, before: str, 
     result = fleet.run("worker", "--job", "act", f"{ACCOUNTS[0]}/s1")
     assert (held in " ".join(result.err.split()), fleet.estate.entries(0)) == (True, 2), result.err
     if file == "fleet.toml":
-        assert "It changes nothing: `deny` at fleet.toml:5:9 holds until" in fleet.run("trigger", "s1").out
+        said = fleet.run("trigger", "s1").out
+        assert "It changes nothing: `deny` at fleet.toml:5:9 holds until" in said
+        assert said.splitlines()[-1] == "No worker runs now; start one: mtlsctl fleet worker"
 
 
 def test_the_history_of_a_stack_that_is_not_there_can_be_read(fleet: Fleet) -> None:

@@ -244,6 +244,7 @@ def test_a_glob_without_a_file_is_an_error_at_its_place(fleet: Checkout) -> None
     result = fleet.run("fleet", "validate")
     assert result.code == 1
     assert "'onw/mtls.toml' matches no file\n  at   fleet.toml:25:10" in result.out
+    assert "\n2 stacks: 2 ok; fleet.toml failed.\n" in result.out
     assert findings(fleet)["apps/b/mtls.toml"] == []
 
 

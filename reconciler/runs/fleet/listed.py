@@ -49,7 +49,8 @@ def _stack(one: FleetMember, opened: OpenedFleet) -> FleetStack:
 def validate_fleet(opened: OpenedFleet, members: Sequence[FleetMember]) -> Stacks:
     """The findings about fleet.toml, and those of each stack."""
     found = (*opened.warnings, *opened.problems)
-    whole = [StackResult(opened.fleet.path, None, Validation(found), exit_code_of(found), opened.file.place)]
+    code, place = exit_code_of(found), opened.file.place
+    whole = [StackResult(opened.fleet.path, None, Validation(found), code, place, is_stack=False)]
     return join("fleet validate", [*(whole if found else ()), *(_validated(one, opened) for one in members)])
 
 

@@ -149,7 +149,7 @@ def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
 
 def _alarm(opened: OpenedFleet, found: tuple[Diagnostic, ...], code: ExitCode) -> StackResult:
     """What is wrong with the fleet as a whole."""
-    return StackResult(opened.fleet.path, None, RunFailure(found), code, opened.file.place)
+    return StackResult(opened.fleet.path, None, RunFailure(found), code, opened.file.place, is_stack=False)
 
 
 @dataclass(slots=True)

@@ -47,9 +47,16 @@ def _list_row(one: FleetStack) -> list[Cell]:
     ]
 
 
+_MOST_NAMED = 5
+
+
 def _problem_lines(problems: Iterable[tuple[str, str]], width: int | None) -> Iterator[str]:
+    """Each problem once, after the names that have it."""
+    names: dict[str, list[str]] = {}
     for name, problem in problems:
-        yield from wrapped(f"{printable(name)}: {printable(problem)}", prose(width), then="  ")
+        names.setdefault(problem, []).append(name)
+    for problem, those in names.items():
+        yield from wrapped(f"{listed(those, _MOST_NAMED)}: {printable(problem)}", prose(width), then="  ")
 
 
 HEADS = ("STATE", "STACK", "CHECKED", "PENDING", "OUTAGE", "ACCOUNT", "NEXT")
@@ -84,7 +91,8 @@ def queue_text(queue: Queue) -> str:
     if queue.waiting:
         waiting += f", the oldest for {age_text(timedelta(seconds=queue.oldest_s))}"
     dead = f", {queue.stalled} of a worker that died" if queue.stalled else ""
-    return f"{counted(queue.workers, 'worker')}. Jobs: {queue.running} running{dead}, {waiting}."
+    workers = counted(queue.workers, "worker") if queue.workers else "No worker runs (start one: mtlsctl fleet worker)"
+    return f"{workers}. Jobs: {queue.running} running{dead}, {waiting}."
 
 
 def cells_of(one: FleetStackStatus, name: str, now: datetime, style: Style) -> list[Cell]:

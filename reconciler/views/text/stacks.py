@@ -91,13 +91,12 @@ def by_urgency(stacks: Stacks) -> list[StackResult]:
 
 
 def count_stacks(stacks: Stacks) -> str:
-    """`40 stacks: 1 failed, 39 ok`."""
-    if not stacks.results:
-        return "0 stacks"
-    counts = Counter(_COUNTED.get(state, state) for state in map(state_of, by_urgency(stacks)))
-    return (
-        f"{counted(len(stacks.results), 'stack')}: {', '.join(f'{count} {state}' for state, count in counts.items())}"
-    )
+    """`40 stacks: 1 failed, 39 ok`, and what is about the whole run: `; fleet.toml failed`."""
+    found = by_urgency(stacks)
+    counts = Counter(_COUNTED.get(state, state) for state in (state_of(one) for one in found if one.is_stack))
+    states = f": {', '.join(f'{count} {state}' for state, count in counts.items())}" if counts else ""
+    others = dict.fromkeys(f"; {printable(one.file)} {state_of(one)}" for one in found if not one.is_stack)
+    return f"{counted(counts.total(), 'stack')}{states}{''.join(others)}"
 
 
 def summary_of(report: object) -> str:
