@@ -25,7 +25,7 @@ from reconciler.reports.fleet import LEFT, FleetHistory
 from reconciler.runs.budget import DATABASE_URL, extra_missing
 from reconciler.runs.fleet.children import Children
 from reconciler.runs.fleet.opened import OpenedFleet
-from reconciler.runs.fleet.run import KnownStack, find_stack, the_one
+from reconciler.runs.fleet.run import KnownStack, find_stacks, the_one
 from reconciler.runs.fleet.work import (
     ACT,
     LOOK,
@@ -133,7 +133,7 @@ def _about_stack(
         if command is FleetCommand.HISTORY:
             session.show(_history(url, opened, record, name))
             return
-        one = find_stack(opened, record.rows(), name)
+        one = the_one(opened, name, find_stacks(opened, record.rows(), name))
         stack = printable(one.stack)
         match command:
             case FleetCommand.TRIGGER:
@@ -154,7 +154,7 @@ def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None
     """Have a worker check a stack, and say what it may do."""
     stack = printable(one.stack)
     if one.member is None or one.message is not None:
-        hint = f"correct {one.file}; `mtlsctl fleet history {one.stack}` shows what was done"
+        hint = f"restore or correct {one.file}; `mtlsctl fleet history {one.stack}` shows what was done"
         raise ReconcilerError(f"{one.stack} can't be checked: {one.message}", hint=hint, code=Code.FLEET_STACK_MISSING)
     with closing(PostgresEngine(url)) as engine:
         engine.cancel(ACT, act_key(one.key))  # it may wait for a later time
@@ -171,16 +171,14 @@ def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None
 
 def _history(url: str, opened: OpenedFleet, record: PostgresRecord, name: str) -> FleetHistory:
     """What workers did for a stack, also for one that left the fleet."""
-    fleet, rows = opened.fleet, record.rows()
+    fleet = opened.fleet
     with closing(History(url)) as history:
-        try:
-            one = find_stack(opened, rows, name)
-        except ReconcilerError:
-            accounts = sorted({account for credential in fleet.credentials.values() for account in credential.accounts})
-            left = [KnownStack(account, name, message=LEFT) for account in accounts if history.of(f"{account}/{name}")]
-            if not left:
-                raise
-            one = the_one(opened, name, left)
+        found = find_stacks(opened, record.rows(), name)
+        if not found:
+            accounts = dict.fromkeys(account for one in fleet.credentials.values() for account in one.accounts)
+            left = (KnownStack(account, name, message=LEFT) for account in accounts)
+            found = tuple(one for one in left if history.of(act_key(one.key)))
+        one = the_one(opened, name, found)
         looks = (
             [look_key(one.account, name) for name in fleet.credentials]
             if one.member is None

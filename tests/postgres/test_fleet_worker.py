@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from reconciler.model.fleet import StackRow
+from reconciler.postgres.record import PostgresRecord
 from tests.support.cli import Result
 from tests.support.estates import ACCOUNTS, Estate, make_estate
 from tests.support.fleet_workers import Works, works
@@ -174,6 +177,18 @@ def test_the_history_of_a_stack_that_is_not_there_can_be_read(fleet: Fleet) -> N
         True,
         True,
     )
+
+
+@pytest.mark.parametrize("command", ["history", "resume", "trigger"])
+def test_a_name_of_two_stacks_needs_the_file_of_one(fleet: Fleet, command: str) -> None:
+    """Whichever stack was in that file before."""
+    with closing(PostgresRecord(fleet.works.url, "acme")) as record:
+        record.put([StackRow(ACCOUNTS[1], "s2", "two/s2/mtls.toml")])
+    fleet.estate.write("two/s2/mtls.toml", fleet.estate.read("two/s2/mtls.toml").replace('"s2"', '"s1"'))
+    result = fleet.run(command, "s1")
+    said = "2 stacks with the name 's1': one/s1/mtls.toml (shop), two/s2/mtls.toml (bbbbbbbb)"
+    assert (result.code, said in " ".join(result.err.split())) == (64, True)
+    assert fleet.run(command, "two/s2/mtls.toml").code == 0
 
 
 def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> None:

@@ -101,9 +101,8 @@ class KnownStack:
         return self.account, self.stack
 
 
-def find_stack(opened: OpenedFleet, rows: Sequence[StackRow], name: str) -> KnownStack:
-    """The stack with this name or this file, also one that is not there any more. UsageError if there is none, or
-    several; InputError if it may be in what could not be read."""
+def find_stacks(opened: OpenedFleet, rows: Sequence[StackRow], name: str) -> tuple[KnownStack, ...]:
+    """The stacks with this name or this file, also those that are not there any more."""
     found: dict[StackKey, KnownStack] = {}
     for one in opened.members:
         if one.key is not None and name in (one.member.stack, one.file):
@@ -111,15 +110,17 @@ def find_stack(opened: OpenedFleet, rows: Sequence[StackRow], name: str) -> Know
             found[one.key] = KnownStack(*one.key, one.file, one, message)
     missing = {row.key: message for row, message in missing_of(opened, rows)}
     broken = {one.file: one.member.problem.message for one in opened.members if one.key is None and one.member.problem}
+    is_file_of_member = any(one.file == name for one in found.values())  # whichever stack it was before
     for row in rows:
-        if name in (row.stack, row.file) and row.key not in found:
+        if name in (row.stack, None if is_file_of_member else row.file) and row.key not in found:
             message = missing.get(row.key) or broken.get(row.file) or VANISHED
             found[row.key] = KnownStack(*row.key, row.file, message=message)
-    return the_one(opened, name, list(found.values()))
+    return tuple(found.values())
 
 
 def the_one(opened: OpenedFleet, name: str, found: Sequence[KnownStack]) -> KnownStack:
-    """The only stack of these. UsageError if there is none, or several."""
+    """The only stack of these. UsageError if there is none, or several; InputError if it may be in what could not be
+    read."""
     if len(found) == 1:
         return found[0]
     if found:
