@@ -40,6 +40,21 @@ def test_actionlint_finds_nothing() -> None:
     check([actionlint, "-shellcheck=", "-pyflakes=", *OURS, *EXAMPLES])
 
 
+def test_the_workflow_of_a_fleet_can_be_copied_and_skips_an_empty_matrix(tmp_path: Path) -> None:
+    """A matrix without an element fails the run; and a list that failed must not look like an empty one."""
+    page = (REPOSITORY / "docs/how-to/fleet.md").read_text()
+    (block,) = re.findall(r"```yaml\n(jobs:.*?)```", page, re.DOTALL)
+    jobs = yaml.safe_load(block)["jobs"]
+    assert jobs["plan"]["if"] == "${{ fromJSON(needs.list.outputs.fleet).stacks[0] != null }}"
+    assert re.search(r'^fleet="\$\(mtlsctl fleet list .*\)"$', jobs["list"]["steps"][-1]["run"], re.MULTILINE)
+    actionlint = REPOSITORY / "tests/actions/bin/actionlint"
+    if not actionlint.exists():
+        pytest.skip("actionlint is not built: tests/actions/setup builds it, with Go")
+    workflow = tmp_path / "fleet.yml"
+    workflow.write_text(f"on: pull_request\n{block}")
+    check([actionlint, "-shellcheck=", "-pyflakes=", workflow])
+
+
 @ids(
     ("persona", "inputs"),
     [("pedantic", [".github", ".pre-commit-config.yaml", ACTION]), ("regular", EXAMPLES)],
