@@ -171,8 +171,8 @@ def fleet(
     match action:
         case FleetCommand.VALIDATE:
             _demand_format(session, Stacks, action)
-            again = ("mtlsctl", "fleet", "validate", *session.selection)
-            session.end_with_all(replace(validate_fleet(opened, members), again=again), out)
+            validated = replace(validate_fleet(opened, members), again=opened.command("validate"))
+            session.end_with_all(validated, out)
         case FleetCommand.LIST:
             _demand_format(session, FleetList, action)
             _list(session, opened, members, changed_since, out)

@@ -281,6 +281,14 @@ def test_a_stack_that_fails_each_time_does_not_stop_the_others(estate: Estate) -
     assert (notes["s1"].startswith("waits"), notes["s4"].startswith("allowed"), estate.entries(0)) == (True, True, 3)
 
 
+def test_the_next_command_of_a_pass_names_its_file(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it can be copied as it is."""
+    small.outdate("one/s1", 0, 1)
+    monkeypatch.setattr(CloudflareStore, "delete", _refuse)
+    result = small.run("fleet", "run", "--only", "s1", "-f", "../fleet.toml", folder="one")
+    assert "mtlsctl fleet run --all -f ../fleet.toml" in result.out
+
+
 def _refuse(*_: object) -> None:
     raise StoreError("no", hint="x", code=Code.STORE_CONNECTION)
 

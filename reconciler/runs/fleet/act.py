@@ -188,7 +188,7 @@ def _apply(
             outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
         else:
             outcome = apply_nothing(project, planned, "fleet run", lambda _: None)
-        applied = Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "fleet", "run", "--all"))
+        applied = Applied(outcome, left_to_deploy(planned, outcome), desk.opened.command("run", "--all"))
         changes = staged.changes()
         if not changes or forge is None or desk.opened.fleet.forge is None or one.key is None:
             return applied, None, False, findings

@@ -111,6 +111,11 @@ class OpenedFleet:
         """The path that leads from a folder to fleet.toml."""
         return os.path.relpath(self.file.path, folder)
 
+    def command(self, *words: str) -> tuple[str, ...]:
+        """A command about this fleet, to run in the same folder."""
+        file = self.fleet.path
+        return ("mtlsctl", "fleet", *words, *(() if file == FLEET_FILE else ("-f", file)))
+
     def deny_text(self, now: datetime) -> str | None:
         """The `deny` that holds now, with its end; None if changes may begin."""
         found = denied(self.fleet.deny, now)
