@@ -115,6 +115,14 @@ def test_a_selection_shows_only_its_stacks(estate: Estate) -> None:
     assert states(estate)["s2"] == "vanished"
 
 
+def test_a_selection_of_a_stack_that_vanished_says_so(estate: Estate) -> None:
+    """It is not misspelled."""
+    (estate.folder / "two/s2/mtls.toml").unlink()
+    result = estate.run("fleet", "status", "--only", "s2")
+    said = " ".join(result.err.split())
+    assert (result.code, "remembered, and not found now: s2 (bbbbbbbb)" in said) == (1, True)
+
+
 @pytest.mark.parametrize("shown", ["text", "json", "markdown", "html", "prometheus"])
 def test_no_format_has_a_token(estate: Estate, shown: str) -> None:
     """Each has all stacks."""
