@@ -265,6 +265,7 @@ def test_a_format_that_a_command_has_not_is_wrong_use(fleet: Checkout) -> None:
     result = fleet.run("fleet", "list", "--format", "html")
     assert (result.code, result.out) == (64, "")
     assert "use one of these: text, json" in result.err
+    assert "use `--format json`" in fleet.run("fleet", "list", "--json").err
 
 
 @pytest.mark.parametrize(
