@@ -75,7 +75,7 @@ class StoreReader(Protocol):
         """The reader for users of this store's entries; None if nothing can use them."""
 
     def list_entries(self) -> Listing:
-        """Every entry. StoreError if the list is incomplete."""
+        """Every entry, in any order. StoreError if the list is incomplete."""
 
     def get(self, entry_id: EntryId) -> Entry | None:
         """The entry, or None if it does not exist. StoreError if that is unknown."""

@@ -16,10 +16,11 @@ from uuid import uuid4
 
 import httpx
 
-from reconciler.model import Entry, EntryId
+from reconciler.model import Entry, EntryId, StoreKind
 from reconciler.model.budget import RateBudget
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
 from reconciler.model.ports import NewEntry, PrivateKey
+from reconciler.stores.cloudflare import CloudflareConnection
 from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Bounds, Client, Time
 from reconciler.stores.cloudflare.store import CloudflareStore
@@ -257,4 +258,7 @@ def on_cloudflare(_: Path, clock: SetClock) -> Subject:
     def manage(certificates: str) -> Entry:
         return server.store.seed(type_="gateway_managed", name="Gateway", ca=True, certificates=certificates)
 
-    return Subject(make_store(server), clock, manage)
+    def connect() -> CloudflareConnection:
+        return CloudflareConnection(make_client(server.handle), ACCESS)
+
+    return Subject(StoreKind.CLOUDFLARE, connect, clock, manage)

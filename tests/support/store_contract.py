@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from reconciler.model import Entry, EntryId
+from reconciler.findings.diagnostics import Diagnostic
+from reconciler.model import CaList, Entry, EntryId, StoreKind
 from reconciler.model.errors import AlreadyStored, EntryNotFound, QuotaReached, StoreRefused
+from reconciler.model.identifiers import is_askable
 from reconciler.model.ports import NewEntry, PrivateKey, Store
+from reconciler.stores import Connection, Uses
 from reconciler.x509.certificates import Bundle, parse_stored
 from tests.support.pki import NOW, Issued, make_ca
 
@@ -43,12 +49,21 @@ class SetClock:
 class Subject:
     """A store under test, empty at first, with a leaf quota of LEAF_LIMIT.
 
-    `manage` adds a CA of Gateway, which no upload can.
+    `connect` opens a connection, as each run does. `manage` adds a CA of Gateway, which no upload can. `hyperdrive` is
+    the ID of a configuration and `zone` of a zone; None if a fake server has none.
     """
 
-    store: Store
+    kind: StoreKind
+    connect: Callable[[], Connection]
     clock: SetClock
     manage: Callable[[str], Entry]
+    hyperdrive: str | None = None
+    zone: str | None = None
+
+    @cached_property
+    def store(self) -> Store:
+        """The whole store of one connection."""
+        return self.connect().store()
 
 
 def pem(issued: Issued) -> str:
@@ -69,6 +84,13 @@ def authority(certificates: str, name: str = "payments.ca") -> NewEntry:
     return NewEntry(name=name, ca=True, bundle=bundle_of(certificates))
 
 
+def parts_of_key(issued: Issued) -> list[bytes]:
+    """What any form of a private key in a file would have: the lines of its PEM, and its number."""
+    assert isinstance(issued.key, EllipticCurvePrivateKey)
+    number = issued.key.private_numbers().private_value.to_bytes(issued.key.key_size // 8)
+    return [number, *(line for line in issued.key_pem.splitlines() if not line.startswith(b"-----"))]
+
+
 class StoreContract:
     """The suite; a subclass gives the fixture `subject`."""
 
@@ -77,6 +99,24 @@ class StoreContract:
         listing = subject.store.list_entries()
         assert (listing.entries, listing.stable) == ((), True)
         assert subject.store.get(UNKNOWN) is None
+
+    def test_a_second_connection_reads_what_the_first_wrote(self, subject: Subject) -> None:
+        """Its reading half has all entries, and can't change them."""
+        entries = tuple(subject.store.upload(leaf(issued)) for issued in LEAVES[:2])
+        reader = subject.connect().reader()
+        assert set(reader.list_entries().entries) == set(entries)
+        assert reader.get(entries[0].id) == entries[0]
+        assert reader.get_all([*(entry.id for entry in entries), UNKNOWN]) == {
+            **{entry.id: entry for entry in entries},
+            UNKNOWN: None,
+        }
+        assert not hasattr(reader, "upload")
+
+    def test_a_connection_can_be_examined(self, subject: Subject) -> None:
+        """As `doctor` does; only a store with Workers can prove at the edge."""
+        connection = subject.connect()
+        assert all(isinstance(one, Diagnostic) for one in connection.examine(Uses()))
+        assert (connection.edge() is not None) is subject.kind.traits.has_live_workers
 
     def test_an_upload_is_there_at_once(self, subject: Subject) -> None:
         """The list and a read by id return what the upload returned."""
@@ -104,10 +144,53 @@ class StoreContract:
         assert entry.uploaded_on is not None
         assert entry.uploaded_on.utcoffset() == timedelta(0)
 
+    def test_each_upload_is_later_than_all_before(self, subject: Subject) -> None:
+        """Even if the clock does not move or goes back: the order decides what is retired."""
+        start, times = subject.clock.time, list[datetime]()
+        for issued, now in zip(LEAVES, (start, start, start - timedelta(days=400)), strict=False):
+            subject.clock.time = now
+            time = subject.store.upload(leaf(issued)).uploaded_on
+            assert time is not None
+            times.append(time)
+        assert times == sorted(set(times))
+
     def test_ids_differ(self, subject: Subject) -> None:
-        """No two entries have one id."""
+        """No two entries have one id, and each is a UUID that no other kind of store has."""
         ids = {subject.store.upload(leaf(issued)).id for issued in LEAVES[:LEAF_LIMIT]}
         assert len(ids) == LEAF_LIMIT
+        assert {kind for kind in StoreKind for one in ids if is_askable(one, kind)} == {subject.kind}
+
+    def test_no_part_of_a_key_is_in_a_file(self, subject: Subject, tmp_path: Path) -> None:
+        """Neither its text nor its number. A store without accounts writes files that only this user can read."""
+        subject.store.upload(leaf(LEAVES[0]))
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".gitignore"]
+        assert bool(files) is not subject.kind.traits.has_accounts
+        for path in files:
+            assert path.stat().st_mode & 0o077 == 0
+            assert not any(part in path.read_bytes() for part in parts_of_key(LEAVES[0]))
+
+    def test_a_hyperdrive_configuration_keeps_what_it_got(self, subject: Subject) -> None:
+        """Another connection reads it, in the list and by its ID."""
+        if subject.hyperdrive is None:
+            pytest.skip("this fake server has no Hyperdrive")
+        wanted, mtls = (subject.hyperdrive,), {"mtls_certificate_id": subject.store.upload(leaf(LEAVES[0])).id}
+        (before,) = subject.store.hyperdrives(wanted)
+        after = subject.store.update_hyperdrive(before, mtls)
+        reader = subject.connect().reader()
+        assert (after.id, after.mtls) == (subject.hyperdrive, mtls)
+        assert reader.hyperdrives(wanted) == (reader.hyperdrive(subject.hyperdrive),) == (after,)
+
+    def test_a_zone_keeps_the_hostnames_that_it_got(self, subject: Subject) -> None:
+        """Another connection reads them, for this CA alone."""
+        if subject.zone is None:
+            pytest.skip("this fake server has no zones")
+        first, second = (subject.store.upload(authority(pem(one))).id for one in CAS[:2])
+        (before,) = subject.store.ca_lists(subject.zone, (first,))
+        subject.store.add_hostnames(before, ["api.example.com"])
+        assert subject.connect().reader().ca_lists(subject.zone, (first, second)) == (
+            CaList(subject.zone, first, ("api.example.com",)),
+            CaList(subject.zone, second),
+        )
 
     @pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\r\n"])
     def test_the_trailing_newline_is_trimmed(self, subject: Subject, ending: str) -> None:
