@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from reconciler.cli.commands import load_command
 from reconciler.findings.escape import printable, toml_text
 from reconciler.model import StoreSettings
 from reconciler.stores.database import FileDatabase
@@ -27,7 +29,23 @@ from tests.support.html_pages import check_page
 from tests.support.pki import BEGIN, END
 from tests.support.worlds import issued
 
-FORMATS = (("--format", "json"), ("--color", "always"), ("--verbose",), ("--format", "html"))
+
+def formats(command: str) -> list[tuple[str, ...]]:
+    """The options for each format that the table of views has for a command."""
+    params: list[Any] = [param for param in load_command(command).params if param.name == "format"]
+    return [("--format", choice) for param in params for choice in param.type_descriptor.choices]
+
+
+def ways(command: str) -> list[tuple[str, ...]]:
+    """The options for each way to show what a command reports."""
+    return [("--color", "always"), ("--verbose",), *formats(command)]
+
+
+def check_in_turn(project: Project, *commands: str, turn: int) -> None:
+    """Each command in one of its ways, in another one at the next turn."""
+    for command in commands:
+        words = command.split()
+        check(project.run(*words, *ways(words[0])[turn % len(ways(words[0]))]))
 
 
 def toml(text: str) -> str:
@@ -36,9 +54,9 @@ def toml(text: str) -> str:
 
 
 def check(result: Result) -> None:
-    """A documented end, and an output that does nothing."""
+    """A documented end, and an output that does nothing; a calendar ends its lines by two signs."""
     assert result.code in DOCUMENTED
-    check_texts(result.out, result.err)
+    check_texts(result.out.replace("\r\n", "\n"), result.err)
     if result.out.startswith("<!DOCTYPE html>"):
         check_page(result.out)
 
@@ -102,21 +120,17 @@ IN_WRANGLER: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("place", IN_MTLS)
 def test_a_name_in_mtls_toml_is_shown_and_does_nothing(project: Project, place: str) -> None:
     """Every key and value of the format."""
-    for number, name in enumerate([*FEW.values(), LONG]):
+    for turn, name in enumerate([*FEW.values(), LONG], list(IN_MTLS).index(place)):
         project.write("mtls.toml", IN_MTLS[place](name))
-        shown = FORMATS[number % len(FORMATS)]
-        for command in (["plan"], ["validate"], ["status"]):
-            check(project.run(*command, *shown))
+        check_in_turn(project, "plan", "validate", "status", turn=turn)
 
 
 @pytest.mark.parametrize("place", IN_WRANGLER)
 def test_a_name_in_a_wrangler_file_is_shown_and_does_nothing(project: Project, place: str) -> None:
     """What the tool reads of it, and what it quotes of what it can't read."""
-    for number, name in enumerate([*FEW.values(), "n" * 200_000]):
+    for turn, name in enumerate([*FEW.values(), "n" * 200_000], list(IN_WRANGLER).index(place)):
         project.write("wrangler.toml", IN_WRANGLER[place](name))
-        shown = FORMATS[number % len(FORMATS)]
-        for command in (["plan"], ["apply", "--yes"], ["status"], ["explain", "checkout"]):
-            check(project.run(*command, *shown))
+        check_in_turn(project, "plan", "apply --yes", "status", "explain checkout", turn=turn)
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
@@ -129,9 +143,9 @@ def test_a_name_of_a_file_is_shown_and_does_nothing(project: Project, name: str)
     project.certificate("billing", 2)
     project.run("apply", "--yes", "--phase", "upload", "--phase", "bind")
     project.write(f"{name}/wrangler.toml", f"# {entry}\n")
-    for shown in FORMATS:
-        check(project.run("plan", *shown))
-        check(project.run("explain", entry, *shown))
+    for command in (["plan"], ["explain", entry]):
+        for shown in ways(command[0]):
+            check(project.run(*command, *shown))
     project.write(f"certs/{name}.pem", "no certificate")
     project.write(f"{name}.toml", "name = = 1")
     project.write(f"{name}.key", "no key")
@@ -141,13 +155,12 @@ def test_a_name_of_a_file_is_shown_and_does_nothing(project: Project, name: str)
     for text in (declared, MTLS.replace('{ env = "BILLING_KEY" }', toml(f"{name}.key"))):
         project.write("mtls.toml", text)
         for command in (["validate"], ["apply", "--yes"], ["doctor"]):
-            check(project.run(*command, *FORMATS[0]))
+            check(project.run(*command, "--format", "json"))
             check(project.run(*command))
 
 
-OF_ALL = (["--format", "json"], ["--format", "html"])
 COMMANDS = (
-    *("plan", "plan --offline", "plan --out -", "status", "status --format prometheus", "status --format ics", "drift"),
+    *("plan", "plan --offline", "plan --out -", "status", "drift"),
     *("forecast", "forecast --offline", "explain billing", "explain BILLING", "validate", "doctor", "verify --offline"),
     *("output billing", "export", "init --update", "retire billing --yes", "history", "apply --yes", "schema"),
     *("show ../plan.json", "apply ../plan.json", "completion bash", "dev checkout"),
@@ -173,10 +186,8 @@ def test_a_name_in_every_place_at_once_does_nothing_in_any_command(project: Proj
     assert project.run("plan", "--out", "../plan.json").code == 0
     for command in COMMANDS:
         words = command.split()
-        formats = ([],) if "--format" in words or words[0] in ("dev", "completion") else ([], *OF_ALL)
-        for shown in formats:
-            result = project.run(*words, *shown)
-            check(Result(result.code, result.out.replace("\r\n", "\n"), result.err))  # as a calendar ends its lines
+        for shown in ((), *formats(words[0])):
+            check(project.run(*words, *shown))
 
 
 def certificate(name: str) -> bytes:
@@ -199,7 +210,7 @@ def test_a_name_in_a_certificate_is_shown_and_does_nothing(project: Project, nam
     project.run("apply", "--yes")
     project.write("certs/billing.pem", certificate(name))
     for command in (["plan"], ["validate"], ["apply", "--yes"], ["explain", "billing"]):
-        for shown in FORMATS:
+        for shown in ways(command[0]):
             check(project.run(*command, *shown))
 
 
