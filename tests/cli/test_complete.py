@@ -15,12 +15,17 @@ from reconciler.cli.complete import FILES, FOLDERS, TABLE, lines_for
 from reconciler.cli.completion import Shell
 from reconciler.cli.scripts import SCRIPTS
 from reconciler.findings.codes import Code
+from reconciler.model import StoreKind
+from reconciler.plan.plan import Plan
+from reconciler.views.table import formats_of
 from tests.support.cli import MTLS, Project, run
 from tests.support.completions import NAMES, completion_table
 from tests.support.hostile import NAMES as HOSTILE
 from tests.support.paths import REPOSITORY
 
 HEAVY = {"typer", "pydantic", "cryptography", "httpx", "sqlite3", "logging", "subprocess", "dataclasses", "inspect"}
+
+J = [one for one in formats_of(Plan) if one.startswith("j")]
 
 MORE = """
 [certificates.ledger]
@@ -74,10 +79,10 @@ def test_every_name_that_a_command_takes_is_known_to_be_that_of_something() -> N
         ("plan --offline --o", ["--out", "--only", "--override-protect", "--over-split"]),
         ("plan --only x --onl", ["--only"]),
         ("plan --log", ["--log-format"]),
-        ("plan --format ", ["text", "json", "markdown", "html", "codequality", "junit", "terraform"]),
-        ("plan --format j", ["json", "junit"]),
-        ("plan --format = j", ["json", "junit"]),
-        ("plan --format =", ["text", "json", "markdown", "html", "codequality", "junit", "terraform"]),
+        ("plan --format ", [*formats_of(Plan)]),
+        ("plan --format j", J),
+        ("plan --format = j", J),
+        ("plan --format =", [*formats_of(Plan)]),
         ("plan --out ", [FILES]),
         ("plan --out pl", [FILES]),
         ("plan -f ", [FILES]),
@@ -87,7 +92,7 @@ def test_every_name_that_a_command_takes_is_known_to_be_that_of_something() -> N
         ("apply ", [FILES]),
         ("show pl", [FILES]),
         ("init --from ", [FOLDERS]),
-        ("init --store ", ["local", "cloudflare"]),
+        ("init --store ", [*StoreKind]),
         ("emulator --faults ", [FILES]),
         ("schema o", ["outcome", "output"]),
         ("completion ", ["bash", "zsh", "fish"]),

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.plan.plan import Plan
+from reconciler.views.table import formats_of
 from tests.support.cli import MTLS, Project, Result
 from tests.support.pki import make_ca
-
-FORMATS = ("text", "json", "markdown", "html", "codequality", "junit", "terraform")
 
 
 def record(project: Project, *options: str) -> Result:
@@ -48,7 +48,7 @@ def test_a_replay_is_the_plan_that_was_recorded_with_its_places(project: Project
     assert [path.name for path in here.folder.iterdir()] == ["recording.json"]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", formats_of(Plan))
 def test_a_replay_is_shown_in_every_format_of_a_plan_and_says_what_it_is(project: Project, form: str) -> None:
     """Where a person reads it, it says that it can't be applied, and names no command that would."""
     record(project)
@@ -224,7 +224,7 @@ def test_nothing_in_a_hostile_recording_acts_on_a_terminal_a_page_or_a_runner(
 
     bad = poisoned(document) if field is not None else texts_replaced(document, HOSTILE)
     project.write("recording.json", json.dumps(bad))
-    for form in FORMATS:
+    for form in formats_of(Plan):
         result = project.run("replay", "recording.json", "--format", form)
         assert result.code in {0, 1, 5}
         shown = result.out + result.err

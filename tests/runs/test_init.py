@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.emulator.server import running
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.model import StoreKind
 from reconciler.system.clock import SystemClock
 from tests.cli.test_canaries import search
 from tests.support.cli import WRANGLER, Project, Result
@@ -657,7 +658,7 @@ def test_at_a_terminal_it_asks_little_and_explains_itself(project: Project) -> N
     assert code == 0
     assert "A stack is everything that this mtls.toml manages." in seen
     assert "Name of the stack [shop-app]: " in seen
-    assert "Store: local or cloudflare [local]: " in seen
+    assert f"Store: {' or '.join(StoreKind)} [local]: " in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "payments"
 
 
@@ -666,7 +667,7 @@ def test_an_answer_that_is_none_is_asked_for_again(project: Project) -> None:
     code, seen = at_a_terminal(project.folder, "My Team\nteam\nsqlite\nlocal\n")
     assert code == 0
     assert "'My Team' is not a valid stack name" in seen
-    assert "please answer local or cloudflare" in seen
+    assert f"please answer {' or '.join(StoreKind)}" in seen
     assert tomli.loads(project.read("mtls.toml"))["stack"] == "team"
 
 

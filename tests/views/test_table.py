@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import commands
+from reconciler.plan.plan import Plan, SavedPlan
+from reconciler.reports.metrics import Metrics
 from reconciler.reports.status import Status
 from reconciler.views.table import VIEWS, Display, formats_of, render
 from tests.support.cli import make_project
@@ -41,6 +43,11 @@ def test_text_needs_no_json_document_and_json_no_text() -> None:
         assert done.stdout == "[]\n"
 
 
+def test_a_plan_has_the_same_formats_before_and_after_it_was_saved() -> None:
+    """They are two reports; `show` refuses a format that only a fresh plan has."""
+    assert formats_of(SavedPlan) == formats_of(Plan)
+
+
 def show_toy(status: Status, _display: Display) -> str:
     """A format that nothing knows."""
     return f"{len(status.certificates)} toys\n"
@@ -53,7 +60,8 @@ def test_a_new_format_is_one_function_and_one_row(tmp_path: Path, monkeypatch: p
     project = make_project(tmp_path)
     assert project.run("status", "--format", "toy", "--out", "toys").out == project.read("toys") == "1 toys\n"
     told = " ".join(project.run("status", "--help").out.split())
-    assert "Choose the output format: text, json, markdown, html, ics, toy or prometheus." in told
-    assert "toy" in formats_of(Status)
+    *others, last = formats_of(Status, Metrics)
+    assert "toy" in others
+    assert f"Choose the output format: {', '.join(others)} or {last}." in told
     assert "'toy'" in project.run("status", "--format", "yaml").err
     assert "toy" not in project.run("plan", "--help").out
