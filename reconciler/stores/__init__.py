@@ -70,7 +70,8 @@ class Connection(Protocol):
         """The throw-away Workers of the account; None if the store has no account that runs Workers."""
 
     def examine(self, uses: Uses) -> Iterable[Diagnostic]:
-        """Which permission each command needs, and whether it is granted, as far as can be seen without changes."""
+        """For `doctor`: whether the store is intact, and which permissions are granted, as far as can be seen without
+        changes. StoreError if it can't be read."""
 
 
 class StoreRoom(Protocol):

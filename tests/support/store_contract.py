@@ -1,4 +1,4 @@
-"""The contract of every certificate store. To add a store, add a line to test_stores.py.
+"""The contract of every certificate store. To add a store, add it to `STORES` and `ROOMS` in test_stores.py.
 
 The rules are those of the API, as far as they are known; each test states one.
 """
