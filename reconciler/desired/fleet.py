@@ -88,7 +88,7 @@ def _repository(text: str) -> str:
 def _project(text: str) -> str:
     if _PROJECT.fullmatch(text):
         return text
-    raise Refused(Code.BAD_NAME, "must be the path of a project on GitLab: GROUP/NAME, with subgroups")
+    raise Refused(Code.BAD_NAME, "must be the path of a project on GitLab: GROUP/NAME or GROUP/SUBGROUP/NAME")
 
 
 def _branch(text: str) -> str:

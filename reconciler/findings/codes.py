@@ -764,8 +764,8 @@ class Code(StrEnum):
     # --- pipelines --------------------------------------------------------------------------------------------------
 
     FORGE = ("forge", _EWI,
-        ("GitHub or GitLab could not be read or written, so a comment or an issue may be missing; as an info, the token"
-         " may not, as on a pull request from a fork."),
+        ("GitHub or GitLab could not be read or written, so a comment, an issue or a pull request may be missing; as"
+         " an info, the token may not, as on a pull request from a fork."),
         "Give the job's token the permission that the message names, or run the job again.")
 
     ISSUER = ("issuer", _E,

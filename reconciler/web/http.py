@@ -41,6 +41,7 @@ _FIRST_PAUSE_S = 1.0
 _TOO_MANY, _DENIED = 429, 403
 _INVALID = frozenset({400, 422})
 _GONE = frozenset({404, 410})
+_MOVED = frozenset({301, 302, 307, 308})
 _SERVER_ERROR = 500
 _TOKEN_FORM = re.compile(r"[\x21-\x7e]+")
 _WITH_SLASHES = frozenset({"repo", "mount", "path"})
@@ -56,7 +57,7 @@ class Address:
     `base_url` as `check_base_url` returns it; ValueError for another. `headers` have the token. `roots`: the PEM of the
     only CAs that may vouch for the server, as `check_roots` returns it; None: the public ones, or those that
     SSL_CERT_FILE names. `trust_hint`: what to do if they don't, instead of the hint about SSL_CERT_FILE. `access_hint`:
-    what to do if the token may not, or may not see what is there.
+    what to do if the token may not, or if there is nothing that it may see.
     """
 
     title: str
@@ -260,7 +261,7 @@ class Http:
             return self._error(method, "the token may not (403)", Refusal.DENIED, hint=access_hint, answer=answer)
         refusal = Refusal.MISSING if status in _GONE else Refusal.INVALID if status in _INVALID else Refusal.OTHER
         refusal = Refusal.UNKNOWN if status >= _SERVER_ERROR else refusal
-        found_hint = access_hint if refusal is Refusal.MISSING else None
+        found_hint = access_hint if refusal is Refusal.MISSING or status in _MOVED else None
         return self._error(method, f"it answered with {status}", refusal, hint=found_hint, answer=answer)
 
 

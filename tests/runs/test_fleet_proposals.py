@@ -46,6 +46,8 @@ class Forged(Estate):
     def pass_(self) -> Result:
         """A pass over the first stack."""
         done = self.run("fleet", "run", "--all", "--only", "s1", "--format", "json")
+        written = (path for path in self.folder.rglob("*") if path.is_file())
+        assert not any(TOKEN.encode() in path.read_bytes() for path in written)
         assert TOKEN not in done.out + done.err
         return done
 

@@ -129,9 +129,8 @@ class _Run:
             made = forge.open_pull(branch, self.checkout.base, _title(item), self._body(step))
         except ReconcilerError as error:
             where = Pointer(self.project.name, ("certificates", item.name, "renew"))
-            hint = "; then ".join(filter(None, (error.hint, _AGAIN)))
             message = f"{item.name!r} has no {forge.pull_noun}: {error.message}"
-            problem = Diagnostic(Severity.ERROR, Code.FORGE, message, where, hint, item.name)
+            problem = Diagnostic(Severity.ERROR, Code.FORGE, message, where, error.hint or _AGAIN, item.name)
             return replace(step, status=RenewStatus.FAILED, problems=(*step.problems, problem))
         self._add(item, made.number, made.url, opened=True)
         return step

@@ -85,7 +85,7 @@ class Job:
     issuer: CaIssuer
 
     def renew(self, **environ: str) -> Result:
-        """`mtlsctl ci FORGE renew` on a schedule. The token is never shown."""
+        """`mtlsctl ci FORGE renew` on a schedule. The token is never shown or written."""
         name, fixed = ("gitlab", GITLAB) if isinstance(self.forge, GitLab) else ("github", GITHUB)
         before = dict(self.project.environ)
         urls = {"GITHUB_API_URL": self.forge.url, "CI_API_V4_URL": f"{self.forge.url}/api/v4"}
@@ -94,6 +94,8 @@ class Job:
             done = self.project.run("ci", name, "renew")
         finally:
             self.project.environ = before
+        written = (path for path in self.project.folder.rglob("*") if path.is_file())
+        assert not any(TOKEN.encode() in path.read_bytes() for path in written)
         assert TOKEN not in done.out + done.err
         return done
 
@@ -116,6 +118,11 @@ class Job:
         """A new runner: what the job wrote is gone."""
         git(self.project.folder, "reset", "--quiet", "--hard")
         git(self.project.folder, "clean", "--quiet", "-fd", "secrets", "certs")
+
+
+def headers_of(status: int) -> dict[str, str]:
+    """Those of an answer with an error. A call that may be repeated would have to wait for too long."""
+    return {"retry_after": "9999"} if status >= 429 else {"location": "http://evil.example/"}
 
 
 def git(folder: Path, *words: str) -> str:
@@ -221,7 +228,7 @@ def test_a_call_that_fails_is_an_error_and_the_next_job_goes_on(
 ) -> None:
     """What was issued for nothing is reported; the other certificate has its pull request. `after`: the forge did what
     it was asked, and its answer was lost."""
-    job.forge.fail(getattr(job.forge, what), status, after=after, retry_after="9999", location="http://evil.example")
+    job.forge.fail(getattr(job.forge, what), status, after=after, **headers_of(status))
     failed = job.renew()
     assert failed.code in {1, 5}
     assert f"has no {job.forge.noun}" in " ".join(failed.out.split())
@@ -244,7 +251,7 @@ def test_a_branch_that_can_not_be_created_asks_no_issuer(job: Job, status: int, 
         job.merge()
         job.fresh()
     issued = len(job.issuer.issued)
-    job.forge.fail(job.forge.claims, status, after=after, retry_after="9999")
+    job.forge.fail(job.forge.claims, status, after=after, **headers_of(status))
     assert job.renew().code in {1, 5}
     assert len(job.issuer.issued) == issued + 1
     job.fresh()
