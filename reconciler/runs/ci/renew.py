@@ -86,8 +86,11 @@ class _Run:
             return False
         if head is None:
             return True
-        if pull is not None and pull.head != head:
-            pull = None  # a later job created the branch, and did not end
+        # A later job that did not end created the branch, at the commit that was merged if no one has changed it since.
+        if pull is not None and (
+            pull.head != head or (pull.state is PullState.MERGED and head == self.checkout.commit)
+        ):
+            pull = None
         if pull is not None and pull.state is PullState.CLOSED:
             message = f"the renewal of {item.name!r} was closed without a merge, so it is not renewed again: {pull.url}"
             self.findings.append(_warning(self, item, message, f"to renew it all the same, delete the branch {branch}"))

@@ -312,6 +312,15 @@ def test_a_job_that_dies_is_reported_whatever_became_of_the_pull_request_before(
     assert len(job.forge.pulls) == 4
 
 
+def test_a_job_that_dies_is_reported_where_the_merge_made_no_commit(job: Job) -> None:
+    """Its branch begins at the newest commit of the base branch, which is the one that was merged."""
+    job.renew()
+    job.fresh()
+    job.forge.branches[BRANCH] = git(job.project.folder, "rev-parse", "HEAD")
+    job.merge()
+    assert "issued-twice" in job.renew().out
+
+
 def test_a_commit_after_an_earlier_merge_gets_its_pull_request(job: Job) -> None:
     """Of a job that died in between: nothing is issued again, and no new key is lost."""
     job.renew()
