@@ -96,7 +96,7 @@ def ci(
 
     Every option can also be a variable: MTLSCTL_CI_ and its name, such as MTLSCTL_CI_FAIL_ON; MTLSCTL_CI_FILE is
     --file. The forge's token is read only from MTLSCTL_CI_GITHUB_TOKEN or GITHUB_TOKEN, and on GitLab from
-    MTLSCTL_CI_GITLAB_TOKEN or GITLAB_TOKEN.
+    MTLSCTL_CI_GITLAB_TOKEN or GITLAB_TOKEN, for renew first from MTLSCTL_RENEW_TOKEN.
     """
     options: dict[str, object] = {
         "files": session.files or None,

@@ -20,7 +20,11 @@ may have done much before."""
 
 _CREDENTIALS = (
     *("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_TOKEN", "CF_API_KEY", "CLOUDFLARE_ACCESS_CLIENT_SECRET"),
-    *("MTLSCTL_CI_GITHUB_TOKEN", "MTLSCTL_CI_GITLAB_TOKEN"),  # for mtlsctl alone, and may write to the repository
+    *(
+        "MTLSCTL_CI_GITHUB_TOKEN",
+        "MTLSCTL_CI_GITLAB_TOKEN",
+        "MTLSCTL_RENEW_TOKEN",
+    ),  # for mtlsctl alone, and may write to the repository
 )
 
 PIPELINE_TOKENS = frozenset(

@@ -156,11 +156,11 @@ def test_a_schedule_fails_on_drift(runner: Runner) -> None:
 
 
 def test_a_schedule_renews_with_the_token_that_is_for_that(runner: Runner) -> None:
-    """Not with that of notes, which a variable of the project has. Nothing is due here."""
-    schedule = {**MAIN, "CI_PIPELINE_SOURCE": "schedule", "CI_DEFAULT_BRANCH": "main"}
+    """Nothing is due here."""
+    schedule = {**MAIN, "CI_PIPELINE_SOURCE": "schedule", "CI_DEFAULT_BRANCH": "main", "MTLSCTL_CI_GITLAB_TOKEN": ""}
     done = runner("mtlsctl-renew-payments", **schedule)
     assert done.returncode == 1
-    assert "`ci gitlab renew` opens merge requests" in done.stdout + done.stderr
+    assert "MTLSCTL_RENEW_TOKEN is not set" in done.stdout + done.stderr
     done = runner("mtlsctl-renew-payments", **schedule, MTLSCTL_RENEW_TOKEN=TOKEN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '<testsuite name="mtlsctl renew payments"' in runner.project.read("mtlsctl-junit.xml")

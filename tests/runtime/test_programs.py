@@ -46,7 +46,7 @@ def test_the_output_is_what_the_program_prints(tmp_path: Path) -> None:
 def test_it_gets_what_password_managers_need_and_no_key_or_token_of_cloudflare(tmp_path: Path) -> None:
     """Nor a variable with a key that is declared, or that has the text of one."""
     environ = {"OP_SESSION": "s", "HOME": "/h", "CLOUDFLARE_API_TOKEN": "t", "OTHER_KEY": "k", "SPARE": KEY}
-    environ |= {"MTLSCTL_CI_GITHUB_TOKEN": "t", "MTLSCTL_CI_GITLAB_TOKEN": "t"}
+    environ |= {"MTLSCTL_CI_GITHUB_TOKEN": "t", "MTLSCTL_CI_GITLAB_TOKEN": "t", "MTLSCTL_RENEW_TOKEN": "t"}
     seen = json.loads(run(tmp_path, "import json, os; print(json.dumps(dict(os.environ)))", environ=environ))
     assert seen.items() >= {"OP_SESSION": "s", "HOME": "/h"}.items()
     assert not {"CLOUDFLARE_API_TOKEN", "OTHER_KEY", "SPARE"} & set(seen)

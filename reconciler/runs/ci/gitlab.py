@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 TOKENS = ("MTLSCTL_CI_GITLAB_TOKEN", "GITLAB_TOKEN")
 """Where the forge's token is read from, and nowhere else; the first that is set. CI_JOB_TOKEN can't write."""
+RENEW_TOKEN = "MTLSCTL_RENEW_TOKEN"  # noqa: S105 - the name of a variable
+"""Read first by `renew`, which needs a role that notes don't, and which only protected branches should have."""
 API_VARIABLE = "CI_API_V4_URL"
 STORE_TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of a variable
 CODE_QUALITY, JUNIT, TERRAFORM = "mtlsctl-codequality.json", "mtlsctl-junit.xml", "mtlsctl-terraform.json"
@@ -104,11 +106,11 @@ class GitLabPipeline:
 
     def open_proposals(self) -> Proposals:
         """As `Pipeline`."""
-        found = self._open_forge()
+        found = self._open_forge((RENEW_TOKEN, *TOKENS))
         if found is None:
             raise UsageError(
-                f"`ci gitlab renew` opens merge requests, and {' and '.join(TOKENS)} are not set",
-                hint=f"create a project access token with the scope `api` and the role Developer, and set {TOKENS[0]}",
+                f"`ci gitlab renew` opens merge requests, and {RENEW_TOKEN} is not set",
+                hint="create a project access token with the scope `api` and the role Developer, and set it to that",
             )
         return found
 
@@ -148,11 +150,11 @@ class GitLabPipeline:
         except ReconcilerError as error:
             yield unpublished(what, error, _MAY_WRITE)
 
-    def _open_forge(self) -> GitLab | None:
+    def _open_forge(self, tokens: tuple[str, ...] = TOKENS) -> GitLab | None:
         """The project on GitLab; None without a token. ReconcilerError for a variable that can't be used."""
         from reconciler.forges.gitlab import API_URL, open_gitlab
 
-        found = find_api(self._environ, TOKENS, API_VARIABLE, API_URL)
+        found = find_api(self._environ, tokens, API_VARIABLE, API_URL)
         if found is None:
             return None
         base_url, token = found

@@ -32,7 +32,8 @@ GITHUB = {
 }
 GITLAB = {
     "GITLAB_CI": "true",
-    "MTLSCTL_CI_GITLAB_TOKEN": TOKEN,
+    "MTLSCTL_RENEW_TOKEN": TOKEN,
+    "MTLSCTL_CI_GITLAB_TOKEN": "that-of-notes",
     "CI_PROJECT_ID": "42",
     "CI_PIPELINE_SOURCE": "schedule",
     "CI_COMMIT_BRANCH": "main",
@@ -380,7 +381,7 @@ def test_it_never_runs_on_a_pull_request(job: Job, event: str, source: str) -> N
 @pytest.mark.parametrize(
     "environ",
     [
-        {"GITHUB_TOKEN": "", "MTLSCTL_CI_GITLAB_TOKEN": "", "CI_JOB_TOKEN": "job"},
+        {"GITHUB_TOKEN": "", **dict.fromkeys(("MTLSCTL_RENEW_TOKEN", "MTLSCTL_CI_GITLAB_TOKEN"), "")},
         {"GITHUB_REF": "refs/tags/v1", "CI_COMMIT_BRANCH": ""},
     ],
     ids=["no-token", "no-branch"],
