@@ -131,8 +131,8 @@ def propose_files(
     is_wanted_again = pull is not None and pull.state is PullState.CLOSED and there != pull.head
     if pull is not None and not is_wanted_again:
         # GitLab updates the head of an open one a while after its branch.
-        head = (there if pull.state is PullState.OPEN else None) or pull.head
-        if mark in forge.message_of(head).splitlines():
+        newest = (there if pull.state is PullState.OPEN else None) or pull.head
+        if mark in forge.message_of(newest).splitlines():
             return pull, False
     forge.commit(branch, commit, f"{title}\n\n{mark}", changes)
     if pull is not None and pull.state is PullState.OPEN:
