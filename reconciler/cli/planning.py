@@ -63,6 +63,7 @@ AllowEmptyOption = Annotated[
     bool,
     typer.Option("--allow-empty", help="Delete and unbind also if mtls.toml declares no certificate."),
 ]
+DetailedOption = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with code 2 if there are changes.")]
 OverrideFreezeOption = Annotated[
     str | None,
     typer.Option(
@@ -118,9 +119,7 @@ PlanOutOption = Annotated[
 def plan(
     session: Session,
     out: PlanOutOption = None,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with code 2 if there are changes.")
-    ] = False,
+    detailed_exitcode: DetailedOption = False,
     only: OnlyOption = None,
     at: AtOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read files only; ask no server.")] = False,
@@ -162,13 +161,11 @@ def plan(
     if pseudonyms and record_inputs is None:
         raise UsageError("`--pseudonyms` is about a recording", hint="add `--record-inputs FILE`")
     if session.is_over_several:
-        if record_inputs is not None:
-            raise UsageError("`--record-inputs` is of one stack", hint="name one mtls.toml with `--file`")
-        _plan_several(session, request, out, detailed_exitcode=detailed_exitcode)
+        _plan_several(session, request, out, record_inputs, detailed_exitcode=detailed_exitcode)
     project = session.open_project()
-    saved = None if out == STDOUT else out
     planned = make(project, request)
-    made = replace(planned.plan, apply_with=(*session.selection, *apply_with(request, saved)))
+    again = apply_with(request, None if out == STDOUT else out)
+    made = replace(planned.plan, apply_with=(*session.selection, *again))
     if record_inputs is not None:
         recording = record(planned, session.place, pseudonyms=pseudonyms)
         session.write(record_inputs, render(recording, "json", session.display(sys.stdout)), option="--record-inputs")
@@ -193,8 +190,12 @@ def _exit_code(made: Plan, *, detailed: bool) -> ExitCode:
     return strongest((made.exit_code, *([ExitCode.CHANGES] if detailed and made.changes else ())))
 
 
-def _plan_several(session: Session, request: PlanRequest, out: Path | None, *, detailed_exitcode: bool) -> NoReturn:
+def _plan_several(
+    session: Session, request: PlanRequest, out: Path | None, record_inputs: Path | None, *, detailed_exitcode: bool
+) -> NoReturn:
     """Show the plans of several stacks, save each in a folder, and end the command."""
+    if record_inputs is not None:
+        raise UsageError("`--record-inputs` is of one stack", hint="name one mtls.toml with `--file`")
     if out == STDOUT:
         raise UsageError("`--out -` can't print the plans of several stacks", hint="name a folder: `--out plans`")
     members = session.open_members()

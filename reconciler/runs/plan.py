@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -147,26 +147,11 @@ def _find(project: Project, request: PlanRequest, listing: Listing | None = None
     if asked is not None and further.reader is None and not is_about_updates:
         _demand_account(desired.declaration, request, asked)
     before = reader.calls if reader else None
-    is_allowed = not request.approved and is_on(project.environ, DEPLOY_VARIABLE)
-    deploy = replace(request.deploy, allowed=is_allowed)
-    every_condition = request.every_condition and further.live
-    ask = PlanOptions(
-        skip_grace=request.retire if request.skip_grace else None,
-        ignore_rollback=request.retire if request.ignore_rollback else None,
-        deploy=deploy,
-        patience=request.patience,
-        every_condition=every_condition,
-        prune=request.prune or (operator.prune and not request.approved),
-        take_over=frozenset(request.take_over),
-        unprotected=frozenset(request.unprotected),
-        allow_empty=request.allow_empty or request.retire is not None,  # who names one does not mean all
-        freeze_reason=request.freeze_reason,
-    )
     inputs = PlanInputs(
         desired=desired,
         actual=actual,
         now=now,
-        ask=ask,
+        ask=_options(request, project.environ, every_condition=request.every_condition and further.live),
         findings=checkout.findings,
         selection=Selection(request.only, request.retire),
         allow_deletes=request.allow_deletes,
@@ -188,6 +173,22 @@ def _find(project: Project, request: PlanRequest, listing: Listing | None = None
         calls = CallsMade(before - begun, (reader.calls or 0) - begun)
     inputs = replace(inputs, actual=assessment.actual, calls=calls, commit=head_commit(project.folder))
     return Planned(draw(inputs, assessment), request, inputs, tuple(others))
+
+
+def _options(request: PlanRequest, environ: Mapping[str, str], *, every_condition: bool) -> PlanOptions:
+    """What is asked for, as it is judged; what a saved plan approved is not widened by the operator's variables."""
+    return PlanOptions(
+        skip_grace=request.retire if request.skip_grace else None,
+        ignore_rollback=request.retire if request.ignore_rollback else None,
+        deploy=replace(request.deploy, allowed=not request.approved and is_on(environ, DEPLOY_VARIABLE)),
+        patience=request.patience,
+        every_condition=every_condition,
+        prune=request.prune or (read_operator(environ).prune and not request.approved),
+        take_over=frozenset(request.take_over),
+        unprotected=frozenset(request.unprotected),
+        allow_empty=request.allow_empty or request.retire is not None,  # who names one does not mean all
+        freeze_reason=request.freeze_reason,
+    )
 
 
 def _listing(project: Project, declaration: Declaration, reader: StoreReader | None) -> Listing | None:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.plan.assessment import ByIdRow
 from reconciler.reports.forecast import DueItem, Forecast
-from reconciler.views.html.page import Note, PageReport, Tone, findings, prose, section, show_page, table, tone_of
+from reconciler.views.html.page import (
+    Note,
+    PageReport,
+    PageTable,
+    Tone,
+    findings,
+    prose,
+    section,
+    show_page,
+    table,
+    tone_of,
+)
 from reconciler.views.html.rows import WIDTH, links_of
 from reconciler.views.html.status import URGENCIES
 from reconciler.views.html.timeline import TimelineItem, Validity, make_timeline
@@ -52,49 +64,36 @@ def forecast_report(forecast: Forecast, display: Display) -> PageReport:
         facts=(("On", store_text(forecast.store, None)), ("Made", time_text(forecast.made))),
         sections=(
             findings(found, display),
-            section(
-                "Now",
-                table(
-                    "Deploys without which old certificates stay",
-                    ("Certificate", "What to do"),
-                    ((one.certificate, release_text(one, names)) for one in forecast.releases),
-                ),
-            ),
-            section(
-                "Validity and renewal",
-                make_timeline(_items(forecast), forecast.made),
-            ),
-            section(
-                "Due",
-                table(
-                    "Certificates to renew, the first to fall due first",
-                    ("Certificate", "Renew from", "Expires", "Owner", "State"),
-                    map(_row, _first(forecast)),
-                ),
-                table(
-                    "Certificates that are managed elsewhere",
-                    ("Certificate", "Renew from", "Expires", "Stack"),
-                    (
-                        (
-                            f"{names.id(one.row.id)} (by ID)",
-                            f"{one.row.renew_from:%Y-%m-%d}" if one.row.renew_from is not None else "unknown",
-                            time_text(one.row.not_after) if one.row.not_after is not None else "unknown",
-                            whose(one.row),
-                        )
-                        for one in forecast.by_id
-                    ),
-                ),
-                table(
-                    "Certificates that become valid",
-                    ("Certificate", "Valid from", "What to do then"),
-                    ((one.certificate, time_text(one.at), begin_text(one, forecast, names)) for one in forecast.begins),
-                ),
-            ),
+            section("Now", _releases(forecast, names)),
+            section("Validity and renewal", make_timeline(_items(forecast), forecast.made)),
+            section("Due", *_due(forecast, names)),
             section("Who uses what", make_uses(list(_links(forecast, names)))),
             section("Assumptions", prose(names.text(text) for text in forecast.assumptions)),
         ),
         details=render_forecast(forecast, PLAIN),
     )
+
+
+def _releases(forecast: Forecast, names: ShownNames) -> PageTable | None:
+    rows = ((one.certificate, release_text(one, names)) for one in forecast.releases)
+    return table("Deploys without which old certificates stay", ("Certificate", "What to do"), rows)
+
+
+def _due(forecast: Forecast, names: ShownNames) -> Iterator[PageTable | None]:
+    """What falls due here, what does elsewhere, and what becomes valid."""
+    heads = ("Certificate", "Renew from", "Expires")
+    rows = map(_row, _first(forecast))
+    yield table("Certificates to renew, the first to fall due first", (*heads, "Owner", "State"), rows)
+    elsewhere = (_row_by_id(one.row, names) for one in forecast.by_id)
+    yield table("Certificates that are managed elsewhere", (*heads, "Stack"), elsewhere)
+    begins = ((one.certificate, time_text(one.at), begin_text(one, forecast, names)) for one in forecast.begins)
+    yield table("Certificates that become valid", ("Certificate", "Valid from", "What to do then"), begins)
+
+
+def _row_by_id(row: ByIdRow, names: ShownNames) -> tuple[str, ...]:
+    renew_from = f"{row.renew_from:%Y-%m-%d}" if row.renew_from is not None else "unknown"
+    expires = time_text(row.not_after) if row.not_after is not None else "unknown"
+    return f"{names.id(row.id)} (by ID)", renew_from, expires, whose(row)
 
 
 def _first(forecast: Forecast) -> list[DueItem]:
