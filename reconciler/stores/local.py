@@ -29,7 +29,6 @@ from reconciler.stores.database import (
     STORE_FILE,
     Database,
     FileDatabase,
-    MemoryDatabase,
     ReadableDatabase,
     damaged,
     has_table,
@@ -99,11 +98,6 @@ class LocalConnection:
         count = len(LocalReader(database).list_entries().entries)
         message = f"{version}; {STORE_FILE} is intact, with {count} certificate{'' if count == 1 else 's'}"
         yield Diagnostic(Severity.INFO, Code.STORE, message)
-
-
-def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
-    """The same store in memory; it lasts as long as the object."""
-    return LocalStore(MemoryDatabase(), clock=clock, limit=settings.limit, ids=ids)
 
 
 class LocalReader:

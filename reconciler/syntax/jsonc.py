@@ -14,7 +14,6 @@ from dataclasses import field
 from typing import Literal
 
 from reconciler.findings.values import dataclass
-from reconciler.syntax.text import line_and_column, split_bom
 
 MAX_NESTING = 200
 MAX_DIGITS = 4000
@@ -126,17 +125,11 @@ def parse(text: str) -> JsonNode:
             position = skip_trivia(text, position + 1)
 
 
-def locate(text: str, keys: tuple[str | int, ...], *, at_key: bool) -> tuple[int, int]:
-    """Line and column, from 1 and in characters, of the value at a path, or of its key.
-
-    If the path does not exist, the place of its longest existing part. JsoncError if the text can't be parsed.
-    """
-    _, text = split_bom(text)
-    return line_and_column(text, find_offset(parse(text), keys, at_key=at_key))
-
-
 def find_offset(root: JsonNode, keys: tuple[str | int, ...], *, at_key: bool) -> int:
-    """The offset that `locate` would find, in a parsed text. It does not count a byte order mark."""
+    """The offset of the value at a path, or of its key; of the longest part of the path that exists.
+
+    A byte order mark does not count.
+    """
     node, found = root, 0
     for key in keys:
         child = node.child(key)

@@ -106,16 +106,6 @@ def read_tree(text: str) -> TomlTree:
     return tree
 
 
-def locate(text: str, keys: tuple[Key, ...], *, at_key: bool) -> tuple[int, int]:
-    """Line and column, from 1 and in characters, of the value at a path, or of its key.
-
-    The place of a table is its header, or the first header or dotted key that defines it. If the path does not exist,
-    the place of its longest existing part. ScanError if the text is not TOML.
-    """
-    tree = read_tree(text)
-    return line_and_column(tree.text, find_offset(tree, keys, at_key=at_key))
-
-
 def lines_below(text: str, path: tuple[Key, ...]) -> list[tuple[int, int]]:
     """The first and last line, from 1, of each block of tables at or below a path. ScanError if the text is not TOML.
 
@@ -135,7 +125,11 @@ def lines_below(text: str, path: tuple[Key, ...]) -> list[tuple[int, int]]:
 
 
 def find_offset(tree: TomlTree, keys: tuple[Key, ...], *, at_key: bool) -> int:
-    """The offset that `locate` would find, in a parsed tree. It does not count a byte order mark."""
+    """The offset of the value at a path, or of its key; of the longest part of the path that exists.
+
+    The place of a table is its header, or the first header or dotted key that defines it. A byte order mark does not
+    count.
+    """
     offset = 0
     for depth, node in tree.walk(keys):
         if node is not None:

@@ -114,11 +114,6 @@ def leftover_of(name: str) -> str | None:
     return found[1] if found else None
 
 
-def is_leftover(name: str, of: str) -> bool:
-    """True if `name` is the temporary file that a killed `write_atomic` left for the file named `of`."""
-    return leftover_of(name) == of
-
-
 def _stat(path: Path, folder: int | None) -> os.stat_result | None:
     try:
         return path.stat() if folder is None else os.stat(path.name, dir_fd=folder, follow_symlinks=False)

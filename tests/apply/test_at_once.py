@@ -33,7 +33,6 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.stores.cloudflare.client import DEFAULT_BOUNDS, Client
 from reconciler.stores.cloudflare.store import CloudflareStore
-from reconciler.stores.local import open_in_memory
 from tests.plan.test_retire_live import GONE
 from tests.support.cloudflare_server import (
     ACCESS,
@@ -47,7 +46,7 @@ from tests.support.cloudflare_server import (
     success,
 )
 from tests.support.interrupts import interrupt_main, interruptible
-from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock, leaf
 from tests.support.worlds import actual, certificate, desired, issued, plan_of

@@ -26,10 +26,10 @@ from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome
 from reconciler.plan.plan import make_plan
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from tests.apply.test_at_once import Through
 from tests.apply.test_hyperdrives import Watch, told
-from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import actual, ca_bundle, certificate, desired
 

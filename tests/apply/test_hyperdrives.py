@@ -26,9 +26,9 @@ from reconciler.plan.assessment import PlanOptions
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import make_plan
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from tests.apply.test_at_once import Through
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import actual, bundle, certificate, desired, issued
 

@@ -15,10 +15,10 @@ from reconciler.model.ports import KeySource, NewEntry, PrivateKey, Store
 from reconciler.plan.outcome import Outcome, StepStatus
 from reconciler.stores import local
 from reconciler.stores.database import MemoryDatabase
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.key_pairs import check_pair
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import actual, desired, issued, plan_of
 

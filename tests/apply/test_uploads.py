@@ -11,9 +11,8 @@ from reconciler.findings.codes import Code
 from reconciler.model import CertificateName, Change, Desired, KeyReference, StoreSettings
 from reconciler.model.ports import PrivateKey
 from reconciler.plan.outcome import Step, StepStatus
-from reconciler.stores.local import open_in_memory
 from reconciler.x509.certificates import Bundle
-from tests.support.memory import MemoryFiles, NoDeployer, NoProver
+from tests.support.memory import MemoryFiles, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW, make_ca
 from tests.support.store_contract import SetClock
 from tests.support.worlds import actual, certificate, desired, plan_of

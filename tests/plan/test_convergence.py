@@ -45,9 +45,9 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import Plan, make_plan
 from reconciler.runs.configs import load_configs
 from reconciler.runs.look import Checkout, observe
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from reconciler.wrangler.read import read_wrangler
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import bundle, ca_bundle, certificate, issued, worker
 

@@ -38,12 +38,11 @@ from reconciler.plan.plan import Plan, make_plan
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.left import find_left
-from reconciler.stores.local import open_in_memory
 from reconciler.views.table import Display, render
 from tests.plan.test_retire_live import NEW, OLD, real
 from tests.support.cli import WRANGLER, make_project
 from tests.support.interrupts import interrupt_main, interruptible
-from tests.support.memory import MemoryClock, MemoryFiles, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import actual, desired, file, worker
 

@@ -48,12 +48,11 @@ from reconciler.records.base import to_json
 from reconciler.records.plan import plan_document
 from reconciler.records.saved_plan import read_plan
 from reconciler.reports.explain import explain
-from reconciler.stores.local import open_in_memory
 from reconciler.views.text.explain import render_explanation
 from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
 from reconciler.wrangler.read import read_wrangler
-from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer
+from tests.support.memory import MemoryClock, MemoryFiles, NoDeployer, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import CONFIG, actual, bundle, certificate, desired, entry, file, issued, plan_of, uid, worker
 

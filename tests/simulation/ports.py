@@ -14,7 +14,7 @@ from reconciler.model import CaList, Entry, EntryId, HyperdriveConfig, Listing, 
 from reconciler.model.keys import KeyFile
 from reconciler.model.ports import NewEntry, Store, StoreReader
 from reconciler.stores.local import LocalStore
-from reconciler.system.atomic import is_leftover
+from reconciler.system.atomic import leftover_of
 from tests.simulation import failures
 from tests.simulation.gate import Gate, T
 from tests.simulation.record import Recorder
@@ -94,7 +94,9 @@ class GatedFiles(MemoryFiles):
     def tidy(self) -> None:
         def effect() -> None:
             for path in list(self.tree):
-                if any(dirname(path) == dirname(of) and is_leftover(basename(path), basename(of)) for of in self.used):
+                if any(
+                    dirname(path) == dirname(of) and leftover_of(basename(path)) == basename(of) for of in self.used
+                ):
                     del self.tree[path]
 
         # The real one does what it can and never complains.

@@ -12,12 +12,11 @@ from reconciler.findings.errors import ReconcilerError
 from reconciler.model import CaList, EntryId, StoreSettings
 from reconciler.model.ports import NewEntry
 from reconciler.runs.project import Stores
-from reconciler.stores.local import open_in_memory
 from tests.simulation.gate import Gate
 from tests.simulation.ports import GatedStores
 from tests.simulation.record import Recorder, Row
 from tests.simulation.spec import CONFIG, ZONE
-from tests.support.memory import MemoryClock
+from tests.support.memory import MemoryClock, open_in_memory
 
 _ROWS = "SELECT id, name, type, ca, certificates, uploaded_on FROM entries"
 

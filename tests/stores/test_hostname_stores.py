@@ -14,9 +14,10 @@ from reconciler.model import CaList, EntryId, StoreSettings, Zone
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.stores.cloudflare.errors import PermissionLacking, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareStore
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from tests.stores.test_hyperdrive_stores import answering, store_over
 from tests.support.emulated import TOKEN, DirectTransport, make_state
+from tests.support.memory import open_in_memory
 from tests.support.store_contract import CAS, SetClock, authority, pem
 
 ZONE, PATH = "0123456789abcdef0123456789abcdef", "/certificate_authorities/hostname_associations"

@@ -17,8 +17,9 @@ from reconciler.stores.cloudflare.access import Access
 from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.errors import PermissionLacking, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareStore
-from reconciler.stores.local import LocalStore, open_in_memory
+from reconciler.stores.local import LocalStore
 from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state
+from tests.support.memory import open_in_memory
 from tests.support.store_contract import LEAVES, SetClock, leaf
 
 LEAF = "mtls_certificate_id"

@@ -11,9 +11,16 @@ from typing import NoReturn
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import FileChangedError, FileError
 from reconciler.model import Declaration, EntryId, EnvironmentName, KeyReference, Origin, StoreSettings, Sweep
-from reconciler.model.ports import PrivateKey
+from reconciler.model.ports import Clock, PrivateKey
 from reconciler.proof.ports import ClientIdentity
+from reconciler.stores.database import MemoryDatabase
+from reconciler.stores.local import LocalStore, new_id
 from tests.support.pki import NOW
+
+
+def open_in_memory(settings: StoreSettings, *, clock: Clock, ids: Callable[[], str] = new_id) -> LocalStore:
+    """The local store in memory; it lasts as long as the object."""
+    return LocalStore(MemoryDatabase(), clock=clock, limit=settings.limit, ids=ids)
 
 
 class NoDeployer:

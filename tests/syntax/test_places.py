@@ -11,6 +11,7 @@ from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.runs.project import open_project
 from reconciler.syntax import jsonc, toml
 from reconciler.syntax.places import Places, resolve
+from tests.support.locating import locate_toml
 
 MANY = 300
 TOML = "".join(f"[certificates.c{number}]\ncertificate = 'x'\n" for number in range(MANY)).encode()
@@ -43,7 +44,7 @@ def test_a_place_is_where_locate_finds_it(text: str, keys: tuple[str | int, ...]
     """The index of lines has the same counts as `line_and_column`."""
     for at_key in (False, True):
         found = resolve(Pointer("a.toml", keys, at_key), text.encode())
-        assert (found.line, found.column) == toml.locate(text, keys, at_key=at_key)
+        assert (found.line, found.column) == locate_toml(text, keys, at_key=at_key)
 
 
 @pytest.mark.parametrize("path", ["mtls.toml", "wrangler.json"])

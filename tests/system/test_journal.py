@@ -32,10 +32,9 @@ from reconciler.plan.outcome import Step, StepStatus
 from reconciler.private.folder import open_file
 from reconciler.records.journal import Actor, RunFinished, RunStarted, StepFinished, StepStarted
 from reconciler.runs.journal import Journal, read_journal
-from reconciler.stores.local import open_in_memory
 from reconciler.system import journal as system_journal
 from reconciler.system.journal import JournalFile
-from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver
+from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import CONFIG, actual, desired, entry, file, issued, plan_of, uid, worker
 

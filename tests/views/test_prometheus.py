@@ -17,7 +17,7 @@ from reconciler.model import Action, Actual, Condition, Desired, Entry, Policy, 
 from reconciler.reports.fleet import fleet_families
 from reconciler.reports.metrics import make_metrics
 from reconciler.reports.status import Standing
-from reconciler.system.atomic import is_leftover
+from reconciler.system.atomic import leftover_of
 from reconciler.views.prometheus.metrics import render_metrics
 from tests.cli.test_canaries import search
 from tests.servers import find_program
@@ -255,7 +255,7 @@ def test_out_writes_the_same_for_the_textfile_collector(project: Project) -> Non
     assert of("certificate_stored", read(result.out)) == {"certificate=billing,owner=": 1}
     assert [path.name for path in (project.folder / "metrics").iterdir()] == ["mtlsctl.prom"]
     assert (project.folder / "metrics/mtlsctl.prom").stat().st_mode & 0o044
-    assert is_leftover(".mtlsctl.prom.mtlsctl-0123abcd.tmp", "mtlsctl.prom")
+    assert leftover_of(".mtlsctl.prom.mtlsctl-0123abcd.tmp") == "mtlsctl.prom"
 
 
 def test_an_error_of_one_certificate_ends_with_1_and_is_written_all_the_same(project: Project) -> None:

@@ -47,18 +47,6 @@ class Operation(Enum):
     SIGNED = "list the client certificates of the zone"
 
     @property
-    def is_change(self) -> bool:
-        """True if it changes the store."""
-        return self in {
-            Operation.UPLOAD,
-            Operation.DELETE,
-            Operation.UPDATE,
-            Operation.TRUST,
-            Operation.PROBE,
-            Operation.SIGN,
-        }
-
-    @property
     def is_once(self) -> bool:
         """True if a call whose answer was lost must not be repeated: it would create a second one."""
         return self in {Operation.UPLOAD, Operation.SIGN}
