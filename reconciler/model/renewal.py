@@ -58,13 +58,6 @@ class DeclaredIssuer:
     name: str
     options: IssuerOptions
 
-    @property
-    def needs_command(self) -> bool:
-        """Whether a command of mtls.toml has to be started for it."""
-        return isinstance(self.options, CommandIssuer) or (
-            isinstance(self.options, StepIssuer) and self.options.password.needs_command
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Renewal:

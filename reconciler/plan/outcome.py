@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from reconciler.findings.codes import Code, Severity
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
@@ -111,8 +111,3 @@ class Outcome:
         """Every finding: those of the plan, of the run, and of each step."""
         own = tuple(step.problem for step in self.steps if step.problem is not None)
         return (*self.plan.diagnostics, *self.findings, *own)
-
-    @property
-    def errors(self) -> int:
-        """How many errors there were."""
-        return sum(problem.severity is Severity.ERROR for problem in self.problems)

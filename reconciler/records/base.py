@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast
@@ -18,13 +17,8 @@ _V = TypeVar("_V")
 _COMMAND = re.compile(r"##(?=\w*\[)")
 
 
-def time_text(time: datetime) -> str:
-    """RFC 3339 in UTC, `2027-02-01T00:00:00Z`."""
-    return time.isoformat().replace("+00:00", "Z")
-
-
 UtcTime = AwareDatetime
-"""Written in the format of `time_text`."""
+"""Written as RFC 3339 in UTC has it, `2027-02-01T00:00:00Z`."""
 
 
 class _FailFast(FailFast):

@@ -20,7 +20,7 @@ from reconciler.model.edge import EdgeAccount
 from reconciler.model.ports import Clock, Store, StoreReader
 from reconciler.model.progress import SILENT, Progress
 
-__all__ = ["Connection", "Connections", "StoreContext", "StoreRoom", "connect", "open_reader", "open_store"]
+__all__ = ["Connection", "Connections", "StoreContext", "StoreRoom", "connect"]
 
 
 def _silent(_: str) -> None:
@@ -128,13 +128,3 @@ class Connections:
             self.made[key] = connect(settings, root=root, clock=self.clock, context=self.context, beside=beside)
             self.budget.setdefault(settings.kind, self.made[key])
         return self.made[key]
-
-
-def open_reader(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> StoreReader:
-    """The read-only part, for callers that need nothing else."""
-    return connect(settings, root=root, clock=clock, context=context).reader()
-
-
-def open_store(settings: StoreSettings, *, root: Path, clock: Clock, context: StoreContext = _NOTHING) -> Store:
-    """The whole store, for callers that need nothing else. Creates nothing before the first write."""
-    return connect(settings, root=root, clock=clock, context=context).store()

@@ -60,8 +60,3 @@ class Places:
         line = bisect_left(self._line_ends, offset)
         before = self._line_ends[line - 1] if line else -1
         return Place(pointer.path, line + 1, offset - before)
-
-
-def resolve(pointer: Pointer, data: bytes) -> Place:
-    """The place of one pointer in the bytes of its file."""
-    return Places(pointer.path, data).find(pointer)

@@ -20,8 +20,8 @@ from reconciler.findings.errors import InputError
 from reconciler.model import Act
 from reconciler.model.fleet import FleetForge, SecretPlace
 from reconciler.model.forges import ForgeName
-from reconciler.syntax.places import resolve
 from tests.desired.test_schema import keys_of
+from tests.support.locating import resolve
 from tests.support.source import sources
 
 ACCOUNT, OTHER = "a" * 32, "b" * 32

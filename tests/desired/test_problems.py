@@ -13,9 +13,9 @@ from reconciler.desired.rules import is_satisfied
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import MAX_FINDINGS, Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError
-from reconciler.syntax.places import resolve
 from reconciler.version import __version__
 from tests.support.desired_files import BAD, CERTIFICATE, HEAD, KINDS, WORKER, BadFile, problems, warnings_of
+from tests.support.locating import resolve
 from tests.support.source import Source, sources
 
 

@@ -38,8 +38,8 @@ from reconciler.model import (
 )
 from reconciler.model.certificate_policy import AllowedKey, CertificatePolicy
 from reconciler.model.freezes import Freeze, Once, Weekly
-from reconciler.syntax.places import resolve
 from tests.support.desired_files import EXAMPLE, KINDS
+from tests.support.locating import resolve
 
 # --- anything -------------------------------------------------------------------------------------------------------
 

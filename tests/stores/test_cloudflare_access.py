@@ -9,10 +9,11 @@ import pytest
 
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
-from reconciler.stores import StoreContext, open_reader, open_store
+from reconciler.stores import StoreContext
 from reconciler.stores.cloudflare.access import find_access
 from reconciler.stores.cloudflare.store import CloudflareStore
 from tests.support.cloudflare_server import ACCOUNT, TOKEN
+from tests.support.embedded import open_reader, open_store
 from tests.support.store_contract import SetClock
 
 SETTINGS = StoreSettings(StoreKind.CLOUDFLARE, ACCOUNT)

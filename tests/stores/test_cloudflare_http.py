@@ -22,7 +22,7 @@ import trustme
 from reconciler.cli.commands import COMMANDS, load_command
 from reconciler.model import StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
-from reconciler.stores import StoreContext, open_reader
+from reconciler.stores import StoreContext
 from reconciler.stores.cloudflare.client import Time
 from reconciler.stores.cloudflare.errors import NoAnswer, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareReader
@@ -43,6 +43,7 @@ from tests.support.cloudflare_server import (
     refusing,
     torn,
 )
+from tests.support.embedded import open_reader
 from tests.support.store_contract import SetClock
 from tests.support.worlds import issued
 

@@ -13,10 +13,9 @@ import pytest
 
 from reconciler.model.errors import StoreError, StoreRefused
 from reconciler.model.ports import NewEntry
-from reconciler.stores import open_reader, open_store
 from reconciler.stores.database import APPLICATION_ID, SCHEMA, FileDatabase, MemoryDatabase
 from reconciler.stores.local import LocalStore
-from tests.support.embedded import SETTINGS, on_disk, store_file
+from tests.support.embedded import SETTINGS, on_disk, open_reader, open_store, store_file
 from tests.support.store_contract import LEAVES, UNKNOWN, SetClock, leaf
 
 # --- the file --------------------------------------------------------------------------------------------------------

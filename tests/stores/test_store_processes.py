@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import AlreadyStored, StoreError
-from reconciler.stores import open_reader
 from reconciler.stores.database import FileDatabase
-from tests.support.embedded import SETTINGS, on_disk, store_file
+from tests.support.embedded import SETTINGS, on_disk, open_reader, store_file
 from tests.support.paths import REPOSITORY
 from tests.support.store_contract import LEAVES, SetClock, leaf
 

@@ -17,10 +17,10 @@ from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.model import Entry, StoreKind, StoreSettings
 from reconciler.model.errors import StoreError
 from reconciler.model.identifiers import IdKind, kind_of_id
-from reconciler.stores import _ROOMS, Connection, StoreContext, StoreRoom, cloudflare, local, open_reader, open_store
+from reconciler.stores import _ROOMS, Connection, StoreContext, StoreRoom, cloudflare, local
 from reconciler.stores.cloudflare import CloudflareConnection
 from tests.support.cloudflare_server import on_cloudflare
-from tests.support.embedded import SETTINGS, on_disk
+from tests.support.embedded import SETTINGS, on_disk, open_reader, open_store
 from tests.support.emulated import TOKEN, client_of, make_state
 from tests.support.memory import open_in_memory
 from tests.support.store_contract import LEAF_LIMIT, LEAVES, SetClock, StoreContract, Subject, leaf

@@ -19,9 +19,9 @@ from reconciler.findings.exits import ExitCode
 from reconciler.model import CertificateName, StoreSettings
 from reconciler.model.ports import Store
 from reconciler.plan.plan import exit_code_of
-from reconciler.stores import open_store
 from reconciler.system.clock import SystemClock
 from tests.support.cli import Project, Result
+from tests.support.embedded import open_store
 from tests.support.emulated import TOKEN, client_of, make_state
 from tests.support.pki import DAY, NOW, Issued, make_ca
 from tests.support.store_contract import SetClock

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax import jsonc, toml
+from reconciler.syntax.places import Places
 from reconciler.syntax.text import line_and_column, split_bom
 
 
@@ -16,3 +18,8 @@ def locate_toml(text: str, keys: tuple[toml.Key, ...], *, at_key: bool) -> tuple
     """The place in a text of TOML."""
     tree = toml.read_tree(text)
     return line_and_column(tree.text, toml.find_offset(tree, keys, at_key=at_key))
+
+
+def resolve(pointer: Pointer, data: bytes) -> Place:
+    """The place of one pointer in the bytes of its file."""
+    return Places(pointer.path, data).find(pointer)

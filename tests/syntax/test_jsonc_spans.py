@@ -18,11 +18,11 @@ from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.syntax import jsonc_read
 from reconciler.syntax.jsonc import JsoncError, JsonNode, parse
 from reconciler.syntax.jsonc_read import load
-from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
 from tests.support.counted import count_calls, growth
 from tests.support.json_judge import read_json
 from tests.support.locating import locate_json as locate
+from tests.support.locating import resolve
 from tests.support.measured import measure
 from tests.support.paths import REPOSITORY
 from tests.support.strategies_jsonc import mutated, wrangler_files, wrangler_jsonc

@@ -10,8 +10,8 @@ import pytest
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.runs.project import open_project
 from reconciler.syntax import jsonc, toml
-from reconciler.syntax.places import Places, resolve
-from tests.support.locating import locate_toml
+from reconciler.syntax.places import Places
+from tests.support.locating import locate_toml, resolve
 
 MANY = 300
 TOML = "".join(f"[certificates.c{number}]\ncertificate = 'x'\n" for number in range(MANY)).encode()

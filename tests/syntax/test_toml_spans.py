@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Place, Pointer
-from reconciler.syntax.places import resolve
 from reconciler.syntax.reading import UnreadableError
 from reconciler.syntax.text import line_and_column
 from reconciler.syntax.toml import Key, TomlTree, read_tree
@@ -22,6 +21,7 @@ from reconciler.syntax.toml_read import check_caps, load
 from reconciler.syntax.toml_spans import ScanError, scan
 from tests.support.counted import count_calls, growth
 from tests.support.locating import locate_toml as locate
+from tests.support.locating import resolve
 from tests.support.measured import measure
 from tests.support.paths import REPOSITORY
 from tests.support.strategies_toml import COMMENTS, wrangler_files

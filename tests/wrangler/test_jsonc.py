@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import EditRefused, InputError
 from reconciler.model import FoundBinding
-from reconciler.syntax.places import resolve
 from reconciler.wrangler import jsonc
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.read import environment_table, read_wrangler
 from reconciler.wrangler.splices import NoPlaceError, Splice
 from tests.support.counted import count_calls, growth
 from tests.support.json_judge import read_json
+from tests.support.locating import resolve
 from tests.support.strategies_jsonc import BINDINGS, IDS, wrangler_files
 
 PATH = "workers/shop/wrangler.jsonc"

@@ -14,11 +14,11 @@ from tomlkit.exceptions import TOMLKitError
 from reconciler.findings.diagnostics import Place, Pointer
 from reconciler.findings.errors import EditRefused, InputError
 from reconciler.model import FoundBinding
-from reconciler.syntax.places import resolve
 from reconciler.wrangler import toml
 from reconciler.wrangler.edit import Edit, RemoveBinding, SetBinding, edit_wrangler
 from reconciler.wrangler.read import environment_table, read_wrangler
 from reconciler.wrangler.splices import NoPlaceError, Splice, apply_splices
+from tests.support.locating import resolve
 from tests.support.strategies_toml import BINDINGS, IDS, wrangler_files
 
 PATH = "workers/shop/wrangler.toml"
