@@ -226,6 +226,16 @@ def metered(server: FakeCloudflare, meter: Meter) -> CloudflareStore:
     return CloudflareStore(make_client(meter.handle), ACCESS.certificates_path, lambda: 0.5)
 
 
+def all_but_the_first(barrier: threading.Barrier) -> Callable[[int], None]:
+    """What lets calls meet at a barrier; the first goes alone."""
+
+    def meet(number: int) -> None:
+        if number > 1:
+            barrier.wait(PATIENCE_S)
+
+    return meet
+
+
 # --- concurrent changes -----------------------------------------------------------------------------------------------
 
 
@@ -234,12 +244,7 @@ def test_the_first_upload_goes_alone_and_then_ten_at_once() -> None:
     server = make_server()
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
-
-    def meet(number: int) -> None:
-        if number > 1:
-            barrier.wait(PATIENCE_S)
-
-    meter.meet = meet
+    meter.meet = all_but_the_first(barrier)
     outcome = carry_out(uploads(), metered(server, meter))
     assert statuses(outcome) == {StepStatus.DONE: COUNT}
     assert (meter.order[0], meter.order[1], meter.most) == (1, 1, AT_ONCE)
@@ -260,12 +265,7 @@ def test_no_more_changes_have_begun_than_are_under_way() -> None:
     server, watch = make_server(), Watch()
     meter, seen = Meter(server), list[int]()
     barrier = threading.Barrier(AT_ONCE, lambda: seen.append(len(watch.started_changes) - len(watch.steps)))
-
-    def meet(number: int) -> None:
-        if number > 1:
-            barrier.wait(PATIENCE_S)
-
-    meter.meet = meet
+    meter.meet = all_but_the_first(barrier)
     carry_out(uploads(), metered(server, meter), watch)
     assert len(seen) == 2
     assert max(seen) <= AT_ONCE
@@ -330,14 +330,10 @@ def test_a_stop_in_the_midst_lets_no_more_go_out_than_are_under_way() -> None:
     meter = Meter(server)
     barrier = threading.Barrier(AT_ONCE)
 
-    def meet(number: int) -> None:
-        if number > 1:
-            barrier.wait(PATIENCE_S)
-
     def revoked(request: httpx.Request, respond: Callable[[], httpx.Response]) -> httpx.Response:
         return refusing(403, 10000, "Authentication error")(request, respond)
 
-    meter.meet = meet
+    meter.meet = all_but_the_first(barrier)
     server.fail("POST", lambda _, respond: respond(), *[revoked] * COUNT)
     outcome = carry_out(uploads(), metered(server, meter))
     assert statuses(outcome) == {
@@ -618,12 +614,7 @@ def test_retires_go_side_by_side_each_read_and_looked_after_first() -> None:
     old = Old()
     meter = Meter(old.server, "DELETE")
     barrier = threading.Barrier(AT_ONCE)
-
-    def meet(number: int) -> None:
-        if number > 1:
-            barrier.wait(PATIENCE_S)
-
-    meter.meet = meet
+    meter.meet = all_but_the_first(barrier)
     outcome = carry_out(old.plan(), metered(old.server, meter), safe=old.ids)
     assert statuses(outcome) == {StepStatus.DONE: COUNT}
     assert meter.most == AT_ONCE

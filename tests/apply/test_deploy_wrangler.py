@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.state import new_state
 from reconciler.emulator.tokens import Token
 from reconciler.system.clock import SystemClock
 from tests.emulator.test_wrangler import Bench
 from tests.support.cli import Project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.store_contract import LEAVES
 from tests.support.wrangler_readers import MODULES, find_node
 
@@ -51,9 +51,7 @@ def project(bench: Bench) -> Project:
     made = Project(
         bench.folder,
         {
-            "CLOUDFLARE_API_BASE_URL": bench.url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
+            **account_environ(bench.url),
             "MTLSCTL_WRANGLER": str(MODULES / ".bin" / "wrangler"),
             "PATH": os.pathsep.join((str(Path(find_node()).parent), os.defpath)),
         },

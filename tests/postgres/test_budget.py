@@ -15,14 +15,13 @@ from pyrate_limiter import PostgresBucket, Rate, RateItem
 
 from reconciler.emulator.server import running
 from reconciler.emulator.settings import RateLimit
-from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model.errors import BudgetUnavailable
 from reconciler.postgres.budget import PostgresBudget
 from reconciler.system.clock import SystemClock
 from tests.support.cli import MTLS, make_project
-from tests.support.emulated import TOKEN, make_state
+from tests.support.emulated import account_environ, make_state
 from tests.support.postgres import Postgres
 from tests.support.sharing import call_side_by_side
 
@@ -185,9 +184,7 @@ def test_a_run_with_the_variables_takes_a_moment_for_each_of_its_calls(url: str,
     project = make_project(tmp_path, MTLS.replace("[certificates", '[store]\nkind = "cloudflare"\n\n[certificates'))
     with running(state) as api:
         project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": api,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
+            **account_environ(api),
             "MTLSCTL_DATABASE_URL": url,
             "MTLSCTL_BUDGET": "bot",
         }

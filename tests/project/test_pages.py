@@ -16,10 +16,10 @@ import yaml
 
 from reconciler.emulator.app import PREFIX
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.emulator.state import EmulatorState, new_state
 from reconciler.system.clock import SystemClock
 from tests.support.cli import Project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.pages import NOT_RUN, blocks, not_printed, run_page
 from tests.support.paths import REPOSITORY
 from tests.support.runtime_programs import install_wrangler, node_path
@@ -83,9 +83,7 @@ class Reader:
             "CI": "true",
             "NO_COLOR": "1",
             "WRANGLER_SEND_METRICS": "false",
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
+            **account_environ(url),
         }
         self.git("config", "--global", "init.defaultBranch", "main")
         self.git("config", "--global", "user.name", "Reader")

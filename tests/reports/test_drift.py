@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.state import new_state
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
@@ -27,7 +27,7 @@ from tests.cli.test_canaries import search
 from tests.plan.test_convergence import Universe, universes
 from tests.plan.test_rules import ROWS, Row
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES
 from tests.support.worlds import REAL_ID, actual, certificate, desired, entry, file, issued, plan_of, uid, worker
@@ -478,11 +478,7 @@ def test_drift_makes_no_call_beyond_those_of_a_plan(tmp_path: Path) -> None:
     project.write("wrangler.toml", WRANGLER.replace("<CERTIFICATE_ID>", REAL_ID))
     project.write("certs/billing.pem", LEAVES[0].certificate_pem)
     with running(state) as url:
-        project.environ = {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ = account_environ(url)
         assert project.run("plan", "--detailed-exitcode").code == 2
         planned = [(call.method, call.path, call.query) for call in state.calls]
         state.calls.clear()

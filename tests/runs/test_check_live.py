@@ -17,7 +17,7 @@ from reconciler.system.clock import SystemClock
 from tests.emulator.test_workers import certificate, multipart
 from tests.stores.test_cloudflare_live import add_hyperdrive
 from tests.support.cli import MTLS, Project, Result, make_project
-from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.emulated import TOKEN, account_environ, client_of, make_state
 from tests.support.reports import sealed
 from tests.support.worlds import issued
 
@@ -56,11 +56,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
     state.clock = SystemClock()
     project = make_project(tmp_path, CLOUDFLARE)
     with running(state) as url:
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         made = Account(project, state, client_of(state))
         assert project.run("apply", "--yes").code == 0
         old = made.project.read("wrangler.toml")

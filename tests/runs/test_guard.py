@@ -30,7 +30,7 @@ from reconciler.system.clock import SystemClock
 from reconciler.system.recent import read_recent_file, write_recent_file
 from reconciler.x509.certificates import parse_stored
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.emulated import HEADERS, TOKEN
+from tests.support.emulated import HEADERS, TOKEN, account_environ
 from tests.support.hostile import NAMES, check_texts
 from tests.support.pki import NOW
 from tests.support.store_contract import LEAVES, SetClock
@@ -91,11 +91,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
     state = new_state(SystemClock())
     with running(state) as url:
         project = make_project(tmp_path, CLOUD)
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         made = Account(project, state)
         made.renew(0)
         yield made

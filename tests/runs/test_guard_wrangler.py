@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.state import new_state
 from reconciler.system.clock import SystemClock
 from tests.emulator.test_wrangler import Bench
 from tests.support.cli import Project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.store_contract import LEAVES
 from tests.support.wrangler_readers import MODULES, find_node
 
@@ -97,11 +97,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     find_node()
     state = new_state(SystemClock())
     with running(state) as url:
-        environ = {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        environ = account_environ(url)
         folder = tmp_path / "repository"
         project = Project(folder, environ)
         project.write("mtls.toml", MTLS)

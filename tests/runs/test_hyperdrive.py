@@ -13,11 +13,11 @@ import tomli
 
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
+from reconciler.emulator.state import EmulatorState
 from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from tests.support.cli import Project, Result, make_project
-from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.emulated import TOKEN, account_environ, client_of, make_state
 from tests.support.hostile import DOCUMENTED, FEW, check_texts
 from tests.support.pki import make_ca
 from tests.support.worlds import issued
@@ -104,11 +104,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
     body = {"name": "db", "origin": {**ORIGIN, "password": "p"}, "mtls": {"sslmode": "require", "later": ["a"]}}
     api.post("/hyperdrive/configs", json=body)
     with running(state) as url:
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         yield Account(project, state, api)
 
 

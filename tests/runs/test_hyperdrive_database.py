@@ -15,11 +15,10 @@ import psycopg
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID
 from reconciler.system.clock import SystemClock
 from tests.runs.test_hyperdrive import HYPERDRIVE, MTLS, ORIGIN
 from tests.support.cli import Project, make_project
-from tests.support.emulated import TOKEN, client_of, make_state
+from tests.support.emulated import account_environ, client_of, make_state
 from tests.support.pki import DAY, Authority, Issued, make_ca
 from tests.support.postgres import OPEN, Postgres, make_client, postgres, server_ca
 
@@ -98,11 +97,7 @@ def database(server: Postgres, tmp_path: Path) -> Iterator[Database]:
     api = client_of(state)
     api.post("/hyperdrive/configs", json={"name": "db", "origin": {**ORIGIN, "password": "p"}})
     with running(state) as url:
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         yield Database(server, project, api, tmp_path)
 
 

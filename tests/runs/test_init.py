@@ -21,7 +21,7 @@ from reconciler.model import StoreKind
 from reconciler.system.clock import SystemClock
 from tests.cli.test_canaries import search
 from tests.support.cli import WRANGLER, Project, Result
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.pki import Issued, make_ca
 from tests.support.trees import git
 from tests.support.worlds import issued
@@ -38,11 +38,7 @@ class Account:
 
     def __init__(self, folder: Path, url: str, state: EmulatorState) -> None:
         self.state = state
-        environ = {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        environ = account_environ(url)
         self.project = Project(folder, environ)
 
     def upload(self, leaf: Issued, name: str, *, ca: bool = False, pem: bytes | None = None) -> str:

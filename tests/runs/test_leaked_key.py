@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.emulator.state import EmulatorState, new_state
 from reconciler.model import Condition
 from reconciler.plan.retire import CONDITIONS
 from reconciler.system.clock import SystemClock
 from tests.runs.test_rare_deploys import deploy
 from tests.support.cli import MTLS, Project, Result, make_project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.pki import BEGIN, make_ca
 from tests.support.worlds import issued
 
@@ -33,11 +33,7 @@ def leaked(tmp_path: Path, state: EmulatorState) -> Iterator[Project]:
     """A deployed Worker; its certificate was replaced and bound, and not deployed yet."""
     with running(state) as url:
         project = make_project(tmp_path, mtls=ACCOUNT)
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         assert project.run("apply", "--yes").code == 0
         deploy(project, state)
         project.certificate("billing", 2)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
+from reconciler.emulator.state import EmulatorState, new_state
 from reconciler.system.clock import SystemClock
 from tests.emulator.test_workers import certificate, multipart
 from tests.support.cli import MTLS, Project, make_project
-from tests.support.emulated import TOKEN, client_of
+from tests.support.emulated import account_environ, client_of
 
 ACCOUNT = MTLS.replace(
     "[certificates.billing]", '[store]\nkind = "cloudflare"\n\n[policy]\ngrace = "0s"\n\n[certificates.billing]'
@@ -39,11 +39,7 @@ def test_an_old_certificate_is_kept_until_the_deploys_that_status_names(tmp_path
     state = new_state(SystemClock())
     with running(state) as url:
         project = make_project(tmp_path, mtls=ACCOUNT)
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         assert project.run("apply", "--yes").code == 0
         deploy(project, state)
         project.certificate("billing", 2)
@@ -75,11 +71,7 @@ def test_live_explains_every_condition_also_during_the_grace_period(tmp_path: Pa
     state = new_state(SystemClock())
     with running(state) as url:
         project = make_project(tmp_path, mtls=ACCOUNT.replace('grace = "0s"', 'grace = "7d"'))
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         assert project.run("apply", "--yes").code == 0
         deploy(project, state)
         project.certificate("billing", 2)
@@ -115,9 +107,7 @@ def test_a_deploy_that_a_freeze_held_when_it_was_approved_is_made_after_it(tmp_p
     with running(state) as url:
         project = make_project(tmp_path, mtls=ACCOUNT)
         project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
+            **account_environ(url),
             "PATH": str(tmp_path),  # no wrangler: what would be deployed is told before anything is changed
         }
         assert project.run("apply", "--yes").code == 0

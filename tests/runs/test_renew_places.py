@@ -15,13 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from reconciler.emulator.faults import Fault, FaultKind
 from reconciler.emulator.server import running
 from reconciler.emulator.state import EmulatorState, new_state
-from reconciler.keys.sinks import open_sink
-from reconciler.model import CertificateName
-from reconciler.model.renewal import KeySink
-from reconciler.runs.project import project_at
 from reconciler.system.clock import SystemClock
 from tests.keys.test_sinks import with_sops
-from tests.keys.test_sinks_in_runs import SINKS, WATCHED
+from tests.keys.test_sinks_in_runs import SINKS, WATCHED, sink_of
 from tests.support import vault
 from tests.support.cli import WRANGLER, Project, make_project
 from tests.support.emulated import TOKEN
@@ -83,14 +79,6 @@ def make(folder: Path, sink: str, issuer: str = BY_COMMAND) -> Project:
         "TMPDIR": str(folder),
     }
     return project
-
-
-def sink_of(project: Project) -> KeySink:
-    opened = project_at(project.folder / "mtls.toml", environ=project.environ)
-    opened.allow_commands = True
-    renew = opened.declaration()[0].certificates[CertificateName("billing")].renew
-    assert renew is not None
-    return open_sink(renew.sink, "payments_billing", opened.key_context)
 
 
 def secret_of(pem: bytes) -> str:

@@ -24,7 +24,7 @@ from reconciler.emulator.tokens import Permission, Token
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
 from tests.support.cli import MTLS, WRANGLER, Project, make_project
-from tests.support.emulated import TOKEN, make_state
+from tests.support.emulated import TOKEN, account_environ, make_state
 from tests.support.gits import no_git, refusing_git
 from tests.support.worlds import issued
 
@@ -205,11 +205,7 @@ def test_what_the_token_can_not_read_keeps_the_old_certificate(name: str, tmp_pa
         tmp_path, CLOUDFLARE.replace('config = "wrangler.toml"', 'config = "wrangler.toml"\ndeployed = false')
     )
     with running(state) as url:
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         assert project.run("apply", "--yes").code == 0
         project.certificate("billing", 2)
         assert project.run("apply", "--yes", "--phase", "upload", "--phase", "bind").code == 0
@@ -253,11 +249,7 @@ def test_a_clock_that_is_wrong_or_unchecked_keeps_the_old_certificate(
     mtls = CLOUDFLARE.replace('config = "wrangler.toml"', 'config = "wrangler.toml"\ndeployed = false')
     project = make_project(tmp_path, mtls)
     with running(state) as url:
-        project.environ |= {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        project.environ |= account_environ(url)
         assert project.run("apply", "--yes").code == 0
         project.certificate("billing", 2)
         assert project.run("apply", "--yes", "--phase", "upload", "--phase", "bind").code == 0

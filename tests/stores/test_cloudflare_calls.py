@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, EmulatorState
+from reconciler.emulator.state import EmulatorState
 from reconciler.findings.codes import Severity
 from reconciler.model import EntryId
 from reconciler.model.calls import Calls, count_pages, expect_calls
@@ -25,7 +25,7 @@ from reconciler.system.clock import SystemClock
 from tests.runs.test_retire import Nobody
 from tests.support.cli import Project, Result
 from tests.support.cloudflare_server import answer, make_server, make_store
-from tests.support.emulated import TOKEN, make_state
+from tests.support.emulated import account_environ, make_state
 from tests.support.memory import MemoryClock
 from tests.support.store_contract import LEAVES, leaf
 
@@ -77,11 +77,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
     state = make_state()
     state.clock = SystemClock()
     with running(state) as url:
-        environ = {
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
-        }
+        environ = account_environ(url)
         yield Account(Project(tmp_path, environ), state)
 
 

@@ -16,7 +16,7 @@ from reconciler.stores.cloudflare.errors import PermissionLacking, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import LocalStore
 from tests.stores.test_hyperdrive_stores import answering, store_over
-from tests.support.emulated import TOKEN, DirectTransport, make_state
+from tests.support.emulated import LOST_ANSWERS, TOKEN, DirectTransport, make_state
 from tests.support.memory import open_in_memory
 from tests.support.store_contract import CAS, SetClock, authority, pem
 
@@ -118,16 +118,7 @@ def test_an_odd_zone_leads_to_no_other_path() -> None:
     assert asked[0].startswith(f"/client/v4/zones/..%2Faccounts%3Fa%23b{PATH}?")
 
 
-@pytest.mark.parametrize(
-    ("kind", "is_made"),
-    [
-        (FaultKind.LOST_REPLY, True),
-        (FaultKind.HANG_AFTER, True),
-        (FaultKind.SERVER_ERROR_AFTER, True),
-        (FaultKind.RESET, False),
-        (FaultKind.HANG, False),
-    ],
-)
+@pytest.mark.parametrize(("kind", "is_made"), LOST_ANSWERS)
 def test_after_a_lost_answer_it_is_sent_again_only_if_nothing_changed(
     state: EmulatorState, store: CloudflareStore, root: EntryId, kind: FaultKind, is_made: bool
 ) -> None:

@@ -18,7 +18,7 @@ from reconciler.stores.cloudflare.client import Client, Time
 from reconciler.stores.cloudflare.errors import PermissionLacking, UnusableReply
 from reconciler.stores.cloudflare.store import CloudflareStore
 from reconciler.stores.local import LocalStore
-from tests.support.emulated import TOKEN, DirectTransport, client_of, make_state
+from tests.support.emulated import LOST_ANSWERS, TOKEN, DirectTransport, client_of, make_state
 from tests.support.memory import open_in_memory
 from tests.support.store_contract import LEAVES, SetClock, leaf
 
@@ -127,16 +127,7 @@ def test_an_odd_id_leads_to_no_other_path() -> None:
     assert asked == [f"/client/v4/accounts/{ACCOUNT_ID}{CONFIGS}/..%2F..%2Fzones%3Fa%3Db%23c"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "is_made"),
-    [
-        (FaultKind.LOST_REPLY, True),
-        (FaultKind.HANG_AFTER, True),
-        (FaultKind.SERVER_ERROR_AFTER, True),
-        (FaultKind.RESET, False),
-        (FaultKind.HANG, False),
-    ],
-)
+@pytest.mark.parametrize(("kind", "is_made"), LOST_ANSWERS)
 def test_after_a_lost_answer_it_is_sent_again_only_if_nothing_changed(
     state: EmulatorState, store: CloudflareStore, config: HyperdriveConfig, kind: FaultKind, is_made: bool
 ) -> None:

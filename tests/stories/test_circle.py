@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.state import new_state
 from reconciler.system.clock import SystemClock
 from reconciler.x509.certificates import serial_text
 from tests.cli.test_canaries import windows_of
@@ -29,7 +29,7 @@ from tests.servers.programs import nginx
 from tests.stories.test_rotation import WORKER, WRANGLER
 from tests.support.cli import Project, Result
 from tests.support.edge import Edge, Load, Switch
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.pki import Issued
 from tests.support.runtime_programs import install_wrangler, node_path, workerd
 from tests.support.step_ca import PASSWORD, authority, provisioner, step_ca
@@ -143,9 +143,7 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Circle]:
             "PATH": os.pathsep.join((str(find_tool("sops").parent), node_path())),
             "HOME": str(folder),
             "TMPDIR": str(temporary),
-            "CLOUDFLARE_API_BASE_URL": url,
-            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-            "CLOUDFLARE_API_TOKEN": TOKEN,
+            **account_environ(url),
             "STEP_PASSWORD": PASSWORD.decode(),
             "SOPS_AGE_KEY": made.stdout.splitlines()[-1],
         }

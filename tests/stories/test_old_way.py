@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.server import running
-from reconciler.emulator.state import ACCOUNT_ID, new_state
+from reconciler.emulator.state import new_state
 from reconciler.system.clock import SystemClock
 from tests.emulator.test_wrangler import UPLOAD, Bench
 from tests.support.cli import Project
-from tests.support.emulated import TOKEN
+from tests.support.emulated import account_environ
 from tests.support.store_contract import LEAVES
 from tests.support.wrangler_readers import find_node
 
@@ -45,11 +45,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def project_of(bench: Bench) -> Project:
     """The same folder, seen by mtlsctl; no private key is at hand."""
-    environ = {
-        "CLOUDFLARE_API_BASE_URL": bench.url,
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
-        "CLOUDFLARE_API_TOKEN": TOKEN,
-    }
+    environ = account_environ(bench.url)
     return Project(bench.folder, environ)
 
 

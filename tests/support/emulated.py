@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from reconciler.emulator.app import PREFIX, answer
+from reconciler.emulator.faults import FaultKind
 from reconciler.emulator.settings import Limiter
 from reconciler.emulator.state import ACCOUNT_ID, EmulatorState, new_state
 from reconciler.emulator.wire import Delivery, Request
@@ -17,7 +18,20 @@ from reconciler.model.ports import Clock
 from tests.support.store_contract import SetClock
 
 TOKEN = "a-token-of-the-tests"
+LOST_ANSWERS = [
+    (FaultKind.LOST_REPLY, True),
+    (FaultKind.HANG_AFTER, True),
+    (FaultKind.SERVER_ERROR_AFTER, True),
+    (FaultKind.RESET, False),
+    (FaultKind.HANG, False),
+]
+"""Faults that lose the answer of a change, and whether the change is made."""
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
+
+
+def account_environ(url: str) -> dict[str, str]:
+    """The variables by which mtlsctl and wrangler call the emulator at this address."""
+    return {"CLOUDFLARE_API_BASE_URL": url, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID, "CLOUDFLARE_API_TOKEN": TOKEN}
 
 
 class DirectTransport(httpx.BaseTransport):
