@@ -889,7 +889,7 @@ class Code(StrEnum):
         "Let this user read the file that the message names, and its folder.")
     STORE_DAMAGED = ("store-damaged", _E,
         "A local store is damaged, or was not written by mtlsctl.",
-        "Restore the file that the message names, or move it away: the next apply then uploads everything again.")
+        "Restore the named file from a copy, or move it away: the next apply then uploads everything again.")
     STORE_NEWER = ("store-newer", _E,
         "A newer mtlsctl wrote a local store.",
         "Update mtlsctl on this machine.")
