@@ -197,11 +197,7 @@ class LocalStore(LocalReader):
         StoreRefused for a CA that is not one, or a leaf without its key; AlreadyStored (1471) if an entry has the same
         certificates; QuotaReached (1489 for CAs).
         """
-        if not _is_storable(new.name):
-            raise _refused("name is not valid text", "use a name of letters, digits, dots and hyphens")
-        if new.ca:
-            _demand_ca(new.bundle)
-        _demand_pair(new)
+        check_upload(new)
         return self._insert(new.bundle, name=new.name, ca=new.ca, type_=CUSTOM)
 
     def seed(self, *, type_: str, name: str, ca: bool, certificates: str) -> Entry:
@@ -211,11 +207,11 @@ class LocalStore(LocalReader):
     def delete(self, entry_id: EntryId) -> None:
         """Delete an entry. EntryNotFound (1472); StoreRefused for one that Gateway or Access manages."""
         if self.get(entry_id) is None:
-            raise _not_found()
+            raise not_found()
         with self._writable.writing() as connection:
             entry = _find(connection, entry_id)
             if entry is None:
-                raise _not_found()
+                raise not_found()
             if entry.type != CUSTOM:
                 raise _refused(
                     "Unauthorized", f"delete it in the Cloudflare service that manages it; its type is {entry.type}"
@@ -227,7 +223,7 @@ class LocalStore(LocalReader):
         with self._writable.writing() as connection:
             for key, value in mtls.items():
                 if key.endswith("_certificate_id") and _find(connection, EntryId(str(value))) is None:
-                    raise _not_found()
+                    raise not_found()
             if not has_table(connection, "hyperdrives"):
                 connection.execute(HYPERDRIVES)
             row = (before.id, json.dumps(mtls))
@@ -238,7 +234,7 @@ class LocalStore(LocalReader):
         """As in the port. StoreRefused if the CA is not stored."""
         with self._writable.writing() as connection:
             if _find(connection, before.ca) is None:
-                raise _not_found()
+                raise not_found()
             if not has_table(connection, "hostnames"):
                 connection.execute(HOSTNAMES)
             row = (before.zone, before.ca, json.dumps([*before.names, *names]))
@@ -248,7 +244,7 @@ class LocalStore(LocalReader):
         fields = stored_fields(bundle)
         with self._writable.writing() as connection:
             if connection.execute("SELECT 1 FROM entries WHERE digest = ?", (bundle.digest,)).fetchone():
-                raise _already_stored()
+                raise already_stored()
             if type_ == CUSTOM:
                 self._demand_room(connection, ca)
             entry = Entry(
@@ -292,6 +288,15 @@ def parse_upload(certificates: str) -> Bundle:
     if bundle is None:
         raise _refused("Unable to parse certificate", "send only certificates, in PEM; send the key separately")
     return bundle
+
+
+def check_upload(new: NewEntry) -> None:
+    """StoreRefused for a name that is not valid text, a CA that is not one, or a key that is missing or another's."""
+    if not _is_storable(new.name):
+        raise _refused("name is not valid text", "use a name of letters, digits, dots and hyphens")
+    if new.ca:
+        _demand_ca(new.bundle)
+    _demand_pair(new)
 
 
 def _demand_ca(bundle: Bundle) -> None:
@@ -419,12 +424,14 @@ def _refused(message: str, hint: str | None) -> StoreRefused:
     return StoreRefused(message, number=0, hint=hint)
 
 
-def _already_stored() -> AlreadyStored:
+def already_stored() -> AlreadyStored:
+    """The error for content that an entry has already (1471)."""
     hint = "plan again to use the uploaded one; a store can have the same certificate only once, under any name"
     return AlreadyStored("Certificate already exists", number=1471, hint=hint)
 
 
-def _not_found() -> EntryNotFound:
+def not_found() -> EntryNotFound:
+    """The error for an ID that no entry has (1472)."""
     return EntryNotFound(
         "Certificate not found", number=1472, hint="plan again: it was already deleted, or was never in this store"
     )
