@@ -14,7 +14,9 @@ from reconciler.reports.metrics import Metrics
 from reconciler.reports.status import Status
 from reconciler.views.table import VIEWS, Display, formats_of, render
 from tests.support.cli import make_project
+from tests.support.hostile import FEW, check_texts
 from tests.support.reports import REPORTS, place
+from tests.views.test_markdown import renamed
 
 ROWS = [(report, shown) for report in REPORTS for shown in formats_of(type(report))]
 
@@ -23,6 +25,19 @@ ROWS = [(report, shown) for report in REPORTS for shown in formats_of(type(repor
 def test_a_report_is_shown_in_each_of_its_formats(report: object, shown: str) -> None:
     """In whole lines."""
     assert render(report, shown, Display(place)).endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("report", "shown"),
+    [row for row in ROWS if row[1] != "toml"],
+    ids=lambda value: value if isinstance(value, str) else type(value),
+)
+def test_no_name_acts_in_any_format(report: object, shown: str) -> None:
+    """A view escapes the names of others; a calendar ends its lines by two signs.
+
+    A proposal has only names that mtls.toml allows.
+    """
+    check_texts(render(renamed(report, FEW["everything"]), shown, Display(place)).replace("\r\n", "\n"))
 
 
 def test_every_row_of_the_table_was_shown() -> None:
