@@ -19,7 +19,7 @@ from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import LockedError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.model.engine import Done, Duty
+from reconciler.model.engine import Done, Duty, group_of
 from reconciler.model.fleet import Pause, StackKey
 from reconciler.reports.fleet import LEFT, FleetHistory
 from reconciler.runs.budget import DATABASE_URL, extra_missing
@@ -31,7 +31,6 @@ from reconciler.runs.fleet.work import (
     LOOK,
     Schedule,
     SharedDesk,
-    account_of_key,
     act_key,
     do_job,
     look_key,
@@ -53,6 +52,10 @@ try:
     from reconciler.postgres.schema import upgrade
 except ModuleNotFoundError as error:
     raise extra_missing("`mtlsctl fleet worker`", error) from error
+
+
+_LONGEST_WAIT_S = 120.0
+"""For another job of the account, which is one of a worker that is taken for dead, or one that is done again."""
 
 
 def database_url(environ: Mapping[str, str]) -> str:
@@ -158,7 +161,7 @@ def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None
         raise ReconcilerError(f"{one.stack} can't be checked: {one.message}", hint=hint, code=Code.FLEET_STACK_MISSING)
     with closing(PostgresEngine(url)) as engine:
         engine.cancel(ACT, act_key(one.key))  # it may wait for a later time
-        engine.defer(ACT, act_key(one.key))
+        engine.defer(ACT, act_key(one.key), first=True)
     denied = opened.deny_text(SystemClock().now())
     if pause is not None:
         held = f"It changes nothing: {pause_text(pause)}. `mtlsctl fleet resume {stack}` ends the pause."
@@ -253,7 +256,7 @@ def _do_job(session: Session, url: str, opened: OpenedFleet, kind: str, key: str
     """One job, in the child of a worker, under the lock of its account."""
     if kind not in (LOOK, ACT):
         raise UsageError(f"{kind!r} is not a kind of job", hint="this command is for `mtlsctl fleet worker`")
-    with locked(url, f"fleet {opened.fleet.name}, account {account_of_key(key)}") as demand:
+    with locked(url, f"fleet {opened.fleet.name}, account {group_of(key)}", _LONGEST_WAIT_S) as demand:
         desk = open_desk(opened, StoreContext(os.environ, session.max_wait_s, session.tell), demand)
         with closing(PostgresRecord(url, opened.fleet.name)) as record:
             paused = {one: pause_text(pause) for one, pause in record.pauses().items()}

@@ -13,6 +13,8 @@ from reconciler.findings.values import dataclass
 class Job:
     """One piece of work: of a kind, on a key. At most one runs and one waits; what comes then is the one that waits.
 
+    Jobs of one group, which is their key up to `/`, run one after the other, in the order in which they were added.
+
     `not_before`: aware UTC; None: at once.
     """
 
@@ -20,6 +22,11 @@ class Job:
     kind: str
     key: str
     not_before: datetime | None = None
+
+
+def group_of(key: str) -> str:
+    """The group of a job with this key."""
+    return key.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,8 @@ class Duty:
 class Engine(Protocol):
     """Every call may raise ReconcilerError."""
 
-    def defer(self, kind: str, key: str, not_before: datetime | None = None) -> bool:
-        """Whether a job was added; False if one waits already."""
+    def defer(self, kind: str, key: str, not_before: datetime | None = None, *, first: bool = False) -> bool:
+        """Whether a job was added; False if one waits already. `first`: before all others of its group that wait."""
 
     def cancel(self, kind: str, key: str) -> bool:
         """Whether a job that waited was removed."""

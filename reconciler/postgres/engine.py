@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job as EngineJob
 from procrastinate.jobs import Status
 
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.values import dataclass
-from reconciler.model.engine import Done, Duty, Handler, Job
+from reconciler.model.engine import Done, Duty, Handler, Job, group_of
 from reconciler.postgres.connection import explained, settings_of
 from reconciler.postgres.history import History
 
@@ -39,6 +39,9 @@ _HEALTHY_S = 60.0
 
 _CONNECTIONS = 6
 """At most, of a worker: two listen, the others are used for moments."""
+
+_ONE_RUNS = "procrastinate_jobs_lock_idx_v1"
+"""Procrastinate's index by which of the jobs with one lock one runs."""
 
 JOBS, _CHORES = "jobs", "chores"
 """The queues. Chores have places of their own, so that they never wait for jobs."""
@@ -55,9 +58,24 @@ class Pace:
 
     beat_s: float = 5.0
     dead_s: float = 20.0
-    poll_s: float = 5.0
+    poll_s: float = 1.0
     janitor: str = "* * * * * */10"
     minute: str = "* * * * *"
+
+
+class _Connector(PsycopgConnector):
+    """Where two workers take jobs with one lock at the same moment, one of them finds no job, instead of an error that
+    ends it."""
+
+    async def execute_query_one_async(self, query: str, **arguments: Any) -> dict[str, Any]:
+        """As Procrastinate's."""
+        try:
+            found: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
+        except UniqueViolation as error:
+            if error.constraint_name != _ONE_RUNS:
+                raise
+            return {"id": None}
+        return found
 
 
 class PostgresEngine:
@@ -74,16 +92,15 @@ class PostgresEngine:
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def defer(self, kind: str, key: str, not_before: datetime | None = None) -> bool:
+    def defer(self, kind: str, key: str, not_before: datetime | None = None, *, first: bool = False) -> bool:
         """As in `Engine`."""
-        return self._call(lambda app: _defer(app, kind, key, schedule_at=not_before))
+        return self._call(lambda app: _defer(app, kind, key, schedule_at=not_before, priority=int(first)))
 
     def cancel(self, kind: str, key: str) -> bool:
         """As in `Engine`."""
 
         async def cancel(app: App) -> bool:
-            lock = _lock(kind, key)
-            waiting = await app.job_manager.list_jobs_async(status=Status.TODO.value, queueing_lock=lock)
+            waiting = await app.job_manager.list_jobs_async(status=Status.TODO.value, queueing_lock=_name(kind, key))
             ends = [await app.job_manager.cancel_job_by_id_async(one.id or 0, delete_job=True) for one in waiting]
             return any(ends)
 
@@ -121,7 +138,7 @@ class PostgresEngine:
 
     def _app(self) -> App:
         pool: dict[str, Any] = {"kwargs": self._settings, "min_size": 1, "max_size": _CONNECTIONS}
-        return App(connector=PsycopgConnector(timeout=float(self._settings["connect_timeout"]), **pool))
+        return App(connector=_Connector(timeout=float(self._settings["connect_timeout"]), **pool))
 
     # --- a worker -----------------------------------------------------------------------------------------------------
 
@@ -218,7 +235,8 @@ class _Worker:
             number = context.job.id or 0
             done = await self._in_thread(lambda: self._handled(kind, handler, key, number))
             if done.again_s is not None:
-                await _defer(app, kind, key, schedule_in={"seconds": max(round(done.again_s), 0)})
+                again_s = round(done.again_s)
+                await _defer(app, kind, key, **({"schedule_in": {"seconds": again_s}} if again_s > 0 else {}))
 
         return run
 
@@ -268,14 +286,18 @@ class _Worker:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _lock(kind: str, key: str) -> str:
+def _name(kind: str, key: str) -> str:
     return f"{kind} {key}"
 
 
 async def _defer(app: App, kind: str, key: str, **when: Any) -> bool:
-    lock = _lock(kind, key)
+    """Procrastinate runs jobs with the same lock in their order, so one for later would stop its group until then. It
+    has a lock of its own; if it begins while another job of its group runs, it waits for the lock of that job."""
+    name = _name(kind, key)
+    is_later = when.get("schedule_at") is not None or "schedule_in" in when
+    lock = name if is_later else f"group {group_of(key)}"
     try:
-        await app.configure_task(kind, queue=JOBS, lock=lock, queueing_lock=lock, **when).defer_async(key=key)
+        await app.configure_task(kind, queue=JOBS, lock=lock, queueing_lock=name, **when).defer_async(key=key)
     except AlreadyEnqueued:
         return False
     return True

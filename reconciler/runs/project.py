@@ -388,8 +388,10 @@ def project_at(
     environ: Mapping[str, str],
     context: StoreContext | None = None,
     ledger: Ledger | None = None,
+    shares_lock: bool = False,
 ) -> Project:
-    """The project of this mtls.toml, an absolute path that need not exist yet. `ledger`: of a run over several."""
+    """The project of this mtls.toml, an absolute path that need not exist yet. `ledger`: of a run over several.
+    `shares_lock`: its lock is held together with others that share it, by runs that write no file of the checkout."""
     context = context or StoreContext(environ)
     folder, clock = path.parent, SystemClock()
     connections = ledger.connections if ledger is not None else Connections(clock, context)
@@ -407,7 +409,7 @@ def project_at(
         files=files,
         stores=_Stores(folder, connections),
         lines=JournalFile(folder),
-        lock=partial(checkout_lock, files.root, clock=clock, seen_from=folder),
+        lock=partial(checkout_lock, files.root, clock=clock, seen_from=folder, shared=shares_lock),
         clock=clock,
         deployers=_Deployers(files, folder, environ),
         provers=_Provers(files, folder, environ, clock, connections),

@@ -1,5 +1,5 @@
 """The lock of the checkout: only one run at a time makes changes in a git tree, because two stacks can write the same
-wrangler file. Does not know what the run does.
+wrangler file. Runs that write no file of the tree can hold it together. Does not know what the run does.
 
 The kernel holds the lock and releases it when its holder ends, in whatever way. The text in the file only shows others
 who holds it, and never counts as proof that the lock is held. The file is not removed: otherwise two runs could lock
@@ -59,9 +59,10 @@ def checkout_lock(
     timeout_s: float,
     waiting: Callable[[str], None],
     seen_from: Path | None = None,
+    shared: bool = False,
 ) -> Iterator[Callable[[], None]]:
     """Hold the lock of the checkout whose root is `folder`, for the duration of the `with`. `seen_from`: the folder of
-    mtls.toml, to which places are relative.
+    mtls.toml, to which places are relative. `shared`: together with others that share it, but with no other run.
 
     Gives a function that raises LockedError if the lock's file was deleted or replaced, so that another run may hold
     another lock. It costs one stat; call it before each change.
@@ -76,11 +77,11 @@ def checkout_lock(
         descriptor = _open(folder)
     try:
         with placed():
-            _take(descriptor, deadline, waiting)
+            _take(descriptor, deadline, waiting, shared=shared)
             while not _is_in_place(folder, descriptor):  # deleted or replaced while this run waited for it
                 os.close(descriptor)
                 descriptor = _open(folder)
-                _take(descriptor, deadline, waiting)
+                _take(descriptor, deadline, waiting, shared=shared)
         try:
             with placed():
                 _sign(descriptor, command, clock)
@@ -129,9 +130,9 @@ def _demand_in_place(folder: Path, descriptor: int) -> None:
         )
 
 
-def _take(descriptor: int, deadline: float, waiting: Callable[[str], None]) -> None:
+def _take(descriptor: int, deadline: float, waiting: Callable[[str], None], *, shared: bool) -> None:
     told = False
-    while not _try(descriptor):
+    while not _try(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
         left = deadline - time.monotonic()
         if left <= 0:
             raise _locked(descriptor)
@@ -141,9 +142,9 @@ def _take(descriptor: int, deadline: float, waiting: Callable[[str], None]) -> N
         time.sleep(min(_POLL_S, left))
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, mode: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,26 @@ def test_a_job_waits_once_however_often_it_is_added(fleet: Works) -> None:
     assert added == [True, False, True, True]
     assert [(one.kind, one.key) for one in engine.waiting()] == [("act", "a"), ("look", "a"), ("act", "b")]
     assert engine.running() == engine.stalled() == []
+
+
+def test_jobs_of_one_group_run_one_after_the_other(fleet: Works) -> None:
+    """In their order, after the one that goes first; other groups run at the same time, and what is for later stops no
+    group."""
+    fleet.engine.defer("act", "x/0", datetime(2099, 1, 1, tzinfo=UTC))
+    for key in ("x/1", "x/2", "y/1"):
+        fleet.engine.defer("act", key)
+    fleet.engine.defer("act", "x/3", first=True)
+    fleet.close_gate()
+    fleet.start(2)
+    fleet.wait_for(begun(2))
+    assert fleet.counted("begun") == {"x/3": 1, "y/1": 1}
+    assert len(fleet.engine.running()) == 2
+    fleet.open_gate()
+    fleet.wait_for("SELECT count(*) = 4 FROM trial WHERE what = 'ended'")
+    order = fleet.listening.execute("SELECT key FROM trial WHERE what = 'begun' AND key LIKE 'x%' ORDER BY number")
+    assert [key for (key,) in order] == ["x/3", "x/1", "x/2"]
+    assert [one.key for one in fleet.engine.waiting()] == ["x/0"]
+    assert fleet.end() == [0, 0]
 
 
 def test_a_job_that_waits_can_be_cancelled(fleet: Works) -> None:
@@ -68,7 +88,7 @@ def test_a_frozen_worker_that_wakes_overlaps_with_nobody(fleet: Works) -> None:
     fleet.wait_for(begun(1))
     fleet.kill(0, signal.SIGSTOP)
     fleet.start(1)
-    fleet.wait_for("SELECT EXISTS (SELECT FROM mtlsctl.run WHERE outcome = 'busy')")
+    fleet.wait_for("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND classid > 0 AND NOT granted")
     assert fleet.counted("begun") == {"a": 1}
     fleet.open_gate()
     fleet.kill(0, signal.SIGCONT)

@@ -23,6 +23,7 @@ from reconciler.stores import StoreContext
 from reconciler.stores.cloudflare.store import CloudflareReader, CloudflareStore
 from reconciler.system.clock import SystemClock
 from reconciler.system.lock import checkout_lock
+from reconciler.system.state_file import StateFile
 from tests.runs.test_several import BROKEN
 from tests.support.estates import ACCOUNTS, FLEET, TOKENS, Estate, make_estate
 
@@ -303,6 +304,20 @@ def test_the_stack_of_a_locked_checkout_fails_alone(small: Estate, monkeypatch: 
     assert small.entries(0) == 2
     small.run("fleet", "run", "--all")
     assert small.entries(0) == 1
+
+
+@pytest.mark.parametrize(("busy", "codes"), [("one/s1", 6), ("two/s2", 0)], ids=["the stack", "another stack"])
+def test_acts_on_other_stacks_of_a_checkout_go_side_by_side(small: Estate, busy: str, codes: int) -> None:
+    """But one stack is changed by one of them: a worker may be at it."""
+    small.outdate("one/s1", 0, 1)
+    root = small.folder
+    clock = SystemClock()
+    with (
+        checkout_lock(root, command="x", timeout_s=0, waiting=print, clock=clock, shared=True),
+        StateFile(root / busy / ".mtlsctl/act").locked("x"),
+    ):
+        result = small.run("fleet", "run", "--format", "json")
+    assert (small.codes(result)["s1"], small.entries(0)) == (codes, 2 if codes else 1)
 
 
 def test_an_interrupt_ends_all_acts_and_keeps_what_was_found(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

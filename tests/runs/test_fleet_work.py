@@ -31,7 +31,7 @@ class FakeEngine:
     jobs: list[tuple[str, str]] = field(default_factory=list)
     begun: Sequence[Job] = ()
 
-    def defer(self, kind: str, key: str, not_before: datetime | None = None) -> bool:
+    def defer(self, kind: str, key: str, not_before: datetime | None = None, *, first: bool = False) -> bool:
         self.jobs.append((kind, key))
         return True
 

@@ -77,8 +77,11 @@ def write(connection, what):
 
 
 try:
-    with locked(url, key) as demand, psycopg.connect(url, autocommit=True) as connection:
-        judge = os.open(Path(folder, key), os.O_CREAT | os.O_RDWR)
+    with (
+        locked(url, key, 60) as demand,
+        psycopg.connect(url, autocommit=True) as connection,
+        Path(folder, key.replace("/", "_")).open("a") as judge,
+    ):
         try:
             fcntl.flock(judge, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

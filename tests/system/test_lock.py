@@ -75,9 +75,10 @@ def line_of(child: subprocess.Popen[str]) -> str:
 
 
 def lock(
-    folder: Path, waiting: Callable[[str], None] = print, timeout_s: float = 0
+    folder: Path, waiting: Callable[[str], None] = print, timeout_s: float = 0, *, shared: bool = False
 ) -> AbstractContextManager[Callable[[], None]]:
-    return checkout_lock(folder, command="apply", clock=MemoryClock(), timeout_s=timeout_s, waiting=waiting)
+    clock = MemoryClock()
+    return checkout_lock(folder, command="apply", clock=clock, timeout_s=timeout_s, waiting=waiting, shared=shared)
 
 
 def refusal(folder: Path) -> LockedError:
@@ -98,6 +99,16 @@ def test_a_second_process_is_told_who_holds_it(tmp_path: Path, start: Start) -> 
     assert "since 20" in error.message
     assert error.hint is not None
     assert "--lock-timeout" in error.hint
+
+
+def test_those_who_share_it_keep_others_out(tmp_path: Path) -> None:
+    """Until the last of them is done; and no one shares it with a run that does not."""
+    with lock(tmp_path, shared=True):
+        with lock(tmp_path, shared=True) as held:
+            held()
+        refusal(tmp_path)
+    with lock(tmp_path), pytest.raises(LockedError), lock(tmp_path, shared=True):
+        pass
 
 
 def test_it_is_free_when_its_holder_was_killed(tmp_path: Path, start: Start) -> None:

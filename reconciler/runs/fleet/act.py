@@ -1,4 +1,4 @@
-"""An act: what may be done to one stack without a person, under the lock of its checkout.
+"""An act: what may be done to one stack without a person, while no other run changes its checkout.
 
 Uploads and deletions are made; wrangler files and certificates are only proposed. Workers are never deployed.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -33,6 +35,7 @@ from reconciler.plan.outcome import StepStatus
 from reconciler.plan.plan import Plan
 from reconciler.plan.policy import PATIENCE
 from reconciler.plan.renewing import Renewals
+from reconciler.private.folder import FOLDER
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.apply import apply, apply_nothing, left_to_deploy
@@ -44,10 +47,11 @@ from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.runs.renew import due_names
 from reconciler.runs.stacks import take
+from reconciler.system.state_file import StateFile
 from reconciler.views.table import Display, render
 
 LOCK_TIMEOUT_S = 20.0
-"""How long to wait for another act in the same checkout, or for a person's `apply`."""
+"""How long to wait for a person's `apply` in the same checkout."""
 _WRITING = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
 _OF_ACCOUNT = frozenset({Action.UPLOAD, Action.RETIRE})
 """What changes the account; bindings are only proposed."""
@@ -110,6 +114,7 @@ def act_on(
     now = one.member.project.clock.now()
     try:
         project = desk.project(one, acts=True)
+        project = replace(project, lock=partial(_stack_lock, project))
         renewed, held = _renew(desk, project, permit, forge, tell)
         applied, pull, is_new, findings = _apply(desk, one, project, permit, forge, tell)
     except ReconcilerError as error:
@@ -132,6 +137,19 @@ def act_on(
     acted = Acted(now, permit.act, state, dict(done), errors[0] if errors else None, urls[0] if urls else None)
     changed = is_new or state is ActState.FAILED or any(p.opened for p in (renewed.proposals if renewed else ()))
     return ActDone(placed(result, one, desk.opened), acted, changed or not _OF_ACCOUNT.isdisjoint(done))
+
+
+@contextmanager
+def _stack_lock(
+    project: Project, *, command: str, timeout_s: float, waiting: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
+    """The lock of one stack. That of the checkout is shared with acts on other stacks: each writes only its own keys
+    and journal, and what it would write into other files is proposed. So none reads what another one writes."""
+    with (
+        project.lock(command=command, timeout_s=timeout_s, waiting=waiting) as held,
+        StateFile(project.folder / FOLDER / "act").locked(f"a fleet on the stack in {project.within}"),
+    ):
+        yield held
 
 
 def _findings(renewed: Renewals | None) -> tuple[Diagnostic, ...]:

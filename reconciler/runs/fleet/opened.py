@@ -326,7 +326,8 @@ class Desk:
         with self._opening:
             ledger = self._ledger(credential, place, acts=acts)
             context = ledger.connections.context
-            project = project_at(one.path, environ=context.environ, context=context, ledger=ledger)
+            environ = context.environ
+            project = project_at(one.path, environ=environ, context=context, ledger=ledger, shares_lock=acts)
             try:
                 project.stores.open_reader(project.declaration()[0].store)
             except StoreError as error:

@@ -43,11 +43,6 @@ def act_key(key: StackKey) -> str:
     return "/".join(key)
 
 
-def account_of_key(key: str) -> str:
-    """The account of a job."""
-    return key.partition("/")[0]
-
-
 def members_of(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
     """The stacks of a job. UsageError if there are none, InputError if a file can't be read: it was changed since."""
     if kind == LOOK:
