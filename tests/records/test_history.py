@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -65,12 +66,17 @@ class Past:
         self.actor = ANNA
 
     def run(
-        self, *steps: Step | Change, exit_code: int | None = 0, interrupted: bool = False, stack: str = "payments"
+        self,
+        *steps: Step | Change,
+        exit_code: int | None = 0,
+        interrupted: bool = False,
+        stack: str = "payments",
+        command: str = "apply",
     ) -> None:
         """A run with these steps; a bare change is one that never ended, and so is a run without an exit code."""
         self.count += 1
         journal = Journal(JournalFile(self.folder), clock=self.clock, new_run=lambda: f"run-{self.count}")
-        journal.begin(command="apply", stack=stack, plan_digest="sha256:00", actor=self.actor)
+        journal.begin(command=command, stack=stack, plan_digest="sha256:00", actor=self.actor)
         for step in steps:
             journal.started(step.change if isinstance(step, Step) else step)
             if isinstance(step, Step):
@@ -128,11 +134,32 @@ def test_a_killed_run_is_shown_as_one(past: Past) -> None:
     past.run(Step(UPLOAD, StepStatus.DONE, entry=uid(1)), bind(), exit_code=None)
     head, more, _, upload, step = past.text().splitlines()
     assert "never ended: killed, or still running as pid" in head
-    assert more == "  The next `mtlsctl apply` finishes it."
+    assert more == "  The next `mtlsctl apply` finishes what is left of it."
     assert upload.startswith("  ok: upload")
     assert step.startswith("  started, end unknown: bind BILLING")
     (run,) = past.document().runs
     assert (run.ended, run.finished, run.exit_code) == (RunEnd.UNFINISHED, None, None)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_over"),
+    [
+        ({}, True),
+        ({"command": "apply"}, True),
+        ({"exit_code": None}, False),
+        ({"exit_code": 1}, False),
+        ({"stack": "billing"}, False),
+        ({"command": "renew"}, False),
+    ],
+    ids=["done", "by hand", "killed too", "failed", "another stack", "a renewal"],
+)
+def test_what_a_killed_run_left_is_finished_by_a_later_one(past: Past, later: dict[str, Any], is_over: bool) -> None:
+    """Of the same stack, that went well; until then the history says what finishes it."""
+    past.run(UPLOAD, exit_code=None, command="fleet run")
+    past.run(**{"command": "fleet run", **later})
+    assert ("  A later run finished what was left of it." in past.text().splitlines()) == is_over
+    hints = past.text().count("The next `mtlsctl fleet run` finishes what is left of it.")
+    assert hints == (0 if is_over else 2 if later == {"exit_code": None} else 1)
 
 
 def test_a_run_killed_inside_of_a_line_is_shown_too(past: Past) -> None:

@@ -9,7 +9,7 @@ from reconciler.findings.escape import printable
 from reconciler.model import HyperdriveField
 from reconciler.model.words import names_text
 from reconciler.records.history import HistoryDocument, HistoryRun, HistoryStep, RunEnd, StepEnd
-from reconciler.records.journal import Actor, ChangeSummary
+from reconciler.records.journal import RENEW, Actor, ChangeSummary
 from reconciler.views.table import Display
 from reconciler.views.text.layout import ShortIds, wrapped
 from reconciler.views.text.lines import counted, led, noun_of, prose
@@ -24,8 +24,12 @@ def show_history(history: HistoryDocument, display: Display) -> str:
     style, width = display.style, prose(display.width)
     short = ShortIds(_ids(history), display.width)
     lines: list[str] = []
+    continued: set[tuple[str, bool]] = set()
     for run in history.runs:
-        lines += ([""] if lines else []) + list(_run_lines(run, style, width, short))
+        subject = (run.stack, run.command == RENEW)
+        is_over = subject in continued
+        lines += ([""] if lines else []) + list(_run_lines(run, style, width, short, is_over=is_over))
+        continued |= {subject} if run.ended is RunEnd.DONE else set()
     if not history.runs and history.since is not None:
         lines += wrapped(f"No runs {since_text(history)}.", width)
     elif not history.runs:
@@ -70,9 +74,10 @@ def _ids(history: HistoryDocument) -> Iterable[str | None]:
             yield from (step.entry, step.change.before)
 
 
-def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds) -> Iterator[str]:
+def _run_lines(run: HistoryRun, style: Style, width: int | None, short: ShortIds, *, is_over: bool) -> Iterator[str]:
+    """`is_over`: a later run of the stack went well, so nothing is left of this one."""
     head = f"{run.started:%Y-%m-%d %H:%M:%S} UTC  {printable(run.command)} {printable(run.stack)}"
-    ending, (paint, more) = ending_text(run), _about_end(run, style)
+    ending, (paint, more) = ending_text(run), _about_end(run, style, is_over=is_over)
     if width is not None and len(head) + 2 + len(ending) > width:
         yield style.bold(head)
         yield from map(paint, wrapped(ending, width, first="  "))
@@ -117,14 +122,16 @@ def ending_text(run: HistoryRun) -> str:
             return f"failed (exit {run.exit_code})"
 
 
-def _about_end(run: HistoryRun, style: Style) -> tuple[Callable[[str], str], str]:
+def _about_end(run: HistoryRun, style: Style, *, is_over: bool) -> tuple[Callable[[str], str], str]:
     """The colour of how a run ended, and what there is to add."""
     match run.ended:
         case RunEnd.DONE:
             return style.good, ""
         case RunEnd.UNFINISHED:
-            word = "renew" if run.command == "renew" else "apply"
-            return style.bad, f"The next `mtlsctl {word}` finishes it."
+            if is_over:
+                return style.change, "A later run finished what was left of it."
+            word = run.command if run.command in {RENEW, "fleet run"} else "apply"
+            return style.bad, f"The next `mtlsctl {word}` finishes what is left of it."
         case RunEnd.INTERRUPTED | RunEnd.BLOCKED:
             return style.change, ""
         case RunEnd.PARTIAL | RunEnd.FAILED:
