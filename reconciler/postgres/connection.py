@@ -17,7 +17,7 @@ from reconciler.findings.escape import printable
 from reconciler.findings.secrets import Secrets
 
 SCHEMA = "mtlsctl"
-_CONNECT_S = 10
+_CONNECT_S = 5
 _STATEMENT_MS = 30_000
 _ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 """A machine that vanished is noticed by both sides in 20 seconds, and its locks are free."""
@@ -73,6 +73,12 @@ def explained(settings: dict[str, str]) -> Iterator[None]:
         raise ReconcilerError(
             f"the database does not allow this: {printable(error.diag.message_primary or '')}",
             hint=f"let its owner run `CREATE SCHEMA {SCHEMA} AUTHORIZATION ROLE`, with the role of this address",
+            code=Code.DATABASE,
+        ) from error
+    except psycopg.errors.ConnectionTimeout as error:
+        raise ReconcilerError(
+            f"the database did not answer within {settings['connect_timeout']} s",
+            hint="check that PostgreSQL runs, and the address in its variable; `connect_timeout=20` there waits longer",
             code=Code.DATABASE,
         ) from error
     except psycopg.Error as error:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from os import getpid
@@ -36,6 +36,9 @@ _FAILED_AGAIN_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _HEALTHY_S = 60.0
 """A worker that ran that long did not fail at its start."""
+
+_LEAVE_S = 3.0
+"""How long a worker that was asked to stop, and does nothing any more, waits for the database."""
 
 _CONNECTIONS = 6
 """At most, of a worker: two listen, the others are used for moments."""
@@ -130,21 +133,17 @@ class PostgresEngine:
 
     def _call(self, work: Callable[[App], Awaitable[_T]]) -> _T:
         async def call() -> _T:
-            async with self._app().open_async() as app:
+            async with _opened(self._settings) as app:
                 return await work(app)
 
         with _explained(self._settings):
             return asyncio.run(call())
 
-    def _app(self) -> App:
-        pool: dict[str, Any] = {"kwargs": self._settings, "min_size": 1, "max_size": _CONNECTIONS}
-        return App(connector=_Connector(timeout=float(self._settings["connect_timeout"]), **pool))
-
     # --- a worker -----------------------------------------------------------------------------------------------------
 
     def work(self, handlers: Mapping[str, Handler], at_once: int, duty: Duty) -> None:
         """As in `Engine`. ReconcilerError if the tables are missing."""
-        asyncio.run(_Worker(self._app, self._settings, self._pace, self._history, handlers, at_once, duty).live())
+        asyncio.run(_Worker(self._settings, self._pace, self._history, handlers, at_once, duty).live())
 
 
 class _Worker:
@@ -152,7 +151,6 @@ class _Worker:
 
     def __init__(
         self,
-        connect: Callable[[], App],
         settings: dict[str, str],
         pace: Pace,
         history: History,
@@ -160,11 +158,12 @@ class _Worker:
         at_once: int,
         duty: Duty,
     ) -> None:
-        self._connect, self._settings, self._pace = connect, settings, pace
+        self._settings, self._pace = settings, pace
         self._history, self._handlers, self._at_once, self._duty = history, handlers, at_once, duty
         self._name = f"{socket.gethostname()}:{getpid()}"
         self._threads = ThreadPoolExecutor(at_once + 2)  # for the janitor's duty, too
         self._stopping = asyncio.Event()
+        self._handling = 0
 
     async def live(self) -> None:
         """Work until asked to stop; begin again after the database was lost."""
@@ -177,7 +176,7 @@ class _Worker:
             why = "the connection was lost"
             try:
                 with _explained(self._settings):
-                    await self._work()
+                    await self._until_asked(self._work())
             except ReconcilerError as error:
                 if error.code == Code.DATABASE_OLD:
                     raise
@@ -196,18 +195,30 @@ class _Worker:
             self._stopping.set()
             self._duty.on_stop()
 
+    async def _until_asked(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, and end it once this worker was asked to stop: first in order, and by force where the database is not
+        there to take leave of."""
+        task, asked = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_LEAVE_S)
+            while self._handling and not task.done():
+                await asyncio.wait({task}, timeout=_LEAVE_S)
+        if not task.cancelled():
+            task.result()
+
     async def _work(self) -> None:
-        """Until asked to stop, or until Procrastinate ends it. The jobs that run come to their end."""
-        app = self._connect()
-        for kind, handler in self._handlers.items():
-            app.task(name=kind, pass_context=True)(self._task(app, kind, handler))
-        for name, cron, chore in (
-            (_JANITOR, self._pace.janitor, self._janitor(app)),
-            (_MINUTE, self._pace.minute, self._every_minute),
-        ):
-            app.periodic(cron=cron)(app.task(name=name, queue=_CHORES, queueing_lock=name)(chore))
-        async with app.open_async():
-            asked = asyncio.create_task(self._stopping.wait())
+        """Until Procrastinate ends it. The jobs that run come to their end."""
+        async with _opened(self._settings) as app:
+            for kind, handler in self._handlers.items():
+                app.task(name=kind, pass_context=True)(self._task(app, kind, handler))
+            for name, cron, chore in (
+                (_JANITOR, self._pace.janitor, self._janitor(app)),
+                (_MINUTE, self._pace.minute, self._every_minute),
+            ):
+                app.periodic(cron=cron)(app.task(name=name, queue=_CHORES, queueing_lock=name)(chore))
             workers = [
                 asyncio.create_task(
                     app.run_worker_async(
@@ -223,17 +234,24 @@ class _Worker:
                 )
                 for queue, places in ((JOBS, self._at_once), (_CHORES, 2))
             ]
-            await asyncio.wait({*workers, asked}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (*workers, asked):
-                task.cancel()  # a worker then fetches nothing more, and waits for its jobs
-            for ended in await asyncio.gather(*workers, return_exceptions=True):
-                if isinstance(ended, Exception):
-                    raise ended
+            try:
+                await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in workers:
+                    task.cancel()  # it then fetches nothing more, and waits for its jobs
+                ended = await asyncio.gather(*workers, return_exceptions=True)
+            for error in ended:
+                if isinstance(error, Exception):
+                    raise error
 
     def _task(self, app: App, kind: str, handler: Handler) -> Callable[..., Awaitable[None]]:
         async def run(context: JobContext, key: str) -> None:
             number = context.job.id or 0
-            done = await self._in_thread(lambda: self._handled(kind, handler, key, number))
+            self._handling += 1
+            try:
+                done = await self._in_thread(lambda: self._handled(kind, handler, key, number))
+            finally:
+                self._handling -= 1
             if done.again_s is not None:
                 again_s = round(done.again_s)
                 await _defer(app, kind, key, **({"schedule_in": {"seconds": again_s}} if again_s > 0 else {}))
@@ -284,6 +302,16 @@ class _Worker:
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: dict[str, str]) -> AsyncIterator[App]:
+    """The app. Its first connection tells what is wrong, and at once; a pool would try for long."""
+    await (await psycopg.AsyncConnection.connect(**settings)).close()  # type: ignore[arg-type]  # numbers are texts, too
+    pool: dict[str, Any] = {"kwargs": settings, "min_size": 1, "max_size": _CONNECTIONS}
+    app = App(connector=_Connector(timeout=float(settings["connect_timeout"]), **pool))
+    async with app.open_async():
+        yield app
 
 
 def _name(kind: str, key: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.findings.errors import ReconcilerError
+from reconciler.postgres.engine import PostgresEngine
 from reconciler.postgres.history import History
 from tests.support.fleet_workers import Works, works
 from tests.support.postgres import Postgres
@@ -111,6 +114,32 @@ def test_a_restart_of_the_database_ends_no_worker(fleet: Works) -> None:
     assert fleet.counted("ended") == dict.fromkeys(KEYS, 1)
     assert fleet.counted("overlap") == {}
     assert fleet.end() == [0, 0]
+
+
+def test_a_worker_ends_at_once_while_the_database_is_away(fleet: Works) -> None:
+    """Idle, though its next connection would wait for an hour for a server that does not answer."""
+    fleet.url += "?connect_timeout=3600"
+    fleet.start(1)
+    fleet.wait_for("SELECT EXISTS (SELECT FROM trial WHERE what = 'tick')")
+    fleet.server.stop()
+    try:
+        with socket.create_server(("127.0.0.1", fleet.server.port)) as silent, silent.accept()[0]:
+            fleet.workers[0].terminate()
+            assert fleet.workers[0].wait(timeout=60) == 0
+    finally:
+        fleet.server.start()
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["it refuses", "it is silent"])
+def test_a_database_that_is_away_is_told_by_its_first_connection(*, is_silent: bool) -> None:
+    """With the reason, or with how long it took."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://x@127.0.0.1:{server.getsockname()[1]}/x?connect_timeout=2"
+        if not is_silent:
+            server.close()
+        with pytest.raises(ReconcilerError) as caught:
+            PostgresEngine(url).waiting()
+    assert ("did not answer within 2 s" if is_silent else "refused") in caught.value.message
 
 
 @pytest.mark.parametrize("how", ["it fails", "its worker is killed"])
