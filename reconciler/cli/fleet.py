@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -25,6 +26,7 @@ from reconciler.runs.fleet.listed import Selected, changed_members, list_fleet, 
 from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
 from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
+from reconciler.runs.fleet.work import MAX_AGE
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
@@ -159,7 +161,8 @@ def fleet(
                 f"`fleet {action}` does not select stacks and writes no file", hint="leave out its options"
             )
         asked = WorkerRequest(words or (), until, why, job)
-        _workers().run_worker_command(session, action, asked, partial(_open, session))
+        max_age = MAX_AGE if action is FleetCommand.WORKER else timedelta()
+        _workers().run_worker_command(session, action, asked, partial(_open, session, max_age))
     if words:
         raise UsageError(f"`fleet {action}` takes no name", hint="use `--only` to limit it to some stacks")
     selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
@@ -247,11 +250,12 @@ def _demand_format(session: Session, report: type, action: FleetCommand) -> None
         raise UsageError(f"`fleet {action}` has no format {session.format}", hint=f"use one of these: {known}")
 
 
-def _open(session: Session) -> OpenedFleet:
-    """The fleet of `--file`. From here on, what is found in fleet.toml has its place."""
+def _open(session: Session, max_age: timedelta = timedelta()) -> OpenedFleet:
+    """The fleet of `--file`; copies of other repositories may have this age. From here on, what is found in fleet.toml
+    has its place."""
     cwd = Path.cwd()
     file = read_fleet_file(session.file, cwd)
     session.log(f"fleet: {file.path}")
     session.resolve = file.place
     context = StoreContext(os.environ, session.max_wait_s, session.tell)
-    return open_fleet(file, cwd=cwd, environ=os.environ, context=context)
+    return open_fleet(file, cwd=cwd, environ=os.environ, context=context, max_age=max_age)

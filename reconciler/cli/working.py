@@ -29,12 +29,13 @@ from reconciler.runs.fleet.run import KnownStack, find_stacks, the_one
 from reconciler.runs.fleet.work import (
     ACT,
     LOOK,
+    KeptFleet,
     Schedule,
     SharedDesk,
     act_key,
     do_job,
     look_key,
-    withheld,
+    prepare,
 )
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
@@ -216,25 +217,29 @@ def _pause_of(request: WorkerRequest, now: datetime) -> Pause:
 def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> None:
     """Do jobs until asked to end."""
     demand_merged(os.environ, "fleet worker")
-    opened = open_fleet()
+    fleet = KeptFleet(open_fleet)
+    opened = fleet.get()
     program = [sys.executable, "-P", "-m", "reconciler"]  # -P: never a folder `reconciler` of the place where it runs
     command = [*program, "--file", str(opened.file.path), "fleet", "worker", "--job"]
     tell = _log(session)
     children = Children(
-        command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: withheld(open_fleet(), kind, key)
+        command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: prepare(fleet.get(), kind, key, os.environ)
     )
     with closing(PostgresEngine(url)) as engine, closing(History(url)) as history:
         record = PostgresRecord(url, opened.fleet.name)
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses)
 
         def add_due(now: datetime) -> None:
-            """Add what is due. fleet.toml is read again each time, so a change of it counts at once."""
+            """Add what is due."""
             with suppress(LockedError), locked(url, f"fleet {opened.fleet.name}, schedule"):  # another worker does it
-                schedule.add(open_fleet(), now)
+                schedule.add(fleet.get(), now)
 
         def look(key: str) -> Done:
             done = children.handler(LOOK)(key)
-            add_due(SystemClock().now())  # the acts that it found
+            try:
+                add_due(SystemClock().now())  # the acts that it found
+            except ReconcilerError as error:  # the look was made all the same
+                tell(error.message)
             return done
 
         at_once = opened.fleet.concurrency

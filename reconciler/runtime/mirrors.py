@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -61,8 +62,9 @@ class Mirrors:
     environ: Mapping[str, str]
     longest_s: float = LONGEST_S
 
-    def read(self, url: str, ref: str, now: datetime) -> Path:
-        """The folder with the files that `ref` (a branch, a tag, or a whole commit hash) has in the repository now.
+    def read(self, url: str, ref: str, now: datetime, max_age: timedelta = timedelta()) -> Path:
+        """The folder with the files that `ref` (a branch, a tag, or a whole commit hash) has in the repository now, or
+        had when git was last asked, if that is at most `max_age` ago.
 
         Only that commit is fetched, without its history, submodules and large files; nothing that the repository
         contains is run. MirrorFailed if the repository, or the ref, can't be read in time; OSError if the copy can't be
@@ -73,12 +75,35 @@ class Mirrors:
         name = hashlib.sha256(f"{url}\0{ref}".encode()).hexdigest()[:16]
         place = make_folder(self.root) / "mirrors" / name
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tree = self._current(url, ref, place)
+        failed = place.with_suffix(".failed")
+        if max_age and (known := self._asked(place, failed, (now - max_age).timestamp())) is not None:
+            return known
+        try:
+            tree = self._current(url, ref, place)
+        except MirrorFailed as error:
+            failed.write_text(json.dumps([error.message, error.hint]))
+            os.utime(failed, times=(now.timestamp(), now.timestamp()))
+            raise
+        failed.unlink(missing_ok=True)
         os.utime(tree, times=(now.timestamp(), now.timestamp()))
         for other in place.iterdir():
             if other.stat().st_mtime < (now - KEPT).timestamp():
                 shutil.rmtree(other, ignore_errors=True)
         return tree
+
+    def _asked(self, place: Path, failed: Path, since: float) -> Path | None:
+        """The copy that was asked for last, if that was after a time; MirrorFailed if it could not be read."""
+        found = [one for one in place.iterdir() if _COMMIT.fullmatch(one.name)]
+        last = max((*found, *([failed] if failed.exists() else [])), key=lambda one: one.stat().st_mtime, default=None)
+        if last is None or last.stat().st_mtime <= since:
+            return None
+        if last != failed:
+            return last
+        try:
+            message, hint = json.loads(failed.read_bytes())
+        except ValueError:  # it is just being written
+            return None
+        raise MirrorFailed(message, hint=hint)
 
     def _current(self, url: str, ref: str, place: Path) -> Path:
         name, commit = (ref, ref) if _COMMIT.fullmatch(ref) else self._find(url, ref, place)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from reconciler.findings.errors import LockedError
+from reconciler.findings.errors import InputError, LockedError
 from reconciler.model import Action
 from reconciler.model.declared import Act
 from reconciler.model.engine import Duty, Handler, Job
 from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, Pause, SecretPlace, StackKey, StackRow
 from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
-from reconciler.runs.fleet.work import Schedule, SharedDesk, budget_name, withheld
+from reconciler.runs.fleet.work import MAX_AGE, KeptFleet, Schedule, SharedDesk, budget_name, prepare, withheld
 from reconciler.stores import StoreContext
 from tests.support.estates import ACCOUNTS, TOKENS, Estate, make_estate
+from tests.support.trees import git
 
 NOW = datetime(2026, 11, 29, 12, 30, tzinfo=UTC)
 RETIRE = {Action.RETIRE: 1}
@@ -230,3 +234,60 @@ def test_a_rate_budget_has_the_name_in_the_file_or_one_of_the_token(estate: Esta
     assert not any(token in name for token in TOKENS for name in asked)
     named = Credential("one", SecretPlace(env="X"), (), budget="bot")
     assert budget_name(named, "secret") == "bot"
+
+
+def age(*paths: Path) -> None:
+    """Let files be of a minute before: a file of this moment may be changed again unnoticed."""
+    for path in paths:
+        facts = path.stat()
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns - 60_000_000_000))
+
+
+def test_a_worker_opens_the_fleet_again_once_a_file_was_changed(estate: Estate) -> None:
+    """fleet.toml or the mtls.toml of a stack, but not for each job."""
+    count = itertools.count()
+    kept = KeptFleet(lambda: (next(count), opened(estate))[1])
+    files = [estate.folder / "fleet.toml", *estate.folder.glob("*/*/mtls.toml")]
+    age(*files)
+    assert kept.get() is kept.get()
+    for file in files:
+        before = kept.get()
+        file.write_text(f"{file.read_text()} ")
+        age(file)
+        assert kept.get() is not before
+        assert kept.get() is kept.get()
+    assert next(count) == 1 + len(files)
+    files[1].unlink()
+    assert files[1] not in [one.path for one in kept.get().members]
+    files[0].write_text("version = ")
+    with pytest.raises(InputError):
+        kept.get()
+
+
+def test_a_file_that_was_just_changed_is_read_again_for_each_job(estate: Estate) -> None:
+    """It may have been changed once more after it was read."""
+    kept = KeptFleet(lambda: opened(estate))
+    assert kept.get() is not kept.get()
+
+
+def test_a_job_fetches_the_repositories_of_its_own_stacks(estate: Estate, tmp_path: Path) -> None:
+    """The newest commit of these; of others, and in its process, what git said a while ago."""
+    remotes = [tmp_path / name for name in ("two", "three")]
+    for remote in remotes:
+        (estate.folder / remote.name).rename(remote)
+        git(remote, "init", "--quiet", "--initial-branch=main")
+        git(remote, "add", ".")
+        git(remote, "commit", "--quiet", "-m", "x")
+        rule = f'git = {{ url = "{remote.as_uri()}" }}\nfiles = ["*/mtls.toml"]'
+        estate.write("fleet.toml", estate.read("fleet.toml").replace(f'files = ["{remote.name}/*/mtls.toml"]', rule))
+    estate.environ |= {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    file, context = read_fleet_file(None, estate.folder), StoreContext(estate.environ)
+    reopen = partial(open_fleet, file, cwd=estate.folder, environ=estate.environ, context=context, max_age=MAX_AGE)
+    first = reopen()
+    for remote in remotes:
+        git(remote, "commit", "--quiet", "--allow-empty", "-m", "y")
+    paths = [one.path for one in first.members]
+    assert [one.path for one in reopen().members] == paths
+    assert "KEY_3" in prepare(first, "act", f"{ACCOUNTS[1]}/s2", estate.environ)
+    moved = [one.member.stack for one, path in zip(reopen().members, paths, strict=True) if one.path != path]
+    assert moved == ["s2"]

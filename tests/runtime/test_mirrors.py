@@ -53,6 +53,24 @@ def test_the_files_are_those_of_the_ref(mirrors: Mirrors, remote: Path, ref: str
     assert (mirrors.read(remote.as_uri(), ref, NOW) / "mtls.toml").read_text() == text
 
 
+def test_what_git_said_a_while_ago_serves_where_that_is_enough(mirrors: Mirrors, remote: Path) -> None:
+    """Both a copy and a failure; and only for so long."""
+    first = mirrors.read(remote.as_uri(), "main", NOW)
+    second = commit(remote, "mtls.toml", "third")
+    later, enough = NOW + timedelta(minutes=9), timedelta(minutes=10)
+    assert mirrors.read(remote.as_uri(), "main", later, enough) == first
+    assert mirrors.read(remote.as_uri(), "main", NOW + enough, enough).name == second
+    remote.rename(remote.with_name("away"))
+    with pytest.raises(MirrorFailed) as asked:
+        mirrors.read(remote.as_uri(), "main", NOW + enough + timedelta(seconds=1))
+    remote.with_name("away").rename(remote)
+    with pytest.raises(MirrorFailed) as kept:
+        mirrors.read(remote.as_uri(), "main", NOW + enough + timedelta(minutes=1), enough)
+    assert (kept.value.message, kept.value.hint) == (asked.value.message, asked.value.hint)
+    assert mirrors.read(remote.as_uri(), "main", NOW + 2 * enough).name == second
+    assert mirrors.read(remote.as_uri(), "main", NOW + 2 * enough, enough).name == second
+
+
 def test_only_one_commit_is_fetched(mirrors: Mirrors, remote: Path) -> None:
     tree = mirrors.read(remote.as_uri(), "main", NOW)
     assert git(tree, "rev-list", "--count", "HEAD") == "1\n"

@@ -6,7 +6,7 @@ import contextvars
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -162,14 +162,21 @@ def read_fleet_file(file: Path | None, cwd: Path) -> FleetFile:
     return FleetFile(path, read_named(path, limit=MAX_BYTES))
 
 
-def open_fleet(file: FleetFile, *, cwd: Path, environ: Mapping[str, str], context: StoreContext) -> OpenedFleet:
+def open_fleet(
+    file: FleetFile,
+    *,
+    cwd: Path,
+    environ: Mapping[str, str],
+    context: StoreContext,
+    max_age: timedelta = timedelta(),
+) -> OpenedFleet:
     """The fleet of a fleet.toml and its stacks; InputError with all problems of that file. Places in it lead from
-    `cwd`. Other repositories are fetched; no other server is asked."""
+    `cwd`. Other repositories are fetched, unless that was done at most `max_age` ago; no other server is asked."""
     path = file.path
     fleet, warnings = parse_fleet(file.data, Path(os.path.relpath(path, cwd)).as_posix())
     folder = path.parent
     problems: list[Diagnostic] = []
-    mirrored = _mirrored(fleet, Mirrors(folder, environ), problems)
+    mirrored = _mirrored(fleet, Mirrors(folder, environ), problems, max_age)
     bases = {
         rule.index: folder if rule.git is None else mirrored[rule.git]
         for rule in fleet.rules
@@ -197,7 +204,15 @@ def _still_there(one: FleetMember, fleet: Fleet) -> Diagnostic:
     return Diagnostic(Severity.WARNING, Code.FLEET_STACK_RETIRED, message, where, "delete the file, or the name here")
 
 
-def _mirrored(fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic]) -> Mapping[GitSource, Path]:
+def fetch_again(opened: OpenedFleet, members: Sequence[FleetMember], environ: Mapping[str, str]) -> None:
+    """Fetch the repositories of these stacks for those who open the fleet next, who find what can't be read."""
+    fleet = replace(opened.fleet, rules=tuple(one.rule for one in members))
+    _mirrored(fleet, Mirrors(opened.folder, environ), [], timedelta())
+
+
+def _mirrored(
+    fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic], max_age: timedelta
+) -> Mapping[GitSource, Path]:
     """The files of the other repositories that can be read; a problem for each of the others."""
     sources = {rule.git: rule.index for rule in reversed(fleet.rules) if rule.git is not None}
     if not sources:
@@ -207,7 +222,7 @@ def _mirrored(fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic]) -> Map
     def read(source: GitSource) -> Path | Diagnostic:
         where = Pointer(fleet.path, ("stacks", sources[source], "git"))
         try:
-            return mirrors.read(source.url, source.ref, now)
+            return mirrors.read(source.url, source.ref, now, max_age)
         except ReconcilerError as error:
             return Diagnostic(Severity.ERROR, Code.GIT_MIRROR, error.message, where, error.hint)
         except OSError as error:

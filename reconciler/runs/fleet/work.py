@@ -7,10 +7,13 @@ one stack and does what is allowed there. Both hold the lock of the account, so 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
 
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, Action
@@ -19,7 +22,7 @@ from reconciler.model.engine import Engine
 from reconciler.model.fleet import Credential, FleetRecord, LookState, StackKey, StackRow
 from reconciler.plan.fleet import denied, is_due
 from reconciler.reports.stacks import Stacks
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
+from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, fetch_again
 from reconciler.runs.fleet.run import PassRequest, run_pass
 from reconciler.runs.project import Project
 from reconciler.runs.renew import due_names
@@ -27,6 +30,10 @@ from reconciler.stores import StoreContext
 
 LOOK, ACT = "look", "act"
 _ACTS_ARE_COUNTED = timedelta(hours=1)
+MAX_AGE = timedelta(minutes=10)
+"""How old a worker's copy of another repository may be, but for that of a job's own stacks."""
+_KEPT_S = 50.0
+"""Less than a minute, so that what is due is told by files as they are."""
 
 
 def look_key(account: str | None, credential: str) -> str:
@@ -45,24 +52,34 @@ def act_key(key: StackKey) -> str:
 
 def members_of(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
     """The stacks of a job. UsageError if there are none, InputError if a file can't be read: it was changed since."""
-    if kind == LOOK:
-        found = [one for one in opened.members if one.key is not None and _look_key(one) == key]
-    else:
-        found = [one for one in opened.members if one.key is not None and act_key(one.key) == key]
+    found = _found(opened, kind, key)
     if not found:
         raise opened.no_stack(f"the fleet has no stack {key}", "run `mtlsctl fleet list`")
-    return tuple(found)
+    return found
+
+
+def _found(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
+    def is_of(one: FleetMember) -> bool:
+        return one.key is not None and key == (act_key(one.key) if kind == ACT else _look_key(one))
+
+    return tuple(filter(is_of, opened.members))
+
+
+def prepare(opened: OpenedFleet, kind: str, key: str, environ: Mapping[str, str]) -> frozenset[str]:
+    """Fetch the repositories of a job's stacks, so that its process finds their newest commits. Gives what is
+    `withheld`."""
+    members = [one for one in _found(opened, kind, key) if one.rule.git is not None]
+    if members:
+        fetch_again(opened, members, environ)
+    return withheld(opened, kind, key)
 
 
 def withheld(opened: OpenedFleet, kind: str, key: str) -> frozenset[str]:
     """The variables that the process of a job does not get: keys of other stacks, tokens of other accounts, and where
     nothing is changed every key and the token of the forge."""
     fleet = opened.fleet
-    every, needed = set(fleet.secret_variables), set[str]()
-    for one in opened.members:
-        every |= _keys_of(one)
-        if one.key is None or key != (act_key(one.key) if kind == ACT else _look_key(one)):
-            continue
+    every, needed = set(fleet.secret_variables).union(*map(_keys_of, opened.members)), set[str]()
+    for one in _found(opened, kind, key):
         credential = fleet.credentials[one.rule.credential]
         places = [credential.token, credential.read_token]
         if kind == ACT:
@@ -74,6 +91,48 @@ def withheld(opened: OpenedFleet, kind: str, key: str) -> frozenset[str]:
 
 def _keys_of(one: FleetMember) -> frozenset[str]:
     return frozenset() if one.member.problem is not None else one.member.project.declaration()[0].secret_variables
+
+
+@dataclass(slots=True)
+class KeptFleet:
+    """The fleet of a worker. It is opened again once fleet.toml or the mtls.toml of a stack was changed, and after a
+    minute, when there may be others. Thread-safe."""
+
+    opens: Callable[[], OpenedFleet]
+    _kept: OpenedFleet | None = None
+    _state: Sequence[object] = ()
+    _until: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
+
+    def get(self) -> OpenedFleet:
+        """The fleet. ReconcilerError if it can't be opened."""
+        with self._lock:
+            if self._kept is None or time.monotonic() > self._until or _state_of(self._kept) != self._state:
+                begun = time.time_ns()
+                self._kept, self._until = None, time.monotonic() + _KEPT_S
+                opened = self.opens()
+                self._state = _state_of(opened)
+                if any(facts is None or facts[0] > begun - _CLOCK_NS for facts in self._state):
+                    return opened  # a file may have been changed after it was read
+                self._kept = opened
+            return self._kept
+
+
+_CLOCK_NS = 1_000_000_000
+"""By so much the clock of a file system may be behind."""
+
+
+def _state_of(opened: OpenedFleet) -> list[tuple[int, int, int] | None]:
+    """What differs after a change of fleet.toml or of the mtls.toml of a stack."""
+    return [_facts_of(path) for path in (opened.file.path, *(one.path for one in opened.members))]
+
+
+def _facts_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
 @dataclass(frozen=True, slots=True)
