@@ -28,7 +28,8 @@ from reconciler.system.clock import SystemClock
 @dataclass(frozen=True, slots=True)
 class Member:
     """One stack of a run. `file`: its mtls.toml, seen from the working directory. `stack`: its name. `store`: where its
-    certificates are. `act`: the most that a fleet may do. `problem`: why nothing can be done with it."""
+    certificates are. `act`: the most that a fleet may do. `problem`: why nothing can be done with it. `former_stacks`:
+    its earlier names. `secret_variables`: those that its keys are read from."""
 
     file: str
     project: Project
@@ -36,6 +37,8 @@ class Member:
     store: StoreSettings | None = None
     act: Act = Act.ALL
     problem: ReconcilerError | None = None
+    former_stacks: tuple[str, ...] = ()
+    secret_variables: frozenset[str] = frozenset()
 
     def result(self, report: object, exit_code: ExitCode) -> StackResult:
         """What the run came to for this stack."""
@@ -83,7 +86,16 @@ def read_members(projects: Sequence[tuple[str, Project]]) -> tuple[Member, ...]:
         by_name[account, declaration.stack].append(len(members))
         for one in declaration.hyperdrives:
             by_config[account, one.config].append(len(members))
-        members.append(replace(member, stack=declaration.stack, store=declaration.store, act=declaration.fleet_act))
+        members.append(
+            replace(
+                member,
+                stack=declaration.stack,
+                store=declaration.store,
+                act=declaration.fleet_act,
+                former_stacks=declaration.former_stacks,
+                secret_variables=declaration.secret_variables,
+            )
+        )
     for alike in (indexes for indexes in by_name.values() if len(indexes) > 1):
         for index in alike:
             others = [members[other].file for other in alike if other != index]

@@ -64,14 +64,9 @@ def run_pass(
 def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
     """The known stacks that were not found. Where a glob could not be searched, a stack may still be there."""
     found = {one.key for one in opened.members if one.key is not None}
-    found |= {(one.account or "", name) for one in opened.members for name in _former_names(one)}
+    found |= {(one.account or "", name) for one in opened.members for name in one.member.former_stacks}
     broken = {one.file for one in opened.members if one.key is None}
     return find_missed(rows, found, broken | {row.file for row in opened.unread_rows(rows)}, opened.retired)
-
-
-def _former_names(one: FleetMember) -> tuple[str, ...]:
-    """The earlier names of a stack, which it has not lost."""
-    return () if one.member.problem is not None else one.member.project.declaration()[0].former_stacks
 
 
 def status_of(

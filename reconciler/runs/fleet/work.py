@@ -78,19 +78,18 @@ def withheld(opened: OpenedFleet, kind: str, key: str) -> frozenset[str]:
     """The variables that the process of a job does not get: keys of other stacks, tokens of other accounts, and where
     nothing is changed every key and the token of the forge."""
     fleet = opened.fleet
-    every, needed = set(fleet.secret_variables).union(*map(_keys_of, opened.members)), set[str]()
+    every, needed = (
+        set(fleet.secret_variables).union(*(one.member.secret_variables for one in opened.members)),
+        set[str](),
+    )
     for one in _found(opened, kind, key):
         credential = fleet.credentials[one.rule.credential]
         places = [credential.token, credential.read_token]
         if kind == ACT:
-            needed |= _keys_of(one)
+            needed |= one.member.secret_variables
             places += [fleet.forge.token] if fleet.forge is not None else []
         needed |= {place.env for place in places if place is not None and place.env is not None}
     return frozenset(every - needed)
-
-
-def _keys_of(one: FleetMember) -> frozenset[str]:
-    return frozenset() if one.member.problem is not None else one.member.project.declaration()[0].secret_variables
 
 
 @dataclass(slots=True)
