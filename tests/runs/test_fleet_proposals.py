@@ -19,6 +19,7 @@ from tests.support.renewing import CaIssuer, Gate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BRANCH = f"mtlsctl/apply/{ACCOUNTS[0][:8]}/s1"
+RENEWAL = f"mtlsctl/renew/{ACCOUNTS[0][:8]}/s1/billing"
 STATE = ".mtlsctl/fleet.json"
 
 
@@ -237,10 +238,10 @@ def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
     """Once: the next pass finds it. The checkout is as before."""
     for _ in range(2):
         due.pass_()
-        renewals = [pull for pull in due.forge.pulls if pull["head"] == "mtlsctl/renew/s1/billing"]
+        renewals = [pull for pull in due.forge.pulls if pull["head"] == RENEWAL]
         assert [pull["title"] for pull in renewals] == ["Renew the certificate billing"]
         assert due.status() == ""
-    renewed = due.forge.files_of("mtlsctl/renew/s1/billing")["one/s1/certs/billing.pem"].decode()
+    renewed = due.forge.files_of(RENEWAL)["one/s1/certs/billing.pem"].decode()
     assert renewed != due.read("one/s1/certs/billing.pem")
 
 

@@ -72,10 +72,24 @@ class _Run:
     findings: list[Diagnostic] = field(default_factory=list)
     claimed: set[str] = field(default_factory=set)
     left: set[str] = field(default_factory=set)
+    _branches: dict[str, str] = field(default_factory=dict)
 
     def branch(self, item: Renewable) -> str:
-        """The branch of a renewal: each stack and certificate has one."""
-        return f"mtlsctl/renew/{self.shown.stack}/{item.name}"
+        """The branch of a renewal: each account, stack and certificate has one. One that an earlier version made, which
+        has no account in its name, serves until it is merged or deleted."""
+        if item.name not in self._branches:
+            named = older = f"{self.shown.stack}/{item.name}"
+            account = _declared_account(self.project)
+            if account is not None and not self._is_in_use(f"{_PREFIX}{older}"):
+                named = f"{account[:8]}/{older}"
+            self._branches[item.name] = f"{_PREFIX}{named}"
+        return self._branches[item.name]
+
+    def _is_in_use(self, branch: str) -> bool:
+        pull, head = self.checkout.forge.newest_pull(branch), self.checkout.forge.branch(branch)
+        if pull is None or pull.state is PullState.OPEN:
+            return pull is not None or head is not None
+        return head is not None and (pull.state is PullState.CLOSED or pull.head != head)
 
     def is_wanted(self, item: Renewable) -> bool:
         """Whether a certificate has to be renewed: nobody is asked about it yet."""
@@ -160,6 +174,14 @@ class _Run:
         removed = {self.project.folder / folder / slot: f"{folder}/{slot}" for slot in step.removed}
         tracked = ask_tracked(removed).yes
         yield from (FileChange(files.identity(path), None) for place, path in removed.items() if place in tracked)
+
+
+_PREFIX = "mtlsctl/renew/"
+
+
+def _declared_account(project: Project) -> str | None:
+    """The account in mtls.toml itself: one of the environment is of the run, and the files are the same for each."""
+    return replace(project, environ={}).declaration()[0].store.account_id
 
 
 _AGAIN = "run the job again; if the sink is in the tree, its new key is lost with this runner, and a new one is made"

@@ -207,6 +207,59 @@ def test_after_the_merge_the_next_renewal_gets_the_same_branch(job: Job) -> None
     assert sum(one["head"] == BRANCH for one in job.forge.pulls) == 3
 
 
+IN_ACCOUNT = "mtlsctl/renew/aaaaaaaa/payments/billing"
+
+
+def in_account(job: Job) -> None:
+    """The stack is of an account."""
+    text = job.project.read("mtls.toml")
+    store = f'[store]\nkind = "cloudflare"\naccount_id = "{"a" * 32}"\n\n[issuers'
+    job.project.write("mtls.toml", text.replace("[issuers", store, 1))
+    job.checkout()
+
+
+def test_stacks_of_one_name_in_two_accounts_have_branches_of_their_own(job: Job) -> None:
+    """Each is found again. An account of the environment is no difference: its files are the same."""
+    job.renew(CLOUDFLARE_ACCOUNT_ID="b" * 32)
+    job.fresh()
+    in_account(job)
+    job.merge()
+    for _ in range(2):
+        assert job.renew(CLOUDFLARE_ACCOUNT_ID="b" * 32).code == 0
+        job.fresh()
+    heads = [one["head"] for one in job.forge.pulls]
+    assert heads == [BRANCH, BRANCH.replace("billing", "ledger"), IN_ACCOUNT, IN_ACCOUNT.replace("billing", "ledger")]
+
+
+@pytest.mark.parametrize(
+    ("state", "uses_older"),
+    [("open", True), ("closed", True), ("without a pull request", True), ("deleted", False), ("merged", False)],
+)
+def test_a_branch_without_an_account_serves_until_it_is_merged_or_deleted(
+    job: Job, state: str, *, uses_older: bool
+) -> None:
+    """An earlier version made it: nothing is issued twice, and what was declined is not proposed again."""
+    job.renew()
+    job.fresh()
+    in_account(job)
+    (pull,) = (one for one in job.forge.pulls if one["head"] == BRANCH)
+    match state:
+        case "closed":
+            pull["state"] = "closed"
+        case "merged":
+            pull["state"] = "merged"
+        case "deleted":
+            pull["state"] = "closed"
+            del job.forge.branches[BRANCH]
+        case "without a pull request":
+            job.forge.pulls.remove(pull)
+    done = job.renew()
+    assert done.code == 0, done
+    assert (IN_ACCOUNT in job.forge.branches) is not uses_older
+    assert len(job.issuer.issued) == (2 if uses_older else 3)
+    assert (state == "closed") == (f"delete the branch {BRANCH}" in " ".join(done.out.split()))
+
+
 def test_one_that_was_closed_without_a_merge_is_not_made_again(job: Job) -> None:
     """Until its branch is deleted."""
     job.renew()
