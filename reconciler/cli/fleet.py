@@ -23,7 +23,8 @@ from reconciler.reports.fleet import FleetHistory, FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.budget import DATABASE_URL
 from reconciler.runs.fleet.listed import Selected, changed_members, list_fleet, validate_fleet
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, open_fleet, read_fleet_file
+from reconciler.runs.fleet.members import FleetMember
+from reconciler.runs.fleet.opened import Desk, OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
 from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
 from reconciler.runs.fleet.work import MAX_AGE

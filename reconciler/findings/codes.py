@@ -741,7 +741,8 @@ class Code(StrEnum):
         "Check the checkout and the globs of fleet.toml; add the names of stacks that left to `retired`.",
         ExitCode.BLOCKED)
     FLEET_NOT_DONE = ("fleet-not-done", _W,
-        "A fleet may do something, but it would write files that it can't propose, so it was not done.",
+        ("A fleet may do something, but it would write files that it can't propose, write a key into the repository, or"
+         " start a command of mtls.toml, so it is not done."),
         "Add `[forge]` to fleet.toml, or do it in a checkout or a pipeline, and commit the files.")
     FLEET_STATE = ("fleet-state", _E,
         "The file of `--state` is not what this version of mtlsctl remembers of this fleet.",

@@ -126,7 +126,6 @@ class _Run:
         self.journal.renewing(item)
         self.tell(f"Renewing {item.name}")
         try:
-            self.before(item)
             step = self._renew(item)
             try:
                 step = self.after(step)
@@ -160,6 +159,7 @@ class _Run:
             report=self.report,
             demand_lock=self.demand_lock,
         )
+        self.before(item)
         return renew_certificate(item, text, self.checkout.desired, world, new_key=self.request.new_key)
 
     def _issuer(self, name: str) -> Issuer:

@@ -14,7 +14,8 @@ from reconciler.findings.errors import ReconcilerError, UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.suggest import suggest
 from reconciler.findings.values import dataclass
-from reconciler.model import Act, Desired, HyperdriveAddress, StoreSettings
+from reconciler.model import Act, DeclaredCertificate, Desired, HyperdriveAddress, StoreSettings
+from reconciler.model.renewal import DeclaredIssuer
 from reconciler.plan.assessment import UpdateRow
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.stacks import StackResult, Stacks, join
@@ -29,7 +30,8 @@ from reconciler.system.clock import SystemClock
 class Member:
     """One stack of a run. `file`: its mtls.toml, seen from the working directory. `stack`: its name. `store`: where its
     certificates are. `act`: the most that a fleet may do. `problem`: why nothing can be done with it. `former_stacks`:
-    its earlier names. `secret_variables`: those that its keys are read from."""
+    its earlier names. `secret_variables`: those that its keys are read from. `renewing`: the certificates that renew
+    themselves, each with its issuer."""
 
     file: str
     project: Project
@@ -39,6 +41,7 @@ class Member:
     problem: ReconcilerError | None = None
     former_stacks: tuple[str, ...] = ()
     secret_variables: frozenset[str] = frozenset()
+    renewing: tuple[tuple[DeclaredCertificate, DeclaredIssuer], ...] = ()
 
     def result(self, report: object, exit_code: ExitCode) -> StackResult:
         """What the run came to for this stack."""
@@ -94,6 +97,11 @@ def read_members(projects: Sequence[tuple[str, Project]]) -> tuple[Member, ...]:
                 act=declaration.fleet_act,
                 former_stacks=declaration.former_stacks,
                 secret_variables=declaration.secret_variables,
+                renewing=tuple(
+                    (one, declaration.issuers[one.renew.issuer])
+                    for one in declaration.certificates.values()
+                    if one.renew is not None
+                ),
             )
         )
     for alike in (indexes for indexes in by_name.values() if len(indexes) > 1):

@@ -203,8 +203,8 @@ def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: For
 
 RENEW = """
 [issuers.internal]
-kind = "command"
-command = ["./sign.sh"]
+kind = "vault-pki"
+role = "billing"
 
 [certificates.billing.renew]
 issuer = "internal"
@@ -245,12 +245,72 @@ def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
     assert renewed != due.read("one/s1/certs/billing.pem")
 
 
-def test_a_renewal_whose_key_would_be_a_file_of_the_checkout_is_left_to_a_pipeline(due: Forged) -> None:
-    """No file stays there that no one commits."""
-    text = due.read("one/s1/mtls.toml")
-    due.write("one/s1/mtls.toml", text[: text.index("sink = ")] + 'sink = { sops = "secrets" }\n')
+OTHER = """
+[certificates.ledger]
+certificate = "certs/ledger.pem"
+
+[certificates.ledger.renew]
+issuer = "internal"
+sink = { sops = "secrets" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why", "fix"),
+    [
+        (
+            "sink = { file",
+            'sink = { sops = "secrets" } # { file',
+            "would be files of the repository",
+            "ci FORGE renew",
+        ),
+        (
+            'kind = "vault-pki"\nrole = "billing"',
+            'kind = "command"\ncommand = ["x"]',
+            "a fleet runs none",
+            "--allow-com",
+        ),
+    ],
+    ids=["key in the tree", "a command"],
+)
+def test_a_renewal_that_a_fleet_can_not_make_is_told_before_and_when_it_is_due(
+    due: Forged, old: str, new: str, why: str, fix: str
+) -> None:
+    """By every command, with what to do; no branch is left, and no file that no one commits."""
+    due.write("one/s1/mtls.toml", due.read("one/s1/mtls.toml").replace(old, new))
+    due.commit()
+    for words in (("validate",), ("list",), ("plan", "--only", "s1"), ("run", "--all", "--only", "s1"), ("status",)):
+        result = due.run("fleet", *words)
+        said = " ".join((result.out + result.err).split())
+        assert (words[0], why in said, fix in said) == (words[0], True, True), said
+    assert "'billing' is due, and this fleet does not renew it" in " ".join(due.run("fleet", "plan").out.split())
+    assert [name for name in due.forge.branches if "renew" in name] == []
+    assert due.status() == ""
+
+
+def test_the_other_certificates_of_its_stack_are_renewed(due: Forged) -> None:
+    """What can't be done for one does not stop them."""
+    old = CA.issue("ledger", not_before=NOW - timedelta(days=87), not_after=NOW + timedelta(days=3))
+    due.write("one/s1/certs/ledger.pem", old.chain_pem)
+    due.write("one/s1/mtls.toml", due.read("one/s1/mtls.toml") + OTHER)
     due.commit()
     result = due.pass_()
-    assert "are files of the repository, so a fleet renews nothing here" in result.out
-    assert [pull["head"] for pull in due.forge.pulls] == [BRANCH]
-    assert due.status() == ""
+    assert "'ledger' is due, and this fleet does not renew it" in result.out
+    assert [name for name in due.forge.branches if "renew" in name] == [RENEWAL]
+
+
+def test_stacks_of_one_name_that_share_slots_of_keys_are_not_renewed(due: Forged, tmp_path: Path) -> None:
+    """Each would remove the keys of the other; with sinks of their own both are renewed."""
+    text = due.read("one/s1/mtls.toml").replace(ACCOUNTS[0], ACCOUNTS[1]).replace("KEY_1", "KEY_2")
+    due.write("two/s2/mtls.toml", text)
+    due.write("two/s2/certs/billing.pem", due.read("one/s1/certs/billing.pem"))
+    due.environ["KEY_2"] = due.environ["KEY_1"]
+    due.commit()
+    said = due.run("fleet", "run", "--all").out
+    assert said.count("kept together with those of a stack of the same name in another account") == 2
+    assert [name for name in due.forge.branches if "renew" in name] == []
+    due.write("two/s2/mtls.toml", text.replace("/keys", "/keys/two"))
+    due.commit()
+    due.run("fleet", "run", "--all")
+    branches = sorted(name for name in due.forge.branches if "renew" in name)
+    assert branches == [RENEWAL, RENEWAL.replace(ACCOUNTS[0][:8], ACCOUNTS[1][:8])]

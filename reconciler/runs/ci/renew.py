@@ -37,10 +37,17 @@ class ProposalTarget:
 
 
 def propose(
-    project: Project, checkout: ProposalTarget, tell: Callable[[str], None], *, lock_timeout_s: float, keep: Keep
+    project: Project,
+    checkout: ProposalTarget,
+    tell: Callable[[str], None],
+    *,
+    lock_timeout_s: float,
+    keep: Keep,
+    names: tuple[str, ...] = (),
 ) -> Renewals:
-    """Renew what is due and has no pull request yet, and open one for each."""
-    shown = preview(project, RenewRequest(due=True))
+    """Renew what is due and has no pull request yet, and open one for each. `names`: of these alone, if there are
+    some."""
+    shown = preview(project, RenewRequest(names, due=True))
     run = _Run(project, checkout, shown)
     names = tuple(step.item.name for step in shown.steps if run.is_wanted(step.item))
     if not names:

@@ -22,14 +22,12 @@ from reconciler.model import (
     BindingChange,
     CertificateName,
     Change,
-    DeclaredCertificate,
     Phase,
     Reason,
     Upload,
 )
 from reconciler.model.fleet import Acted, ActState
 from reconciler.model.forges import Proposals, PullRequest, PullState
-from reconciler.model.key_places import SopsSink
 from reconciler.plan.fleet import Permit
 from reconciler.plan.outcome import StepStatus
 from reconciler.plan.plan import Plan
@@ -41,7 +39,8 @@ from reconciler.reports.stacks import StackResult
 from reconciler.runs.apply import apply, apply_nothing, left_to_deploy
 from reconciler.runs.ci.renew import ProposalTarget, propose
 from reconciler.runs.fleet.look import placed
-from reconciler.runs.fleet.opened import Desk, FleetMember
+from reconciler.runs.fleet.members import HINTS, FleetMember
+from reconciler.runs.fleet.opened import Desk
 from reconciler.runs.fleet.proposals import StagedFiles, branch_of, head, propose_files
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
@@ -83,9 +82,21 @@ def has_work(one: FleetMember, made: Plan, act: Act) -> bool:
     new = _new_in(made)
     if any(_allows(act, change, new) for change in made.changes):
         return True
-    declared = made.assessment.desired.declaration.certificates.values()
-    renews = act.allows(Act.ROTATE) and any(certificate.renew is not None for certificate in declared)
-    return renews and bool(due_names(one.member.project))
+    return act.allows(Act.ROTATE) and any(name not in one.not_renewed for name in due_of(one))
+
+
+def due_of(one: FleetMember) -> tuple[CertificateName, ...]:
+    """The certificates of a stack that are due for renewal, also those that a fleet does not renew."""
+    return tuple(map(CertificateName, due_names(one.member.project))) if one.member.renewing else ()
+
+
+def not_renewed(one: FleetMember) -> tuple[Diagnostic, ...]:
+    """A finding for each certificate that is due and not renewed by this fleet."""
+    reasons = {name: one.not_renewed[name] for name in due_of(one) if name in one.not_renewed}
+    return tuple(
+        _not_done(one.member.project, f"{name!r} is due, and this fleet does not renew it: {reason}", HINTS[reason])
+        for name, reason in reasons.items()
+    )
 
 
 def _allows(act: Act, change: Change, new: frozenset[CertificateName | None]) -> bool:
@@ -115,7 +126,7 @@ def act_on(
     try:
         project = desk.project(one, acts=True)
         project = replace(project, lock=partial(_stack_lock, project))
-        renewed, held = _renew(desk, project, permit, forge, tell)
+        renewed, held = _renew(desk, one, project, permit, forge, tell)
         applied, pull, is_new, findings = _apply(desk, one, project, permit, forge, tell)
     except ReconcilerError as error:
         failed = replace(one.member.failure(error), note=permit.why)
@@ -157,29 +168,26 @@ def _findings(renewed: Renewals | None) -> tuple[Diagnostic, ...]:
 
 
 def _renew(
-    desk: Desk, project: Project, permit: Permit, forge: Proposals | None, tell: Callable[[str], None]
+    desk: Desk,
+    one: FleetMember,
+    project: Project,
+    permit: Permit,
+    forge: Proposals | None,
+    tell: Callable[[str], None],
 ) -> tuple[Renewals | None, tuple[Diagnostic, ...]]:
     """Renew what is due, each certificate as a pull request. None, with the reason, if nothing can be proposed."""
-    names = due_names(project) if permit.act.allows(Act.ROTATE) else ()
-    if not names:
+    if not permit.act.allows(Act.ROTATE):
         return None, ()
+    left = not_renewed(one)
+    names = tuple(name for name in due_of(one) if name not in one.not_renewed)
+    if not names:
+        return None, left
     if forge is None or desk.opened.fleet.forge is None:
-        return None, (_not_done(project, "certificates are due for renewal, and fleet.toml has no `[forge]`", _RENEW),)
-    declared = project.declaration()[0].certificates
-    in_tree = next((one.name for one in declared.values() if one.name in names and _is_in_tree(one)), None)
-    if in_tree is not None:
-        message = f"the keys of {in_tree!r} are files of the repository, so a fleet renews nothing here"
-        return None, (_not_done(project, message, f"{_RENEW}, or use another sink"),)
+        message = "certificates are due for renewal, and fleet.toml has no `[forge]`"
+        return None, (*left, _not_done(project, message, "add `[forge]` to fleet.toml, or run `mtlsctl renew --due`"))
     staged = replace(project, files=StagedFiles(project.files))
     checkout = ProposalTarget(forge, head(project), desk.opened.fleet.forge.base)
-    return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None), ()
-
-
-_RENEW = "run `mtlsctl ci FORGE renew` in a pipeline of that repository"
-
-
-def _is_in_tree(declared: DeclaredCertificate) -> bool:
-    return declared.renew is not None and isinstance(declared.renew.sink, SopsSink)
+    return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None, names=names), left
 
 
 def _apply(

@@ -17,7 +17,8 @@ from reconciler.reports.checks import Validation
 from reconciler.reports.fleet import FleetList, FleetStack
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.look import placed
-from reconciler.runs.fleet.opened import FleetMember, OpenedFleet
+from reconciler.runs.fleet.members import FleetMember
+from reconciler.runs.fleet.opened import OpenedFleet
 from reconciler.runs.project import Project
 from reconciler.runs.validate import validate
 from reconciler.system.discover import git_root

@@ -17,7 +17,8 @@ from reconciler.model.fleet import LookState, StackRow
 from reconciler.plan.plan import Plan
 from reconciler.reports.fleet import failed_look, look_of
 from reconciler.reports.stacks import StackResult
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
+from reconciler.runs.fleet.members import FleetMember
+from reconciler.runs.fleet.opened import Desk, OpenedFleet
 from reconciler.runs.ledger import account_of
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.stacks import Member, plan_each

@@ -17,16 +17,17 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place, Pointer
 from reconciler.findings.errors import InputError, ReconcilerError, UsageError
 from reconciler.findings.values import dataclass
-from reconciler.model import Act, StoreKind
+from reconciler.model import StoreKind
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey, StackRow
+from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackRow
 from reconciler.model.ports import Clock
 from reconciler.plan.fleet import denied, deny_text
+from reconciler.runs.fleet.members import FleetMember, find_not_renewed, with_renewals
 from reconciler.runs.ledger import Ledger
 from reconciler.runs.operator import SCHEDULED
 from reconciler.runs.project import Project, project_at
-from reconciler.runs.stacks import Member, read_members
+from reconciler.runs.stacks import read_members
 from reconciler.runtime.mirrors import Mirrors
 from reconciler.stores import Connection, Connections, StoreContext
 from reconciler.stores.cloudflare.access import ACCOUNT, GLOBAL_KEY, TOKEN
@@ -60,38 +61,6 @@ class FleetFile:
 @lru_cache(maxsize=4)
 def _places(data: bytes) -> Places:
     return Places(FLEET_FILE, data)
-
-
-@dataclass(frozen=True, slots=True)
-class FleetMember:
-    """One mtls.toml of a fleet. `file`: relative to the folder of fleet.toml. `member`: without a token, for what is
-    read from files alone; its `problem` says why nothing can be done."""
-
-    file: str
-    path: Path
-    rule: FleetRule
-    member: Member
-
-    @property
-    def key(self) -> StackKey | None:
-        """What tells it from others; None if its mtls.toml can't be used, or names no account."""
-        account, stack = self.account, self.member.stack
-        return None if account is None or stack is None else (account, stack)
-
-    @property
-    def account(self) -> str | None:
-        """The ID of its account, if it names one."""
-        return None if self.member.store is None else self.member.store.account
-
-    @property
-    def folder(self) -> Path:
-        """The folder of its mtls.toml."""
-        return self.path.parent
-
-    @property
-    def act(self) -> Act:
-        """The most that may be done."""
-        return self.rule.act.narrowed(self.member.act)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +161,9 @@ def open_fleet(
         _checked(FleetMember(_named(one, rules[0], bases, folder), one, rules[0], member), rules, fleet, file)
         for (one, rules), member in zip(found.items(), read_members(projects), strict=True)
     )
-    kept = tuple(one for one in members if one.member.stack not in one.rule.retired)
+    kept = with_renewals([one for one in members if one.member.stack not in one.rule.retired])
     warnings += tuple(_still_there(one, fleet) for one in members if one.member.stack in one.rule.retired)
+    warnings += tuple(find_not_renewed(fleet, kept))
     unread = {rule.git for rule in fleet.rules if rule.git is not None} - mirrored.keys()
     return OpenedFleet(fleet, folder, file, kept, warnings, tuple(problems), tuple(unread))
 

@@ -26,10 +26,11 @@ from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.fleet import UNREAD, VANISHED, FleetStatus, look_after, make_fleet_status
 from reconciler.reports.stacks import StackResult, Stacks, join
-from reconciler.runs.fleet.act import act_on, has_work
+from reconciler.runs.fleet.act import act_on, has_work, not_renewed
 from reconciler.runs.fleet.listed import list_fleet
 from reconciler.runs.fleet.look import Looked, look_at
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet
+from reconciler.runs.fleet.members import FleetMember
+from reconciler.runs.fleet.opened import Desk, OpenedFleet
 from reconciler.runs.fleet.proposals import open_forge
 from reconciler.x509.certificates import quiet
 
@@ -253,13 +254,15 @@ class _Pass:
         if not isinstance(made, Plan) or row is None or row.look is None:
             return looked.result
         allowed = self._permit(one, row.look.state, missed)
+        left = [f"{found.message}; {found.hint}" for found in not_renewed(one)]
         if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
             why = allowed.why if allowed.act is Act.NONE else f"nothing of this is {allowed.why}"
-            return replace(looked.result, note=why if made.changes else _frozen_text(made))
+            notes = [why if made.changes else _frozen_text(made), *left]
+            return replace(looked.result, note="; ".join(filter(None, notes)))
         if self.interrupted:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
-            return replace(looked.result, note=allowed.why)
+            return replace(looked.result, note="; ".join((allowed.why, *left)))
         self.tell(f"Changing {one.member.stack} ({allowed.why})")
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
         done = act_on(self.desk, one, allowed, forge, self.tell)

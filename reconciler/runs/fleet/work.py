@@ -22,10 +22,11 @@ from reconciler.model.engine import Engine
 from reconciler.model.fleet import Credential, FleetRecord, LookState, StackKey, StackRow
 from reconciler.plan.fleet import denied, is_due
 from reconciler.reports.stacks import Stacks
-from reconciler.runs.fleet.opened import Desk, FleetMember, OpenedFleet, fetch_again
+from reconciler.runs.fleet.act import due_of
+from reconciler.runs.fleet.members import FleetMember
+from reconciler.runs.fleet.opened import Desk, OpenedFleet, fetch_again
 from reconciler.runs.fleet.run import PassRequest, run_pass
 from reconciler.runs.project import Project
-from reconciler.runs.renew import due_names
 from reconciler.stores import StoreContext
 
 LOOK, ACT = "look", "act"
@@ -185,7 +186,7 @@ def _wants_act(one: FleetMember, row: StackRow | None) -> bool:
         return False
     if not one.act.allows(Act.ROTATE):
         return Action.RETIRE in row.look.changes
-    return bool(row.look.changes) or bool(due_names(one.member.project))
+    return bool(row.look.changes) or any(name not in one.not_renewed for name in due_of(one))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from reconciler.findings.errors import ReconcilerError
 from reconciler.model.key_places import Slot, SopsSink
 from reconciler.x509.certificates import key_digest
 from reconciler.x509.files import parse_file
@@ -315,6 +316,14 @@ def test_a_branch_that_can_not_be_created_asks_no_issuer(job: Job, status: int, 
         BRANCH,
         "mtlsctl/renew/payments/ledger",
     }
+
+
+def test_an_issuer_that_can_not_be_opened_leaves_no_branch(job: Job) -> None:
+    """Else the next job would report a certificate that was never asked for."""
+    with mock.patch("reconciler.issuers.open_issuer", side_effect=ReconcilerError("no", hint="x")):
+        assert job.renew().code == 1
+    assert job.forge.branches == {}
+    assert "issued-twice" not in job.renew().out
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
