@@ -160,7 +160,7 @@ def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None
     if one.member is None or one.message is not None:
         hint = f"restore or correct {one.file}; `mtlsctl fleet history {one.stack}` shows what was done"
         raise ReconcilerError(f"{one.stack} can't be checked: {one.message}", hint=hint, code=Code.FLEET_STACK_MISSING)
-    with closing(PostgresEngine(url)) as engine:
+    with closing(PostgresEngine(url, opened.fleet.name)) as engine:
         engine.cancel(ACT, act_key(one.key))  # it may wait for a later time
         engine.defer(ACT, act_key(one.key), first=True)
     denied = opened.deny_text(SystemClock().now())
@@ -225,28 +225,28 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     children = Children(
         command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: prepare(fleet.get(), kind, key, os.environ)
     )
-    with closing(PostgresEngine(url)) as engine, closing(History(url)) as history:
+    with closing(PostgresEngine(url, opened.fleet.name)) as engine, closing(History(url)) as history:
         record = PostgresRecord(url, opened.fleet.name)
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses)
 
-        def add_due(now: datetime) -> None:
+        def add_due() -> None:
             """Add what is due."""
             with suppress(LockedError), locked(url, f"fleet {opened.fleet.name}, schedule"):  # another worker does it
-                schedule.add(fleet.get(), now)
+                schedule.add(fleet.get(), history.now())
 
         def look(key: str) -> Done:
             done = children.handler(LOOK)(key)
             try:
-                add_due(SystemClock().now())  # the acts that it found
+                add_due()  # the acts that it found
             except ReconcilerError as error:  # the look was made all the same
                 tell(error.message)
             return done
 
         at_once = opened.fleet.concurrency
-        add_due(SystemClock().now())  # fails at once without a database
+        add_due()  # fails at once without a database
         tell(f"working for the fleet {opened.fleet.name}, {at_once} jobs at once; Ctrl-C ends it")
         handlers = {LOOK: look, ACT: children.handler(ACT)}
-        engine.work(handlers, at_once, Duty(add_due, children.stop, tell))
+        engine.work(handlers, at_once, Duty(lambda _: add_due(), children.stop, tell))
         record.close()
 
 

@@ -59,7 +59,7 @@ Handler = Callable[[str], Done]
 class Duty:
     """What a worker does in addition to jobs. `every_minute`: run by one worker of all, with the minute that it is for.
 
-    `on_stop`: when the worker was asked to stop, in its main thread; it then waits for the jobs that run.
+    `on_stop`: each time the worker is asked to stop, in its main thread; it then waits for the jobs that run.
     """
 
     every_minute: Callable[[datetime], None] = lambda _: None

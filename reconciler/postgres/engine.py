@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from os import getpid
@@ -46,8 +47,6 @@ _CONNECTIONS = 6
 _ONE_RUNS = "procrastinate_jobs_lock_idx_v1"
 """Procrastinate's index by which of the jobs with one lock one runs."""
 
-JOBS, _CHORES = "jobs", "chores"
-"""The queues. Chores have places of their own, so that they never wait for jobs."""
 QUEUES = 2
 """A process counts as a worker of Procrastinate for each."""
 
@@ -81,12 +80,47 @@ class _Connector(PsycopgConnector):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """The queues of a fleet: other fleets of the database have other workers."""
+
+    fleet: str
+
+    @property
+    def jobs(self) -> str:
+        """Jobs. Its name is short: it becomes a channel of PostgreSQL."""
+        return f"jobs {hashlib.sha256(self.fleet.encode()).hexdigest()[:16]}"
+
+    @property
+    def chores(self) -> str:
+        """Chores, which have places of their own, so that they never wait for jobs."""
+        return f"chores {self.jobs}"
+
+    def name(self, kind: str, key: str) -> str:
+        """The name of a job, of which one waits."""
+        return f"{self.jobs} {kind} {key}"
+
+    async def defer(self, app: App, kind: str, key: str, **when: Any) -> bool:
+        """Procrastinate runs jobs with the same lock in their order, so one for later would stop its group until then.
+        It has a lock of its own; if it begins while another job of its group runs, it waits for the lock of that job.
+        """
+        name = self.name(kind, key)
+        is_later = when.get("schedule_at") is not None or "schedule_in" in when
+        lock = name if is_later else f"{self.jobs} {group_of(key)}"
+        try:
+            await app.configure_task(kind, queue=self.jobs, lock=lock, queueing_lock=name, **when).defer_async(key=key)
+        except AlreadyEnqueued:
+            return False
+        return True
+
+
 class PostgresEngine:
     """`Engine`."""
 
-    def __init__(self, url: str, pace: Pace | None = None) -> None:
+    def __init__(self, url: str, fleet: str, pace: Pace | None = None) -> None:
         """Connects to nothing yet. ReconcilerError if the address is not valid."""
         self._settings = settings_of(url)
+        self._queues = Queues(fleet)
         self._pace = pace or Pace()
         self._history = History(url)
         for name in ("procrastinate", "psycopg.pool", "asyncio"):  # what concerns a person is told by this module
@@ -97,13 +131,14 @@ class PostgresEngine:
 
     def defer(self, kind: str, key: str, not_before: datetime | None = None, *, first: bool = False) -> bool:
         """As in `Engine`."""
-        return self._call(lambda app: _defer(app, kind, key, schedule_at=not_before, priority=int(first)))
+        return self._call(lambda app: self._queues.defer(app, kind, key, schedule_at=not_before, priority=int(first)))
 
     def cancel(self, kind: str, key: str) -> bool:
         """As in `Engine`."""
 
         async def cancel(app: App) -> bool:
-            waiting = await app.job_manager.list_jobs_async(status=Status.TODO.value, queueing_lock=_name(kind, key))
+            lock = self._queues.name(kind, key)
+            waiting = await app.job_manager.list_jobs_async(status=Status.TODO.value, queueing_lock=lock)
             ends = [await app.job_manager.cancel_job_by_id_async(one.id or 0, delete_job=True) for one in waiting]
             return any(ends)
 
@@ -111,25 +146,23 @@ class PostgresEngine:
 
     def running(self) -> Sequence[Job]:
         """As in `Engine`."""
-        return self._list(lambda app: app.job_manager.list_jobs_async(status=Status.DOING.value))
+        return self._list(Status.DOING)
 
     def waiting(self) -> Sequence[Job]:
         """As in `Engine`."""
-        return self._list(lambda app: app.job_manager.list_jobs_async(status=Status.TODO.value))
+        return self._list(Status.TODO)
 
     def stalled(self) -> Sequence[Job]:
         """As in `Engine`."""
-        return self._list(lambda app: app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._pace.dead_s))
+        return self._call(lambda app: _jobs(_stalled(app, self._queues.jobs, self._pace)))
 
     def close(self) -> None:
         """Close the connection that is kept."""
         self._history.close()
 
-    def _list(self, find: Callable[[App], Awaitable[Any]]) -> Sequence[Job]:
-        async def listed(app: App) -> Sequence[Job]:
-            return [_job(one) for one in await find(app) if "key" in one.task_kwargs]
-
-        return self._call(listed)
+    def _list(self, status: Status) -> Sequence[Job]:
+        queue = self._queues.jobs
+        return self._call(lambda app: _jobs(app.job_manager.list_jobs_async(queue=queue, status=status.value)))
 
     def _call(self, work: Callable[[App], Awaitable[_T]]) -> _T:
         async def call() -> _T:
@@ -143,7 +176,7 @@ class PostgresEngine:
 
     def work(self, handlers: Mapping[str, Handler], at_once: int, duty: Duty) -> None:
         """As in `Engine`. ReconcilerError if the tables are missing."""
-        asyncio.run(_Worker(self._settings, self._pace, self._history, handlers, at_once, duty).live())
+        asyncio.run(_Worker(self._settings, self._queues, self._pace, self._history, handlers, at_once, duty).live())
 
 
 class _Worker:
@@ -152,13 +185,14 @@ class _Worker:
     def __init__(
         self,
         settings: dict[str, str],
+        queues: Queues,
         pace: Pace,
         history: History,
         handlers: Mapping[str, Handler],
         at_once: int,
         duty: Duty,
     ) -> None:
-        self._settings, self._pace = settings, pace
+        self._settings, self._queues, self._pace = settings, queues, pace
         self._history, self._handlers, self._at_once, self._duty = history, handlers, at_once, duty
         self._name = f"{socket.gethostname()}:{getpid()}"
         self._threads = ThreadPoolExecutor(at_once + 2)  # for the janitor's duty, too
@@ -191,9 +225,8 @@ class _Worker:
         self._threads.shutdown()
 
     def _stop(self) -> None:
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._duty.on_stop()
+        self._stopping.set()
+        self._duty.on_stop()
 
     async def _until_asked(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it, and end it once this worker was asked to stop: first in order, and by force where the database is not
@@ -218,7 +251,9 @@ class _Worker:
                 (_JANITOR, self._pace.janitor, self._janitor(app)),
                 (_MINUTE, self._pace.minute, self._every_minute),
             ):
-                app.periodic(cron=cron)(app.task(name=name, queue=_CHORES, queueing_lock=name)(chore))
+                queue = self._queues.chores
+                periodic = app.task(name=name, queue=queue, queueing_lock=f"{queue} {name}")(chore)
+                app.periodic(cron=cron, periodic_id=queue)(periodic)
             workers = [
                 asyncio.create_task(
                     app.run_worker_async(
@@ -232,7 +267,7 @@ class _Worker:
                         stalled_worker_timeout=self._pace.dead_s,
                     )
                 )
-                for queue, places in ((JOBS, self._at_once), (_CHORES, 2))
+                for queue, places in ((self._queues.jobs, self._at_once), (self._queues.chores, 2))
             ]
             try:
                 await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
@@ -254,7 +289,9 @@ class _Worker:
                 self._handling -= 1
             if done.again_s is not None:
                 again_s = round(done.again_s)
-                await _defer(app, kind, key, **({"schedule_in": {"seconds": again_s}} if again_s > 0 else {}))
+                await self._queues.defer(
+                    app, kind, key, **({"schedule_in": {"seconds": again_s}} if again_s > 0 else {})
+                )
 
         return run
 
@@ -275,8 +312,9 @@ class _Worker:
 
     def _janitor(self, app: App) -> Callable[[int], Awaitable[None]]:
         async def tidy(timestamp: int) -> None:  # noqa: ARG001 - as Procrastinate calls it
-            for one in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._pace.dead_s):
-                await self._replace(app, one)
+            for queue in (self._queues.jobs, self._queues.chores):
+                for one in await _stalled(app, queue, self._pace):
+                    await self._replace(app, one)
 
         return tidy
 
@@ -287,7 +325,7 @@ class _Worker:
         except ConnectorException:
             return
         if "key" in dead.task_kwargs:
-            await _defer(app, dead.task_name, str(dead.task_kwargs["key"]))
+            await self._queues.defer(app, dead.task_name, str(dead.task_kwargs["key"]))
             self._duty.tell(f"{dead.task_name} {dead.task_kwargs['key']}: its worker is dead; it is done again")
             await self._in_thread(lambda: self._history.end(dead.id or 0, "lost", "its worker died"))
 
@@ -314,21 +352,12 @@ async def _opened(settings: dict[str, str]) -> AsyncIterator[App]:
         yield app
 
 
-def _name(kind: str, key: str) -> str:
-    return f"{kind} {key}"
+def _stalled(app: App, queue: str, pace: Pace) -> Awaitable[Iterable[EngineJob]]:
+    return app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=pace.dead_s)
 
 
-async def _defer(app: App, kind: str, key: str, **when: Any) -> bool:
-    """Procrastinate runs jobs with the same lock in their order, so one for later would stop its group until then. It
-    has a lock of its own; if it begins while another job of its group runs, it waits for the lock of that job."""
-    name = _name(kind, key)
-    is_later = when.get("schedule_at") is not None or "schedule_in" in when
-    lock = name if is_later else f"group {group_of(key)}"
-    try:
-        await app.configure_task(kind, queue=JOBS, lock=lock, queueing_lock=name, **when).defer_async(key=key)
-    except AlreadyEnqueued:
-        return False
-    return True
+async def _jobs(found: Awaitable[Iterable[EngineJob]]) -> Sequence[Job]:
+    return [_job(one) for one in await found]
 
 
 def _job(found: EngineJob) -> Job:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from reconciler.model.engine import RecordedJob
 from reconciler.postgres.connection import Connection, SharedConnection
 
 _KEPT_DAYS = 90
 _LONGEST = 4000
-_NOT_DONE = ("busy", "handed back")
-"""Outcomes of jobs that are done later."""
+_NOT_DONE = ("busy", "handed back", "unknown")
+"""Outcomes of jobs that are done later, or by other workers."""
 
 
 class History:
@@ -56,6 +56,13 @@ class History:
             WHERE kind = %s AND begun > %s AND outcome IS NOT NULL AND outcome <> ALL(%s) GROUP BY key"""
         values = (kind, since, [*_NOT_DONE])
         return dict(self._database.run(lambda one: one.execute(question, values).fetchall()))
+
+    def now(self) -> datetime:
+        """The time of the database, which is the same for all workers; aware UTC."""
+        row = self._database.run(lambda one: one.execute("SELECT clock_timestamp()").fetchone())
+        assert row is not None  # noqa: S101 - it is one row
+        time: datetime = row[0]
+        return time.astimezone(UTC)
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from reconciler.model.fleet import Pause, Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
 from reconciler.postgres.connection import Connection, SharedConnection
-from reconciler.postgres.engine import JOBS, QUEUES, Pace
+from reconciler.postgres.engine import QUEUES, Pace, Queues
 from reconciler.records.fleet import read_record, record_text
 
 _QUEUE = """
@@ -64,10 +64,10 @@ class PostgresRecord:
         self._database.run(write)
 
     def queue(self) -> Queue:
-        """As `FleetRecord`. All fleets of a database have the same workers and budgets."""
+        """As `FleetRecord`. Its workers and budgets are those of all fleets of the database."""
 
         def read(connection: Connection) -> Queue:
-            facts = connection.execute(_QUEUE, {"queue": JOBS, "dead": Pace().dead_s}).fetchone()
+            facts = connection.execute(_QUEUE, {"queue": Queues(self._fleet).jobs, "dead": Pace().dead_s}).fetchone()
             budgets = connection.execute(_BUDGETS, (WINDOW_S,)).fetchall()
             workers, running, waiting, oldest_s, stalled, lost = facts or (0, 0, 0, 0.0, 0, 0)
             left = {name: max(HANDED_OUT - used, 0) for name, used in budgets}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.errors import ReconcilerError, UsageError
+from reconciler.model.engine import Done
 from reconciler.postgres.engine import PostgresEngine
 from reconciler.postgres.history import History
+from reconciler.runs.fleet.children import Children
 from tests.support.fleet_workers import Works, works
 from tests.support.postgres import Postgres
 
@@ -56,6 +60,22 @@ def test_jobs_of_one_group_run_one_after_the_other(fleet: Works) -> None:
     assert [key for (key,) in order] == ["x/3", "x/1", "x/2"]
     assert [one.key for one in fleet.engine.waiting()] == ["x/0"]
     assert fleet.end() == [0, 0]
+
+
+def test_fleets_of_one_database_have_jobs_of_their_own(fleet: Works) -> None:
+    """Also of the same key; a worker does those of its fleet, and its own chores."""
+    other = PostgresEngine(
+        fleet.url, "a name of a fleet that is longer than a channel of PostgreSQL may be: " + "x" * 60
+    )
+    added = [engine.defer("act", "x/1") for engine in (fleet.engine, other, fleet.engine, other)]
+    assert added == [True, True, False, False]
+    fleet.start(1)
+    fleet.wait_for("SELECT count(*) = 1 FROM mtlsctl.procrastinate_jobs WHERE task_name = 'act'")
+    fleet.wait_for("SELECT EXISTS (SELECT FROM trial WHERE what = 'tick')")
+    assert fleet.end() == [0]
+    assert [[one.key for one in engine.waiting()] for engine in (fleet.engine, other)] == [[], ["x/1"]]
+    assert other.cancel("act", "x/1")
+    other.close()
 
 
 def test_a_job_that_waits_can_be_cancelled(fleet: Works) -> None:
@@ -138,7 +158,7 @@ def test_a_database_that_is_away_is_told_by_its_first_connection(*, is_silent: b
         if not is_silent:
             server.close()
         with pytest.raises(ReconcilerError) as caught:
-            PostgresEngine(url).waiting()
+            PostgresEngine(url, "acme").waiting()
     assert ("did not answer within 2 s" if is_silent else "refused") in caught.value.message
 
 
@@ -190,6 +210,38 @@ def test_a_worker_that_is_asked_to_end_hands_its_jobs_back(fleet: Works) -> None
     fleet.start(1)
     fleet.wait_until_idle("a")
     assert (fleet.counted("ended"), fleet.counted("overlap")) == ({"a": 1}, {})
+
+
+def test_a_job_that_hears_no_signal_is_ended_by_the_second_one(fleet: Works) -> None:
+    """And is handed back as others are."""
+    Path(fleet.folder, "deaf").touch()
+    fleet.close_gate()
+    fleet.engine.defer("act", "a")
+    fleet.start(1)
+    fleet.wait_for(begun(1))
+    fleet.workers[0].terminate()
+    fleet.wait_for("SELECT EXISTS (SELECT FROM trial WHERE what = 'asked')")
+    fleet.workers[0].terminate()
+    assert fleet.workers[0].wait(timeout=50) == 0
+    assert [one.key for one in fleet.engine.waiting()] == ["a"]
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_done_again(tmp_path: Path) -> None:
+    """Also one that hears no signal, as if it were frozen."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('waits', flush=True); signal.pause()"
+    command = [sys.executable, "-c", deaf]
+    children = Children(command, os.environ, tmp_path, longest_s=0.01, patience_s=0.0, failed_s=7.0)
+    assert children.handler("act")("a") == Done("failed", "stopped: it took longer than 0 minutes", 7.0)
+
+
+def test_a_job_of_no_stack_is_not_done_again(tmp_path: Path) -> None:
+    """A worker with a newer fleet.toml adds it again if it has one."""
+
+    def withheld(kind: str, key: str) -> frozenset[str]:
+        raise UsageError(f"the fleet has no stack {key}")
+
+    children = Children(["false"], {}, tmp_path, withheld=withheld)
+    assert children.handler("act")("a") == Done("unknown", "the fleet has no stack a")
 
 
 def test_the_history_tells_what_became_of_each_job(fleet: Works) -> None:

@@ -68,8 +68,8 @@ def _found(opened: OpenedFleet, kind: str, key: str) -> tuple[FleetMember, ...]:
 
 def prepare(opened: OpenedFleet, kind: str, key: str, environ: Mapping[str, str]) -> frozenset[str]:
     """Fetch the repositories of a job's stacks, so that its process finds their newest commits. Gives what is
-    `withheld`."""
-    members = [one for one in _found(opened, kind, key) if one.rule.git is not None]
+    `withheld`. UsageError if it has no stacks."""
+    members = [one for one in members_of(opened, kind, key) if one.rule.git is not None]
     if members:
         fetch_again(opened, members, environ)
     return withheld(opened, kind, key)
