@@ -113,6 +113,23 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
     assert fleet.works.end() == [0]
 
 
+def test_a_fleet_toml_that_is_broken_for_a_while_ends_no_worker(fleet: Fleet) -> None:
+    """Its jobs fail with the reason, and are done once it is mended; and the tables can be upgraded meanwhile."""
+    fleet.start()
+    fleet.wait("act", 1)
+    good = fleet.estate.read("fleet.toml")
+    fleet.estate.write("fleet.toml", "version = ")
+    fleet.works.engine.defer("act", f"{ACCOUNTS[0]}/s1")
+    fleet.works.wait_for(
+        "SELECT EXISTS (SELECT FROM mtlsctl.run WHERE outcome = 'failed' AND message ~ 'invalid TOML')"
+    )
+    fleet.estate.write("fleet.toml", good)
+    assert fleet.run("database", "upgrade").code == 0
+    fleet.run("trigger", "s1")
+    fleet.works.wait_for("SELECT count(*) >= 2 FROM mtlsctl.run WHERE kind = 'act' AND outcome = 'done'")
+    assert fleet.works.end() == [0]
+
+
 def _each_format_shows_the_pause(fleet: Fleet) -> None:
     """Of `fleet status`: until when, and why; metrics have no texts."""
     for form in ("text", "markdown", "html"):
