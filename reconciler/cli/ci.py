@@ -149,12 +149,13 @@ def _demand_fitting(action: CiCommand, settings: CiInputs) -> None:
 def _run(session: Session, action: CiCommand, settings: CiInputs, pipeline: Pipeline) -> CiRun:
     """Run the command, show its report, and write the files that were asked for."""
     saved = None
-    file, stack = next(iter(settings.files), Path(FILE_NAME)).as_posix(), None
+    file, stack, account = next(iter(settings.files), Path(FILE_NAME)).as_posix(), None, None
     report: CiReport | RunFailure
     try:
         project = session.open_project()
         file = Path(os.path.relpath(project.folder / project.name)).as_posix()
-        stack = project.declaration()[0].stack
+        declaration, _ = project.declaration()
+        stack, account = declaration.stack, declaration.store.account
         keep = record_keeper(session, settings.record, settings.plan)
         report = run(action, project, settings, pipeline, session.tell, keep)
     except ReconcilerError as error:
@@ -168,7 +169,7 @@ def _run(session: Session, action: CiCommand, settings: CiInputs, pipeline: Pipe
         except ReconcilerError as error:
             session.fail(error)
             code = strongest((code, error.exit_code))
-    result = StackResult(file, stack, report, code, session.place)
+    result = StackResult(file, stack, report, code, session.place, account=account)
     stacks = Stacks(action, (result,), result.exit_code)
     return CiRun(action, settings, stacks, (session.display(sys.stdout),), SystemClock().now(), saved)
 

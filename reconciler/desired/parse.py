@@ -123,15 +123,15 @@ def refuse_newer(raw: Raw, path: str) -> None:
 
 def build_declaration(document: Document, path: str) -> Declaration:
     """The declaration of a valid document; never fails."""
-    stacks = (document.stack, *document.former_stacks)
+    stacks, store = (document.stack, *document.former_stacks), _store(document.store)
     return Declaration(
         path=path,
         stack=document.stack,
         former_stacks=tuple(document.former_stacks),
-        store=_store(document.store),
+        store=store,
         policy=_policy(document.policy),
         certificates={
-            CertificateName(name): _certificate(CertificateName(name), table, stacks)
+            CertificateName(name): _certificate(CertificateName(name), table, stacks, store.account)
             for name, table in document.certificates.items()
         },
         issuers={name: DeclaredIssuer(name, options) for name, options in document.issuers.items()},
@@ -170,11 +170,13 @@ def _renew_before(text: str | None) -> RenewBefore | None:
     return None if text is None else parse_renew_before(text)
 
 
-def _certificate(name: CertificateName, table: CertificateTable, stacks: tuple[str, ...]) -> DeclaredCertificate:
+def _certificate(
+    name: CertificateName, table: CertificateTable, stacks: tuple[str, ...], account: str | None
+) -> DeclaredCertificate:
     return DeclaredCertificate(
         name=name,
         path=table.certificate,
-        key=_key(name, table, stacks),
+        key=_key(name, table, stacks, account),
         ca=table.ca,
         verify=table.verify,
         verify_before=table.verify_before,
@@ -186,11 +188,13 @@ def _certificate(name: CertificateName, table: CertificateTable, stacks: tuple[s
     )
 
 
-def _key(name: CertificateName, table: CertificateTable, stacks: tuple[str, ...]) -> KeyReference | None:
+def _key(
+    name: CertificateName, table: CertificateTable, stacks: tuple[str, ...], account: str | None
+) -> KeyReference | None:
     """Where its private key is: in a slot of its sink, if it renews itself."""
     if table.renew is None:
         return table.private_key
-    slots = KeySlots(name, table.renew.sink, otherwise=table.private_key, stacks=stacks)
+    slots = KeySlots(name, table.renew.sink, otherwise=table.private_key, stacks=stacks, account=account)
     return KeyReference(RENEWED, {RENEWED: sink_text(table.renew.sink)}, slots=slots)
 
 

@@ -115,7 +115,8 @@ class KeySlots:
 
     `key`: the hash of the public key that is meant, as `key_digest` gives it; None while the certificate file is not
     read. `otherwise`: the declared `private_key`, for a certificate whose key is in no slot: that of before its first
-    renewal. `stacks`: the stack, then its former names.
+    renewal. `stacks`: the stack, then its former names. `account`: that of mtls.toml; another one may have a stack of
+    the same name.
     """
 
     certificate: str
@@ -123,12 +124,15 @@ class KeySlots:
     key: str | None = None
     otherwise: KeyReference | None = None
     stacks: tuple[str, ...] = ()
+    account: str | None = None
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """What its keys are kept under in the sink, `payments_billing`: first now, then under former names of the
-        stack. No name of a stack or a certificate has an underscore."""
-        return tuple(f"{stack}_{self.certificate}" for stack in self.stacks)
+        """What its keys are kept under in the sink, `payments_billing`, or `0123abcd_payments_billing` with an account:
+        first now, then before mtls.toml had an account, and under former names of the stack. No name of a stack or a
+        certificate has an underscore."""
+        accounts = ("",) if self.account is None else (f"{self.account[:8]}_", "")
+        return tuple(f"{account}{stack}_{self.certificate}" for stack in self.stacks for account in accounts)
 
 
 LAST_NUMBER = 999_999_999

@@ -54,6 +54,7 @@ from reconciler.model.found import Built, FoundBinding, needle_of
 from reconciler.model.hostnames import CaList, DeclaredZone, FoundZone, HostnamesAddress
 from reconciler.model.hyperdrive import DeclaredHyperdrive, HyperdriveAddress, HyperdriveConfig, HyperdriveField
 from reconciler.model.identifiers import IdKind, kind_of_id
+from reconciler.model.key_places import KeySlots
 from reconciler.model.live import PAGES
 from reconciler.model.ownership import mark_name, read_mark
 from reconciler.plan.assessment import PlanOptions
@@ -101,6 +102,7 @@ _OF_FIELDS: Mapping[tuple[type, str], _Roles] = {
     (Declaration, "stack"): TextRole.STACK,
     (Declaration, "former_stacks"): TextRole.STACK,
     (StoreSettings, "account_id"): TextRole.ACCOUNT,
+    (KeySlots, "account"): TextRole.ACCOUNT,
     (AllowedKey, "kind"): TextRole.KEEP,
     (CertificatePolicy, "extended_key_usage"): TextRole.KEEP,
     (CertificatePolicy, "extensions"): TextRole.KEEP,

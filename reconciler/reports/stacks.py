@@ -18,7 +18,8 @@ class StackResult:
     name; None if mtls.toml could not be read. `report`: what a command shows of one stack, such as a plan; a
     `RunFailure` if an error stopped it. `exit_code`: that of the command for this stack alone. `place`: where its
     findings are, relative to `folder`. `within`: the file, from the root of the repository. `note`: what else is to be
-    said of it, on one line. `is_stack`: false for what is about the whole run, such as fleet.toml.
+    said of it, on one line. `is_stack`: false for what is about the whole run, such as fleet.toml. `account`: the ID of
+    its account, if that is known.
     """
 
     file: str
@@ -29,6 +30,13 @@ class StackResult:
     within: str = field(default="mtls.toml", compare=False)
     note: str = ""
     is_stack: bool = True
+    account: str | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> str | None:
+        """What tells it from the other stacks of a repository, of which one in another account may have its name; None
+        if mtls.toml could not be read."""
+        return self.stack if self.stack is None or self.account is None else f"{self.account[:8]}-{self.stack}"
 
     @property
     def folder(self) -> str:

@@ -45,7 +45,9 @@ class Member:
 
     def result(self, report: object, exit_code: ExitCode) -> StackResult:
         """What the run came to for this stack."""
-        return StackResult(self.file, self.stack, report, exit_code, self.project.place, self.project.within)
+        account = None if self.store is None else self.store.account
+        place, within = self.project.place, self.project.within
+        return StackResult(self.file, self.stack, report, exit_code, place, within, account=account)
 
     def failure(self, error: ReconcilerError) -> StackResult:
         """Why the run stopped for this stack."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.keys.sinks import open_sink
 from reconciler.model import CertificateName
-from reconciler.model.key_places import KeyReference, Slot
+from reconciler.model.key_places import FileSink, KeyReference, KeySlots, Slot
 from reconciler.model.renewal import KeySink
 from reconciler.runs.plan import PlanRequest, plan
 from reconciler.runs.project import project_at
@@ -200,6 +201,16 @@ def test_the_keys_of_two_stacks_in_one_sink_are_apart_and_found_again_after_a_re
     assert "has no key that belongs to the certificate file" in " ".join(result.out.split())
     project.write("mtls.toml", text.replace('stack = "payments"', 'stack = "other"\nformer_stacks = ["payments"]'))
     assert project.run("apply", "--yes").code == 0
+
+
+def test_keys_are_kept_by_the_account_and_found_where_they_were_before_it_was_declared() -> None:
+    """A stack of the same name in another account has others. A new key is kept under the first name."""
+    slots = KeySlots("billing", FileSink("keys"), stacks=("payments", "old"))
+    assert slots.owners == ("payments_billing", "old_billing")
+    assert replace(slots, account="0123abcd" + "0" * 24).owners == (
+        *("0123abcd_payments_billing", "payments_billing"),
+        *("0123abcd_old_billing", "old_billing"),
+    )
 
 
 def test_validate_finds_the_key_in_files_and_says_what_it_did_not_read(tmp_path: Path) -> None:

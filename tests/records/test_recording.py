@@ -129,7 +129,7 @@ def everything() -> PlanInputs:
         certificate(
             f"r{number}",
             renew=one,
-            key=KeyReference(RENEWED, {RENEWED: "x"}, slots=KeySlots("r", one.sink, "5", key, ("s",))),
+            key=KeyReference(RENEWED, {RENEWED: "x"}, slots=KeySlots("r", one.sink, "5", key, ("s",), "a" * 32)),
         )
         for number, one in enumerate(renewals)
     ]

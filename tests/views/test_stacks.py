@@ -135,3 +135,10 @@ def test_only_a_document_with_true_reports_is_one_of_ours() -> None:
     document["stacks"][0]["report"] = {"format": "mtlsctl.plan/1"}
     document["stacks"][0]["other"] = 1
     assert not is_document(json.dumps(document).encode())
+
+
+def test_stacks_of_one_name_in_two_accounts_have_keys_of_their_own() -> None:
+    """By which the comments and issues of each are found again."""
+    keys = [StackResult("f", "a", PLAN, OK, account=account).key for account in ("1" * 32, "2" * 32, None)]
+    assert keys == ["11111111-a", "22222222-a", "a"]
+    assert StackResult("f", None, PLAN, FAILED, account="1" * 32).key is None

@@ -31,7 +31,7 @@ _SEVERAL = "all-stacks"
 def keep_plan(forge: Forge, pull: int, run: CiRun, job: RunOf, page: str, facts: str) -> Comment | None:
     """The comment of a plan, written or updated; None if there is none to write."""
     several = _SEVERAL if len(run.results) > 1 else None  # a new stack does not change it
-    key = run.settings.comment_key or several or run.results[0].stack
+    key = run.settings.comment_key or several or run.results[0].key
     # Without a key, mtls.toml could not be read: then a single comment is the one of this stack.
     marker = marker_of("plan", key) if key is not None else only_marker(forge, pull, "plan")
     if marker is None:
@@ -71,7 +71,8 @@ def keep_drift(forge: Forge, run: CiRun, job: RunOf, cure: str) -> Iterator[Diag
             return IssueText(issue_title(finding, stack), issue_text(finding, stack, display))
 
         try:
-            kept = keep_issues(forge, run.settings.comment_key or stack, result.report, text_of, why)
+            scope = "-".join(part for part in (run.settings.comment_key, result.key) if part)
+            kept = keep_issues(forge, scope, result.report, text_of, why)
         except WebError as error:
             yield unpublished(f"the issues of the stack {stack}", error, cure)
             continue

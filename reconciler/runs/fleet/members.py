@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -13,7 +12,7 @@ from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.values import dataclass
 from reconciler.model import Act, CertificateName, DeclaredCertificate
 from reconciler.model.fleet import Fleet, FleetRule, StackKey
-from reconciler.model.key_places import CommandSink, FileSink, SopsSink, VaultSink
+from reconciler.model.key_places import CommandSink, SopsSink
 from reconciler.model.renewal import CommandIssuer, DeclaredIssuer, StepIssuer
 from reconciler.runs.stacks import Member
 
@@ -54,29 +53,21 @@ class FleetMember:
 
 IN_TREE = "its keys would be files of the repository, which a fleet never writes"
 COMMANDS = "it needs a command of mtls.toml, and a fleet runs none"
-SHARED = "its keys are kept together with those of a stack of the same name in another account"
 HINTS: Mapping[str, str] = {
     IN_TREE: "renew it with `mtlsctl ci FORGE renew` in a pipeline of that repository, or use another sink",
     COMMANDS: "renew it with `mtlsctl renew --allow-commands`, or use another issuer and sink",
-    SHARED: "give each of the two a sink of its own, since a renewal removes old keys there",
 }
 """Each reason, and what to do about it."""
 
 
 def with_renewals(members: Sequence[FleetMember]) -> tuple[FleetMember, ...]:
     """The same stacks, each with the certificates that are not renewed."""
-    places: dict[object, int] = defaultdict(int)
-    for one in members:
-        for declared, _ in one.member.renewing:
-            places[_place(one, declared)] += 1
-    return tuple(replace(one, not_renewed=dict(_not_renewed(one, places))) for one in members)
+    return tuple(replace(one, not_renewed=dict(_not_renewed(one))) for one in members)
 
 
-def _not_renewed(one: FleetMember, places: Mapping[object, int]) -> Iterator[tuple[CertificateName, str]]:
+def _not_renewed(one: FleetMember) -> Iterator[tuple[CertificateName, str]]:
     for declared, issuer in one.member.renewing if one.act.allows(Act.ROTATE) else ():
         reason = _reason(declared, issuer)
-        if reason is None and places[_place(one, declared)] > 1:
-            reason = SHARED
         if reason is not None:
             yield declared.name, reason
 
@@ -89,19 +80,6 @@ def _reason(declared: DeclaredCertificate, issuer: DeclaredIssuer) -> str | None
     needs_command = isinstance(sink, CommandSink) or isinstance(options, CommandIssuer)
     needs_command = needs_command or (isinstance(options, StepIssuer) and options.password.needs_command)
     return COMMANDS if needs_command else None
-
-
-def _place(one: FleetMember, declared: DeclaredCertificate) -> object:
-    """Where the keys of a certificate are; not the same for any two but those whose slots are the same."""
-    sink = declared.renew.sink if declared.renew is not None else None
-    name = (one.member.stack, declared.name)
-    match sink:
-        case FileSink(folder):
-            return (*name, os.path.realpath(one.folder / folder))
-        case VaultSink():
-            return (*name, sink)
-        case _:
-            return (*name, one.file)
 
 
 def find_not_renewed(fleet: Fleet, members: Sequence[FleetMember]) -> Iterator[Diagnostic]:

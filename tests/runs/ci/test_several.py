@@ -107,3 +107,14 @@ def test_a_weakened_guard_is_told_though_nothing_changes(several: Bench) -> None
     several.project.write("apps/billing/mtls.toml", f'{text}\n[policy]\ngrace = "0s"\n')
     assert several.ci("plan", "--all", "--base", "HEAD").code == 0
     assert "no changes; guards weakened: grace" in several.own[0].replace("&#59;", ";").replace("&#58;", ":")
+
+
+def test_no_stack_of_a_job_closes_the_issues_of_another(several: Bench) -> None:
+    """Also under a key of the job."""
+    assert several.project.run("apply", "--all", "--yes").code == 0
+    text = several.project.read("apps/billing/wrangler.toml")
+    several.project.write("apps/billing/wrangler.toml", text.replace("10ca1000-", "10ca1001-"))
+    event = {"repository": {"full_name": "acme/shop"}}
+    for run in (51, 52):
+        several.ci("drift", "--all", "--comment-key", "nightly", event=event, run=run, GITHUB_EVENT_NAME="schedule")
+        assert [issue["state"] for issue in several.github.issues] == ["open"]
