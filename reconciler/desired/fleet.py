@@ -224,7 +224,8 @@ class StacksTable(Table):
     look: LookText | None = Field(default=None, description="Overrides `[defaults]`.", examples=["15m"])
     retired: list[Stack] = Field(
         default=[],
-        description="Names of stacks that left the fleet for good, so that their absence is no alarm.",
+        description="Names of stacks in the accounts of this credential that left the fleet for good, so that their"
+        " absence is no alarm.",
         examples=[["old-shop"]],
     )
 

@@ -129,11 +129,11 @@ class Missed:
 
 
 def find_missed(
-    rows: Sequence[StackRow], found: Collection[StackKey], files: Collection[str], retired: Collection[str]
+    rows: Sequence[StackRow], found: Collection[StackKey], files: Collection[str], retired: Collection[StackKey]
 ) -> Missed:
     """Compare the known stacks with those that were found. `files`: those that were found and can't be read, which may
-    still be the stack that was there. `retired`: names that left the fleet."""
-    left = tuple(row.key for row in rows if row.stack in retired and row.key not in found)
+    still be the stack that was there. `retired`: those that left the fleet."""
+    left = tuple(row.key for row in rows if row.key in retired and row.key not in found)
     known = [row for row in rows if row.key not in left]
     vanished = tuple(row for row in known if row.key not in found and row.file not in files)
     return Missed(vanished, left, shrunk=2 * (len(known) - len(vanished)) < len(known))

@@ -187,7 +187,7 @@ def test_a_known_stack_that_is_not_found_is_missed(
     """Unless its file is there and can't be read, or it left for good."""
     rows = [row(name) for name in "abcd"]
     files = {f"{name}/mtls.toml": None for name in broken}
-    missed = find_missed(rows, {(KEY[0], name) for name in found}, files, set(retired))
+    missed = find_missed(rows, {(KEY[0], name) for name in found}, files, {(KEY[0], name) for name in retired})
     assert "".join(one.stack for one in missed.vanished) == vanished
     assert "".join(stack for _, stack in missed.retired) == retired
     assert missed.shrunk is shrunk

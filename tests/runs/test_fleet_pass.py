@@ -377,6 +377,20 @@ def test_a_vanished_stack_is_an_alarm_in_every_pass_until_it_is_retired(small: E
     assert "s1" not in remembered(small)
 
 
+def test_retired_is_about_the_accounts_of_its_credential_alone(small: Estate) -> None:
+    """Else a stack of another account would be forgotten without an alarm. An account that no credential has any more
+    has no such rule: any rule may retire its stacks."""
+    small.run("fleet", "run")
+    (small.folder / "two/s2/mtls.toml").unlink()
+    retired = FLEET.replace('tags = ["first"]', 'retired = ["s2"]')
+    small.write("fleet.toml", retired)
+    result = small.run("fleet", "run", "--all", "--format", "json")
+    assert (small.codes(result)["s2"], "s2" in remembered(small)) == (1, True)
+    small.write("fleet.toml", retired.replace(f'accounts = ["{ACCOUNTS[1]}"]', f'accounts = ["{"d" * 32}"]'))
+    assert "s2" not in small.codes(small.run("fleet", "run", "--all", "--format", "json"))
+    assert "s2" not in remembered(small)
+
+
 def test_a_retired_stack_that_is_still_there_is_a_warning_and_another_one_of_its_name_stays(small: Estate) -> None:
     """`retired` is about its own `[[stacks]]`."""
     small.write("two/s2/mtls.toml", small.read("two/s2/mtls.toml").replace('"s2"', '"s1"'))

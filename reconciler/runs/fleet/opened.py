@@ -20,7 +20,7 @@ from reconciler.findings.values import dataclass
 from reconciler.model import StoreKind
 from reconciler.model.concurrency import run_all
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackRow
+from reconciler.model.fleet import Credential, Fleet, FleetRule, GitSource, SecretPlace, StackKey, StackRow
 from reconciler.model.ports import Clock
 from reconciler.plan.fleet import denied, deny_text
 from reconciler.runs.fleet.members import FleetMember, find_not_renewed, with_renewals
@@ -116,10 +116,16 @@ class OpenedFleet:
         found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, "correct the errors above")
         return InputError((*unknown, found))
 
-    @property
-    def retired(self) -> frozenset[str]:
-        """The names of stacks that left."""
-        return frozenset(name for rule in self.fleet.rules for name in rule.retired)
+    def retired(self, rows: Iterable[StackRow]) -> frozenset[StackKey]:
+        """The known stacks that left: those that a rule with their account has in `retired`. An account that no
+        credential has any more left, too; then any rule may name its stacks."""
+        known = {account for one in self.fleet.credentials.values() for account in one.accounts}
+
+        def has(rule: FleetRule, row: StackRow) -> bool:
+            is_of = row.account in self.fleet.credentials[rule.credential].accounts or row.account not in known
+            return is_of and row.stack in rule.retired
+
+        return frozenset(row.key for row in rows if any(has(rule, row) for rule in self.fleet.rules))
 
 
 def read_fleet_file(file: Path | None, cwd: Path) -> FleetFile:

@@ -67,7 +67,7 @@ def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
     found = {one.key for one in opened.members if one.key is not None}
     found |= {(one.account or "", name) for one in opened.members for name in one.member.former_stacks}
     broken = {one.file for one in opened.members if one.key is None}
-    return find_missed(rows, found, broken | {row.file for row in opened.unread_rows(rows)}, opened.retired)
+    return find_missed(rows, found, broken | {row.file for row in opened.unread_rows(rows)}, opened.retired(rows))
 
 
 def status_of(
@@ -139,7 +139,8 @@ def missing_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> tuple[tuple[Sta
 def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
     """The alarm for a stack that is not there any more."""
     message = f"the stack {row.stack!r} of the account {opened.fleet.alias(row.account)} was not found any more"
-    hint = f"restore {row.file}; if it left for good, add {row.stack!r} to `retired` in {opened.fleet.path}"
+    retire = f"add {row.stack!r} to `retired` of its [[stacks]] in {opened.fleet.path}"
+    hint = f"restore {row.file}; if it left for good, {retire}"
     found = Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, hint)
     return StackResult(row.file, row.stack, RunFailure((found,)), ExitCode.FAILED)
 
