@@ -18,7 +18,7 @@ from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
-from reconciler.model.fleet import FleetRecord, StackKey
+from reconciler.model.fleet import FleetRecord, StackKey, StackRow
 from reconciler.reports.fleet import FleetHistory, FleetList, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.budget import DATABASE_URL
@@ -26,7 +26,7 @@ from reconciler.runs.fleet.listed import Selected, changed_members, list_fleet, 
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
-from reconciler.runs.fleet.run import PassRequest, run_pass, status_of
+from reconciler.runs.fleet.run import PassRequest, missing_of, run_pass, status_of
 from reconciler.runs.fleet.work import MAX_AGE
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
@@ -57,6 +57,8 @@ _OF_WORKERS = frozenset(
     }
 )
 """The commands that need a PostgreSQL."""
+_PASSES = (FleetCommand.PLAN, FleetCommand.RUN)
+"""The commands that remember in a file, whether there is a PostgreSQL or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def fleet(
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
     opened = _open(session)
     record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
-    members = selected.choose(opened, lambda: _record(opened, state).rows())
+    members = _choose(selected, action, opened, lambda: record if action in _PASSES else _record(opened, state))
     match action:
         case FleetCommand.VALIDATE:
             _demand_format(session, Stacks, action)
@@ -183,14 +185,26 @@ def fleet(
         case FleetCommand.PLAN | FleetCommand.RUN:
             acts = action is FleetCommand.RUN and not dry_run
             checks_all = everything or action is FleetCommand.PLAN
-            request = PassRequest(checks_all, whole=selected.is_all, acts=acts, remembers=acts)
+            request = PassRequest(checks_all, misses=selected.has_row, acts=acts, remembers=acts)
             _pass(session, action, opened, members, request, record, out)
         case FleetCommand.STATUS:
             _demand_format(session, FleetStatus, action)
             found = _record(opened, state)
-            status = status_of(opened, members, found, SystemClock().now(), whole=selected.is_all)
+            status = status_of(opened, members, found, SystemClock().now(), selected.has_row)
             session.show(status, out)
             raise typer.Exit(status.exit_code)
+
+
+def _choose(
+    selected: Selected, action: FleetCommand, opened: OpenedFleet, record: Callable[[], FleetRecord]
+) -> tuple[FleetMember, ...]:
+    """The stacks that are meant; those that are missing are meant, too, by a command that reports them."""
+
+    def missing(rows: Sequence[StackRow]) -> Sequence[StackRow]:
+        reports = action in (*_PASSES, FleetCommand.STATUS)
+        return [row for row, _ in missing_of(opened, rows)] if reports else ()
+
+    return selected.choose(opened, lambda: record().rows(), missing)
 
 
 def _pass(

@@ -186,7 +186,8 @@ class Acted:
 class StackRow:
     """What is remembered of one stack. `file`: its mtls.toml, relative to the folder of fleet.toml.
 
-    `success`: the time of the last look that did not fail. `look`, `act` None: there was none yet.
+    `success`: the time of the last look that did not fail. `look`, `act` None: there was none yet. `tags`: as of the
+    last look; None: unknown.
     """
 
     account: str
@@ -195,6 +196,7 @@ class StackRow:
     look: Look | None = None
     success: datetime | None = None
     act: Acted | None = None
+    tags: tuple[str, ...] | None = None
 
     @property
     def key(self) -> StackKey:

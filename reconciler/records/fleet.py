@@ -18,10 +18,10 @@ MAX_BYTES = 64_000_000
 
 class FleetStackPart(JsonPart):
     """One stack. `look`: the last one, absent if there was none. `success`: when the last look ended without an error.
-    `act`: the last one. What follows is only in the output of `fleet status`. `account_name`: as in fleet.toml.
-    `state`: one of vanished, broken, failed, incomplete, not-checked, blocked, drift, changes, ok. `due`: when it is
-    checked next. `allowed`: what may be done without a person. `message`: what is wrong. `paused`: until when nothing
-    is done to it, and why, if it is paused."""
+    `act`: the last one. `tags`: those that it has in fleet.toml. What follows is only in the output of `fleet status`.
+    `account_name`: as in fleet.toml. `state`: one of vanished, broken, failed, incomplete, not-checked, blocked, drift,
+    changes, ok. `due`: when it is checked next. `allowed`: what may be done without a person. `message`: what is wrong.
+    `paused`: until when nothing is done to it, and why, if it is paused."""
 
     stack: str | None = None
     account: str | None = None
@@ -29,6 +29,7 @@ class FleetStackPart(JsonPart):
     look: Look | None = None
     success: UtcTime | None = None
     act: Acted | None = None
+    tags: tuple[str, ...] | None = None
     account_name: str | None = None
     state: str | None = None
     due: UtcTime | None = None
@@ -67,7 +68,7 @@ def read_record(data: bytes, path: str, fleet: str) -> tuple[StackRow, ...]:
     if document.fleet != fleet:
         raise _no_record(path, f"it is of the fleet {document.fleet!r}, not of {fleet!r}")
     return tuple(
-        StackRow(one.account, one.stack, one.file, one.look, one.success, one.act)
+        StackRow(one.account, one.stack, one.file, one.look, one.success, one.act, one.tags)
         for one in document.stacks
         if one.account is not None and one.stack is not None
     )

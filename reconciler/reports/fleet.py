@@ -203,7 +203,9 @@ def make_fleet_status(
     known, by_file = {row.key: row for row in rows}, {row.file: row for row in rows}
     stacks = [_status_of(_named(one, by_file, alias), known, now) for one in found.stacks]
     for row, message in missing:
-        one = FleetStack(row.file, row.stack, row.account, alias(row.account), "", (), Act.NONE, timedelta(0))
+        one = FleetStack(
+            row.file, row.stack, row.account, alias(row.account), "", row.tags or (), Act.NONE, timedelta(0)
+        )
         stacks.append(FleetStackStatus(one, StackState.VANISHED, row, message=message))
     stacks = [replace(one, pause=pauses.get((one.one.account or "", one.one.stack or ""))) for one in stacks]
     order = list(StackState)

@@ -115,10 +115,30 @@ def test_a_selection_shows_only_its_stacks(estate: Estate) -> None:
     assert states(estate)["s2"] == "vanished"
 
 
-def test_a_selection_of_a_stack_that_vanished_says_so(estate: Estate) -> None:
+@pytest.mark.parametrize("words", ["--tag first", "--only one/*", "--only s1", "--tag first --only *1", "--exclude s2"])
+def test_a_vanished_stack_is_still_selected(estate: Estate, words: str) -> None:
+    """By its name, its file, and the tags that it had: else no pass over a part of the fleet would miss it."""
+    (estate.folder / "one/s1/mtls.toml").unlink()
+    assert states(estate, *words.split())["s1"] == "vanished"
+    for command in ("run", "plan"):
+        result = estate.run("fleet", command, *words.split(), "--format", "json")
+        alarms = [one["stack"] for one in result.json["stacks"] if one["exit_code"] == 1 and "stack" in one]
+        assert (alarms, result.code in {1, 5}) == (["s1"], True)
+    assert "s1" not in states(estate, "--exclude", "s1")
+    assert estate.run("fleet", "status", "--tag", "frist").code == 64
+
+
+def test_a_vanished_stack_whose_tags_are_unknown_is_selected_by_any_tag(estate: Estate) -> None:
+    """What an earlier version remembered has none: one alarm too many is better than none."""
+    remember(estate, r'"tags": \[[^]]*\]', '"tags": null')
+    (estate.folder / "two/s2/mtls.toml").unlink()
+    assert states(estate, "--tag", "first") == {"s2": "vanished", "s1": "ok"}
+
+
+def test_a_list_of_a_stack_that_vanished_says_so(estate: Estate) -> None:
     """It is not misspelled."""
     (estate.folder / "two/s2/mtls.toml").unlink()
-    result = estate.run("fleet", "status", "--only", "s2")
+    result = estate.run("fleet", "list", "--only", "s2")
     said = " ".join(result.err.split())
     assert (result.code, "remembered, and not found now: s2 (bbbbbbbb)" in said) == (1, True)
 

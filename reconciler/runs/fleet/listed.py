@@ -11,7 +11,7 @@ from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import InputError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
 from reconciler.findings.values import dataclass
-from reconciler.model.fleet import FleetRule, StackRow
+from reconciler.model.fleet import StackRow
 from reconciler.plan.plan import exit_code_of
 from reconciler.reports.checks import Validation
 from reconciler.reports.fleet import FleetList, FleetStack
@@ -122,19 +122,31 @@ class Selected:
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing is left out."""
-        return not (self.tags or self.only or self.exclude)
+    def has_row(self, row: StackRow) -> bool:
+        """Whether a stack that is not there now is meant. One whose tags are unknown may have any."""
+        return (
+            (not self.tags or row.tags is None or not set(self.tags).isdisjoint(row.tags))
+            and (not self.only or any(_is_row(row, name) for name in self.only))
+            and not any(_is_row(row, name) for name in self.exclude)
+        )
 
-    def choose(self, opened: OpenedFleet, rows: Callable[[], Sequence[StackRow]]) -> tuple[FleetMember, ...]:
+    def choose(
+        self,
+        opened: OpenedFleet,
+        rows: Callable[[], Sequence[StackRow]],
+        missing: Callable[[Sequence[StackRow]], Sequence[StackRow]],
+    ) -> tuple[FleetMember, ...]:
         """The stacks that are meant. UsageError if a tag or name of `only` matches none; InputError if that may be
-        because something could not be read. `rows`: what is remembered, read only then."""
+        because something could not be read. `rows`: what is remembered, read only then. `missing`: those of them that
+        are not there and that the command reports, so that words may match one of them instead."""
         members = opened.members
         for option, words, has in (("--tag", self.tags, _has_tag), ("--only", self.only, _is_named)):
             for word in words:
                 if not any(has(one, word) for one in members):
-                    raise _no_match(opened, rows(), option, word)
+                    known = rows()
+                    alone = Selected(tags=(word,)) if option == "--tag" else Selected(only=(word,))
+                    if not any(map(alone.has_row, missing(known))):
+                        raise _no_match(opened, known, option, word)
         return tuple(
             one
             for one in members
@@ -148,12 +160,9 @@ def _no_match(opened: OpenedFleet, rows: Sequence[StackRow], option: str, word: 
     """The error for an option that matches no stack that could be read."""
     message = f"`{option} {word}` matches no stack of the fleet"
     found = opened.unknown(lambda rule: option == "--only" or word in rule.tags)
-    if not found and option == "--tag":
-        return UsageError(message, hint="run `mtlsctl fleet list`")
-    unread = opened.unread_rows(rows)
-    gone = [row for row in rows if fnmatchcase(row.stack, word) or fnmatchcase(row.file, word)]
-    if option == "--tag":
-        gone = [row for row in unread if any(word in one.tags and _has_row(one, row) for one in opened.fleet.rules)]
+    there = {one.key for one in opened.members}
+    gone = [row for row in rows if (_is_row(row, word) if option == "--only" else word in (row.tags or ()))]
+    gone = [row for row in gone if row.key not in there]
     if not found and not gone:
         return UsageError(message, hint="run `mtlsctl fleet list`")
     known = ", ".join(f"{row.stack} ({opened.fleet.alias(row.account)})" for row in gone)
@@ -162,12 +171,12 @@ def _no_match(opened: OpenedFleet, rows: Sequence[StackRow], option: str, word: 
     return InputError((*found, Diagnostic(Severity.ERROR, Code.FLEET_STACK_MISSING, message, None, hint)))
 
 
-def _has_row(rule: FleetRule, row: StackRow) -> bool:
-    return rule.git is not None and row.file.startswith(rule.git.prefix)
-
-
 def _has_tag(one: FleetMember, tag: str) -> bool:
     return tag in one.rule.tags
+
+
+def _is_row(row: StackRow, pattern: str) -> bool:
+    return fnmatchcase(row.stack, pattern) or fnmatchcase(row.file, pattern)
 
 
 def _is_named(one: FleetMember, pattern: str) -> bool:

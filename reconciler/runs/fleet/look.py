@@ -101,5 +101,5 @@ def _row(one: FleetMember, result: StackResult, now: datetime) -> StackRow | Non
     if isinstance(result.report, Plan):
         look = look_of(result.report, now)
         is_whole = look.state not in {LookState.FAILED, LookState.INCOMPLETE}
-        return StackRow(account, stack, one.file, look, now if is_whole else None)
-    return StackRow(account, stack, one.file, failed_look(result.report, now))
+        return StackRow(account, stack, one.file, look, now if is_whole else None, tags=one.rule.tags)
+    return StackRow(account, stack, one.file, failed_look(result.report, now), tags=one.rule.tags)

@@ -37,12 +37,12 @@ from reconciler.x509.certificates import quiet
 
 @dataclass(frozen=True, slots=True)
 class PassRequest:
-    """The options of a pass. `everything`: look at what is not due, too. `whole`: report every stack that is missing.
+    """The options of a pass. `everything`: look at what is not due, too. `misses`: which missing stacks are reported.
     `acts`: change something; else it only shows what would be allowed. `remembers`: write down what was found.
     `paused`: the stacks that are not changed, each with the reason."""
 
     everything: bool = False
-    whole: bool = True
+    misses: Callable[[StackRow], bool] = lambda _: True
     acts: bool = True
     remembers: bool = True
     paused: Mapping[StackKey, str] = field(default_factory=dict)
@@ -71,11 +71,16 @@ def missed_of(opened: OpenedFleet, rows: Sequence[StackRow]) -> Missed:
 
 
 def status_of(
-    opened: OpenedFleet, members: Sequence[FleetMember], record: FleetRecord, now: datetime, *, whole: bool
+    opened: OpenedFleet,
+    members: Sequence[FleetMember],
+    record: FleetRecord,
+    now: datetime,
+    misses: Callable[[StackRow], bool],
 ) -> FleetStatus:
-    """How these stacks were when they were checked; with `whole` also those that are missing. Asks no server."""
+    """How these stacks were when they were checked. `misses`: which missing stacks are shown, too. Asks no server of
+    Cloudflare."""
     rows = record.rows()
-    missing = missing_of(opened, rows) if whole else ()
+    missing = [one for one in missing_of(opened, rows) if misses(one[0])]
     found = make_fleet_status(list_fleet(opened, members), rows, missing, opened.fleet.alias, now, record.pauses())
     return replace(found, queue=record.queue())
 
@@ -190,7 +195,7 @@ class _Pass:
     def _alarms(self, missed: Missed) -> Iterator[StackResult]:
         if self.opened.problems:
             yield _alarm(self.opened, self.opened.problems, ExitCode.FAILED)
-        for row in missed.vanished if self.request.whole else ():
+        for row in filter(self.request.misses, missed.vanished):
             yield vanished_result(row, self.opened)
         if missed.shrunk:
             message = "fewer than half of the known stacks were found, so nothing is changed anywhere"

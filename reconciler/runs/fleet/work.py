@@ -236,5 +236,7 @@ def do_job(
 ) -> Stacks:
     """What a job comes to. `paused`: the stacks that are not changed, each with the reason."""
     members = members_of(desk.opened, kind, key)
-    request = PassRequest(everything=kind == ACT, whole=False, acts=kind == ACT, remembers=True, paused=paused)
+    request = PassRequest(
+        everything=kind == ACT, misses=lambda _: False, acts=kind == ACT, remembers=True, paused=paused
+    )
     return run_pass("fleet worker", desk, members, record, request, tell)
