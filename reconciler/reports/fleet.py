@@ -246,9 +246,11 @@ def _status_of(one: FleetStack, known: Mapping[StackKey, StackRow], now: datetim
 
 
 def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
-    """The metrics of a fleet. Those of a stack have its name and account as labels, and nothing of a certificate."""
-    stacks = [one for one in status.stacks if one.one.stack is not None]
-    labelled = [((("stack", one.one.stack or ""), ("account", one.one.alias or "")), one) for one in stacks]
+    """The metrics of a fleet. Those of a stack have its name and account as labels, and nothing of a certificate. Of
+    several files with one name and account, which is an error, the most urgent one has them: a series is there once."""
+    named = [one for one in reversed(status.stacks) if one.one.stack is not None]
+    series = {(("stack", one.one.stack or ""), ("account", one.one.alias or "")): one for one in named}
+    labelled = list(reversed(series.items()))
     looks = [(labels, one.look) for labels, one in labelled if one.look is not None]
     good = {StackState.OK, StackState.CHANGES, StackState.DRIFT, StackState.BLOCKED}
     return (

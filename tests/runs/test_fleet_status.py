@@ -95,6 +95,20 @@ def test_stacks_with_one_name_have_their_account(estate: Estate) -> None:
     assert re.search(r"^changes +s3 +\d", found, re.MULTILINE)
 
 
+def test_files_with_one_name_in_one_account_are_told_apart_by_their_path(estate: Estate) -> None:
+    """And are one series, because Prometheus refuses the whole page with one that is there twice."""
+    estate.stack(1, 5)
+    estate.write("two/s5/mtls.toml", estate.read("two/s5/mtls.toml").replace('"s5"', '"s2"'))
+    found = " ".join(estate.run("fleet", "status").out.split())
+    for one, other in (("two/s2", "two/s5"), ("two/s5", "two/s2")):
+        assert f"broken s2 ({one}/mtls.toml)" in found
+        assert f"s2 ({one}/mtls.toml): the stack 's2' is also that of {other}/mtls.toml" in found
+    lines = estate.run("fleet", "status", "--format", "prometheus").out.splitlines()
+    series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    assert 'mtlsctl_fleet_stack_ok{stack="s2",account="bbbbbbbb"} 0' in lines
+
+
 def test_what_is_wrong_with_a_file_is_shown_as_long_as_it_is_wrong(estate: Estate) -> None:
     """Not until the next check: `fleet status` reads the files itself."""
     estate.stack(1, 5)

@@ -119,16 +119,17 @@ _PAINTS = {
 
 
 def names_of(status: FleetStatus) -> list[str]:
-    """The name of each stack, with its account if another one has that name; else its file."""
-    counts = Counter(one.one.stack for one in status.stacks)
-    return [
-        printable(_qualified(one.one, is_one=counts[one.one.stack] == 1) if one.one.stack else one.one.file)
-        for one in status.stacks
-    ]
+    """The name of each stack, with its account if another one has that name, or with its file if that one has this
+    account, too; else its file."""
+    names = Counter(one.one.stack for one in status.stacks)
+    keys = Counter((one.one.stack, one.one.alias) for one in status.stacks)
 
+    def name(one: FleetStack) -> str:
+        if one.stack is None or names[one.stack] == 1:
+            return one.stack or one.file
+        return f"{one.stack} ({one.alias if one.alias and keys[one.stack, one.alias] == 1 else one.file})"
 
-def _qualified(one: FleetStack, *, is_one: bool) -> str:
-    return f"{one.stack}" if is_one else f"{one.stack} ({one.alias or one.file})"
+    return [printable(name(one.one)) for one in status.stacks]
 
 
 def note_of(one: FleetStackStatus) -> str:
