@@ -19,7 +19,10 @@ from reconciler.findings.errors import UsageError
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model.fleet import FleetRecord, StackKey, StackRow
+from reconciler.plan.plan import Plan
+from reconciler.reports.checks import Validation
 from reconciler.reports.fleet import FleetHistory, FleetList, FleetStatus
+from reconciler.reports.left import Applied
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.budget import DATABASE_URL
 from reconciler.runs.fleet.listed import Selected, changed_members, list_fleet, validate_fleet
@@ -171,16 +174,15 @@ def fleet(
     selected = Selected(tuple(tag or ()), tuple(only or ()), tuple(exclude or ()))
     _demand_fitting(action, FleetCommand.LIST, {"--changed-since": changed_since is not None})
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
+    _demand_format(session, action)
     opened = _open(session)
     record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
     members = _choose(selected, action, opened, lambda: record if action in _PASSES else _record(opened, state))
     match action:
         case FleetCommand.VALIDATE:
-            _demand_format(session, Stacks, action)
             validated = replace(validate_fleet(opened, members), again=opened.command("validate"))
             session.end_with_all(validated, out)
         case FleetCommand.LIST:
-            _demand_format(session, FleetList, action)
             _list(session, opened, members, changed_since, out)
         case FleetCommand.PLAN | FleetCommand.RUN:
             acts = action is FleetCommand.RUN and not dry_run
@@ -188,7 +190,6 @@ def fleet(
             request = PassRequest(checks_all, misses=selected.has_row, acts=acts, remembers=acts)
             _pass(session, action, opened, members, request, record, out)
         case FleetCommand.STATUS:
-            _demand_format(session, FleetStatus, action)
             found = _record(opened, state)
             status = status_of(opened, members, found, SystemClock().now(), selected.has_row)
             session.show(status, out)
@@ -216,7 +217,6 @@ def _pass(
     record: FileRecord,
     out: Path | None,
 ) -> NoReturn:
-    _demand_format(session, Stacks, action)
     if request.acts:
         demand_merged(os.environ, "fleet run")
     context = StoreContext(os.environ, session.max_wait_s, session.tell)
@@ -259,9 +259,20 @@ def _demand_fitting(action: FleetCommand, of: FleetCommand, given: Mapping[str, 
             raise UsageError(f"`fleet {action}` has no `{option}`", hint=f"leave it out, or run `mtlsctl fleet {of}`")
 
 
-def _demand_format(session: Session, report: type, action: FleetCommand) -> None:
-    if not session.can_show(report):
-        known = ", ".join(formats_of(report))
+_SHOWS: Mapping[FleetCommand, tuple[type, ...]] = {
+    FleetCommand.VALIDATE: (Stacks, Validation),
+    FleetCommand.LIST: (FleetList,),
+    FleetCommand.PLAN: (Stacks, Plan),
+    FleetCommand.RUN: (Stacks, Plan, Applied),
+    FleetCommand.STATUS: (FleetStatus,),
+}
+"""What a command shows, and of each stack; in what not all of these can be shown, stacks would be left out silently."""
+
+
+def _demand_format(session: Session, action: FleetCommand) -> None:
+    reports = _SHOWS[action]
+    if not all(map(session.can_show, reports)):
+        known = ", ".join(one for one in formats_of(reports[0]) if all(one in formats_of(each) for each in reports))
         raise UsageError(f"`fleet {action}` has no format {session.format}", hint=f"use one of these: {known}")
 
 

@@ -260,11 +260,31 @@ def test_fleet_toml_is_found_by_its_option(fleet: Checkout, tmp_path: Path) -> N
     assert shown == ["Next: fix what is listed, then run: mtlsctl fleet validate -f ../fleet.toml"]
 
 
-def test_a_format_that_a_command_has_not_is_wrong_use(fleet: Checkout) -> None:
-    """With those that it has."""
-    result = fleet.run("fleet", "list", "--format", "html")
-    assert (result.code, result.out) == (64, "")
-    assert "use one of these: text, json" in result.err
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("list", "text, json"),
+        ("validate", "text, json, markdown"),
+        ("plan", "text, json, markdown, html"),
+        ("run", "text, json, markdown, html"),
+        ("status", "text, json, markdown, html, prometheus"),
+    ],
+)
+@pytest.mark.parametrize("shown", ["text", "json", "markdown", "html", "prometheus"])
+def test_a_command_shows_something_in_each_format_that_it_has(
+    fleet: Checkout, command: str, known: str, shown: str
+) -> None:
+    """Also of no stack at all. Another format is wrong use, with those that there are, and writes no file."""
+    result = fleet.run("fleet", command, "--exclude", "*", "--format", shown, "--out", "x")
+    if shown in known.split(", "):
+        assert (result.code, result.out.strip() != "") == (0, True)
+        return
+    assert (result.code, result.out, (fleet.folder / "x").exists()) == (64, "", False)
+    assert f"use one of these: {known}\n" in result.err
+
+
+def test_a_flag_of_another_command_is_explained(fleet: Checkout) -> None:
+    """`--json` is that of other programs."""
     assert "use `--format json`" in fleet.run("fleet", "list", "--json").err
 
 

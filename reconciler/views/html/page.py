@@ -159,9 +159,11 @@ class PageReport:
         return lines[:kept] + left
 
 
-def show_page(reports: Sequence[PageReport]) -> str:
-    """A page with these reports, at least one: with a heading of its own if there are several."""
-    return _template().render(reports=reports, colours=COLOURS, shapes=SHAPES, counted=counted)
+def show_page(reports: Sequence[PageReport], command: str | None = None) -> str:
+    """A page with these reports: with a heading of its own, of this command, unless it is one alone. `command` None:
+    that of the first."""
+    command = reports[0].command if command is None else command
+    return _template().render(reports=reports, command=command, colours=COLOURS, shapes=SHAPES, counted=counted)
 
 
 @cache

@@ -36,7 +36,7 @@ _REPORTS: Mapping[type, Callable[[Any, Display], PageReport]] = {
 def show_stacks(stacks: Stacks, display: Display) -> str:
     """The page of all stacks, with a link to each."""
     found = [one for one in by_urgency(stacks) if type(one.report) in {RunFailure, *_REPORTS}]
-    return show_page([_report(one, stacks.command, display_of(one, display)) for one in found])
+    return show_page([_report(one, stacks.command, display_of(one, display)) for one in found], stacks.command)
 
 
 def _report(result: StackResult, command: str, display: Display) -> PageReport:
