@@ -57,6 +57,13 @@ class Forged(Estate):
         return self.git("status", "--porcelain", "--untracked-files=all")
 
 
+def not_done(result: Result) -> str:
+    """What was not done in the first stack, and how to have it done."""
+    (stack,) = (one for one in result.json["stacks"] if one.get("stack") == "s1")
+    found = [one for one in stack["report"]["diagnostics"] if one["code"] == "fleet-not-done"]
+    return "\n".join(f"{one['message']}; fix: {one['hint']}" for one in found)
+
+
 @pytest.fixture(params=[GitHub, GitLab])
 def estate(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Forged]:
     """One stack in each account; the first has a renewed certificate in its checkout, and the old one is bound."""
@@ -161,7 +168,7 @@ def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> No
     estate.rotates(forge=False)
     result = estate.pass_()
     assert estate.entries(0) == 1
-    assert "fleet-not-done" in [one["code"] for one in result.json["stacks"][0]["report"]["diagnostics"]]
+    assert "fleet.toml has no `[forge]`; fix: add `[forge]`" in not_done(result)
     assert estate.status().splitlines() == ["M fleet.toml"]
 
 
@@ -196,6 +203,7 @@ def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: For
     result = estate.pass_()
     assert result.code == 5
     assert "the variable FORGE_TOKEN is not set" in result.err
+    assert "`[forge]` of fleet.toml can't be used; fix: correct the error of `[forge]`" in not_done(result)
     assert estate.entries(0) == 1
 
 

@@ -183,8 +183,8 @@ def _renew(
     if not names:
         return None, left
     if forge is None or desk.opened.fleet.forge is None:
-        message = "certificates are due for renewal, and fleet.toml has no `[forge]`"
-        return None, (*left, _not_done(project, message, "add `[forge]` to fleet.toml, or run `mtlsctl renew --due`"))
+        found = _without_forge(desk, project, "certificates are due for renewal", "run `mtlsctl renew --due`")
+        return None, (*left, found)
     staged = replace(project, files=StagedFiles(project.files))
     checkout = ProposalTarget(forge, head(project), desk.opened.fleet.forge.base)
     return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None, names=names), left
@@ -207,9 +207,9 @@ def _apply(
         take(project, planned)
         findings: tuple[Diagnostic, ...] = ()
         if forge is None and any(change.phase is Phase.BIND for change in planned.plan.changes if phases == _WRITING):
-            message = "bindings would change in wrangler files, and fleet.toml has no `[forge]`"
-            hint = "add `[forge]` to fleet.toml, or run `mtlsctl apply` in the checkout and commit the files"
-            phases, findings = (Phase.RETIRE,), (_not_done(project, message, hint),)
+            otherwise = "run `mtlsctl apply` in the checkout and commit the files"
+            findings = (_without_forge(desk, project, "bindings would change in wrangler files", otherwise),)
+            phases = (Phase.RETIRE,)
         if any(change.phase in phases for change in planned.plan.changes):
             outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
         else:
@@ -241,6 +241,15 @@ def _permitted(project: Project, permit: Permit) -> tuple[Planned, tuple[Phase, 
     if not names:
         return planned, (Phase.RETIRE,)
     return plan(project, replace(request, only=names)), _WRITING
+
+
+def _without_forge(desk: Desk, project: Project, message: str, otherwise: str) -> Diagnostic:
+    """What is not done because nothing can be proposed: fleet.toml has no `[forge]`, or its error is reported."""
+    if desk.opened.fleet.forge is None:
+        message, fix = f"{message}, and fleet.toml has no `[forge]`", "add `[forge]` to fleet.toml"
+    else:
+        message, fix = f"{message}, and `[forge]` of fleet.toml can't be used", "correct the error of `[forge]`"
+    return _not_done(project, message, f"{fix}, or {otherwise}")
 
 
 def _not_done(project: Project, message: str, hint: str) -> Diagnostic:
