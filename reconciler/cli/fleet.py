@@ -16,6 +16,7 @@ import typer
 
 from reconciler.cli.session import OutOption, Session, command
 from reconciler.findings.errors import UsageError
+from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
 from reconciler.model.fleet import FleetRecord, StackKey, StackRow
@@ -177,7 +178,9 @@ def fleet(
     _demand_format(session, action)
     opened = _open(session)
     record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
-    members = _choose(selected, action, opened, lambda: record if action in _PASSES else _record(opened, state))
+    members = _choose(
+        session, selected, action, opened, lambda: record if action in _PASSES else _record(opened, state)
+    )
     match action:
         case FleetCommand.VALIDATE:
             validated = replace(validate_fleet(opened, members), again=opened.command("validate"))
@@ -197,14 +200,21 @@ def fleet(
 
 
 def _choose(
-    selected: Selected, action: FleetCommand, opened: OpenedFleet, record: Callable[[], FleetRecord]
+    session: Session,
+    selected: Selected,
+    action: FleetCommand,
+    opened: OpenedFleet,
+    record: Callable[[], FleetRecord],
 ) -> tuple[FleetMember, ...]:
-    """The stacks that are meant; those that are missing are meant, too, by a command that reports them."""
+    """The stacks that are meant; those that are missing are meant, too, by a command that reports them. An exception
+    that matches none is no error, because a list of them outlives its stacks, but it may be misspelled."""
 
     def missing(rows: Sequence[StackRow]) -> Sequence[StackRow]:
         reports = action in (*_PASSES, FleetCommand.STATUS)
         return [row for row, _ in missing_of(opened, rows)] if reports else ()
 
+    for name in selected.unmatched(opened, lambda: record().rows()):
+        session.tell(f"`--exclude {printable(name)}` matches no stack of the fleet, so it leaves out nothing")
     return selected.choose(opened, lambda: record().rows(), missing)
 
 

@@ -111,6 +111,12 @@ def test_stacks_are_selected_by_tags_names_and_files(
     assert names(fleet, *words) == expected
 
 
+def test_an_exception_that_matches_nothing_is_reported(fleet: Checkout) -> None:
+    """It may be misspelled; one that matches is no news."""
+    said = " ".join(fleet.run("fleet", "list", "--exclude", "aa", "--exclude", "own").err.split())
+    assert said == "`--exclude aa` matches no stack of the fleet, so it leaves out nothing"
+
+
 @pytest.mark.parametrize("words", [("--tag", "prd"), ("--only", "aa")])
 def test_a_selection_of_nothing_is_wrong_use(fleet: Checkout, words: tuple[str, ...]) -> None:
     """It is misspelled."""

@@ -130,6 +130,12 @@ class Selected:
             and not any(_is_row(row, name) for name in self.exclude)
         )
 
+    def unmatched(self, opened: OpenedFleet, rows: Callable[[], Sequence[StackRow]]) -> tuple[str, ...]:
+        """The words of `exclude` that match no stack: one that is there, or one that is remembered, of `rows`."""
+        new = [name for name in self.exclude if not any(_is_named(one, name) for one in opened.members)]
+        known = rows() if new else ()
+        return tuple(name for name in new if not any(_is_row(row, name) for row in known))
+
     def choose(
         self,
         opened: OpenedFleet,
