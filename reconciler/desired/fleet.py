@@ -383,6 +383,7 @@ def _build(document: FleetDocument, path: str) -> Fleet:
         ),
         accounts={account: alias for alias, account in document.accounts.items()},
         forge=None if forge is None else forge.build(),
+        act=Act(defaults.act) if "act" in defaults.model_fields_set else None,
     )
 
 
@@ -408,4 +409,5 @@ def _rule(index: int, table: StacksTable, defaults: DefaultsTable) -> FleetRule:
         look=parse_duration(table.look or defaults.look),
         retired=tuple(table.retired),
         git=None if table.git is None else GitSource(table.git.url, table.git.ref),
+        own_act=None if table.act is None else Act(table.act),
     )

@@ -65,7 +65,8 @@ class FleetRule:
     """One `[[stacks]]`. `index`: its place in the file. `files`, `exclude`: globs, relative to the folder of that file,
     or to the root of `git`.
 
-    `retired`: the names of stacks that left the fleet, so that their absence is no alarm.
+    `retired`: the names of stacks that left the fleet, so that their absence is no alarm. `own_act`: what it says
+    itself; None: `act` is that of the fleet. Stacks of `git` are allowed less than either.
     """
 
     index: int
@@ -77,6 +78,7 @@ class FleetRule:
     look: timedelta = timedelta(hours=1)
     retired: tuple[str, ...] = ()
     git: GitSource | None = None
+    own_act: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Fleet:
     """fleet.toml, parsed and validated. `path`: its name in findings.
 
     `max_acts`: how many stacks one pass may change. `concurrency`: how many accounts are looked at at once.
-    `accounts`: a short name of an account, by its ID.
+    `accounts`: a short name of an account, by its ID. `act`: that of `[defaults]`; None: it has none.
     """
 
     path: str
@@ -108,6 +110,7 @@ class Fleet:
     deny: tuple[DenyRule, ...] = ()
     accounts: Mapping[str, str] = field(default_factory=dict)
     forge: FleetForge | None = None
+    act: Act | None = None
 
     def alias(self, account: str) -> str:
         """The short name of an account: what fleet.toml calls it, else the beginning of its ID."""

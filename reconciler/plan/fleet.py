@@ -97,11 +97,11 @@ def deny_text(deny: Frozen, place: object) -> str:
     return f"`deny` at {place} holds{until}{f' ({deny.freeze.why})' if deny.freeze.why else ''}"
 
 
-def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Circumstances, *, where: str) -> Permit:
-    """What may be done to a stack now. `rule`: what fleet.toml allows at `where`; `declared`: what its mtls.toml
+def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Circumstances, *, source: str) -> Permit:
+    """What may be done to a stack now. `rule`: what fleet.toml allows by `source`; `declared`: what its mtls.toml
     allows; `state`: what the look came to."""
     allowed = rule.narrowed(declared)
-    source = f'`act = "{allowed}"` of {where}' if allowed is rule else f'`[fleet] act = "{allowed}"` of its mtls.toml'
+    source = source if allowed is rule else f'`[fleet] act = "{allowed}"` of its mtls.toml'
     if allowed is Act.NONE:
         return Permit(Act.NONE, f"not allowed by {source}")
     if state is LookState.FAILED:

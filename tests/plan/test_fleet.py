@@ -128,11 +128,11 @@ CALM = Circumstances(None, shrunk=False, left=1)
 @pytest.mark.parametrize(
     ("rule", "declared", "state", "around", "expected"),
     [
-        ("none", "all", "changes", CALM, Permit(Act.NONE, 'not allowed by `act = "none"` of X')),
+        ("none", "all", "changes", CALM, Permit(Act.NONE, "not allowed by X")),
         ("retire", "none", "ok", CALM, Permit(Act.NONE, 'not allowed by `[fleet] act = "none"` of its mtls.toml')),
-        ("retire", "all", "changes", CALM, Permit(Act.RETIRE, 'allowed by `act = "retire"` of X')),
+        ("retire", "all", "changes", CALM, Permit(Act.RETIRE, "allowed by X")),
         ("all", "rotate", "drift", CALM, Permit(Act.ROTATE, 'allowed by `[fleet] act = "rotate"` of its mtls.toml')),
-        ("all", "all", "blocked", CALM, Permit(Act.ALL, 'allowed by `act = "all"` of X')),
+        ("all", "all", "blocked", CALM, Permit(Act.ALL, "allowed by X")),
         ("all", "all", "failed", CALM, Permit(Act.NONE, "not done: the stack could not be planned")),
         (
             *("all", "all", "ok", Circumstances(None, shrunk=True, left=1)),
@@ -152,7 +152,7 @@ def test_what_may_be_done_has_the_rule_that_decided(
     rule: str, declared: str, state: str, around: Circumstances, expected: Permit
 ) -> None:
     """The first that forbids it, or the one that allows it."""
-    assert permit(FLEET, Act(rule), Act(declared), LookState(state), around, where="X") == expected
+    assert permit(FLEET, Act(rule), Act(declared), LookState(state), around, source="X") == expected
 
 
 @pytest.mark.parametrize("one", Act)

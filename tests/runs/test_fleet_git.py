@@ -55,7 +55,10 @@ def test_nothing_in_another_repository_is_changed(estate: Estate) -> None:
     head = git(remote_of(estate), "rev-parse", "HEAD")
     listed = estate.run("fleet", "list", "--format", "json").json["stacks"]
     assert {one["act"] for one in listed if one["account"] == "c" * 32} == {"retire"}
-    estate.run("fleet", "run")
+    notes = {one["stack"]: one.get("note") for one in estate.run("fleet", "run", "--format", "json").json["stacks"]}
+    assert notes["s3"] == (
+        'allowed by `act = "all"` of [defaults] at fleet.toml:5:1, at most retire for stacks of another repository'
+    )
     assert estate.entries(2) == 1  # the old one was deleted, and nothing was uploaded for s6
     assert (git(remote_of(estate), "rev-parse", "HEAD"), git(remote_of(estate), "status", "--short")) == (head, "")
 

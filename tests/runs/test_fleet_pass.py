@@ -78,7 +78,7 @@ def test_a_plan_and_a_dry_run_remember_and_change_nothing(small: Estate) -> None
     for words in (("plan",), ("run", "--dry-run")):
         result = small.run("fleet", *words)
         assert result.code == 2
-        assert 'allowed by `act = "retire"` of [[stacks]] 1 at fleet.toml:22:1' in result.out
+        assert 'allowed by `act = "retire"` of [defaults] at fleet.toml:5:1' in result.out
         assert result.out.splitlines()[-4] == "3 stacks: 3 with changes."
     assert not (small.folder / STATE).exists()
     assert small.entries(0) == 2
@@ -186,7 +186,7 @@ def test_what_nothing_uses_is_deleted_where_that_is_allowed(small: Estate) -> No
     result = small.run("fleet", "run", "--only", "s1", "--format", "json")
     (one,) = result.json["stacks"]
     assert (result.code, one["report"]["format"], small.entries(0)) == (0, "mtlsctl.outcome/1", 1)
-    assert one["note"] == 'allowed by `act = "retire"` of [[stacks]] 1 at fleet.toml:22:1'
+    assert one["note"] == 'allowed by `act = "retire"` of [defaults] at fleet.toml:5:1'
     act = remembered(small)["s1"]["act"]
     assert isinstance(act, dict)
     assert (act["state"], act["kind"], act["done"]) == ("done", "retire", {"retire": 1})
@@ -232,6 +232,20 @@ def test_a_check_that_could_not_be_made_is_no_success(small: Estate, lacking: st
     assert 'fleet_stack_ok{stack="s1",account="shop"} 0' in small.run("fleet", "status", "--format", "prometheus").out
     small.state.access.tokens = {}
     assert small.run("fleet", "run", "--all", "--only", "s1").code == (0 if act == "retire" else 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "note"),
+    [
+        ('act = "retire"', 'act = "none"', 'not allowed by `act = "none"` of [defaults] at fleet.toml:5:1'),
+        ('act = "retire"\n', "", 'not allowed by `act = "none"`, which is the default'),
+        ('tags = ["first"]', 'act = "none"', 'not allowed by `act = "none"` of [[stacks]] 1 at fleet.toml:22:1'),
+    ],
+)
+def test_the_rule_that_is_shown_is_where_it_is_written(small: Estate, before: str, after: str, note: str) -> None:
+    """In fleet.toml, by table, line and column."""
+    small.write("fleet.toml", FLEET.replace(before, after))
+    assert small.run("fleet", "plan", "--only", "s1", "--format", "json").json["stacks"][0]["note"] == note
 
 
 def test_a_repository_that_says_none_is_left_alone(small: Estate) -> None:

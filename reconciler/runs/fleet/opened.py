@@ -57,6 +57,18 @@ class FleetFile:
         """A rule, for reports: `[[stacks]] 2 at fleet.toml:30:1`, counted from 1."""
         return f"[[stacks]] {rule.index + 1} at {self.place(Pointer(fleet.path, ('stacks', rule.index), at_key=True))}"
 
+    def named_act(self, rule: FleetRule, fleet: Fleet) -> str:
+        """What decides what a rule allows, for reports: `act = "all"` of [defaults] at fleet.toml:5:1."""
+        if rule.own_act is not None:
+            written, where = rule.own_act, self.named(rule, fleet)
+        elif fleet.act is not None:
+            place = self.place(Pointer(fleet.path, ("defaults", "act"), at_key=True))
+            written, where = fleet.act, f"[defaults] at {place}"
+        else:
+            return f'`act = "{rule.act}"`, which is the default'
+        less = f", at most {rule.act} for stacks of another repository" if written is not rule.act else ""
+        return f'`act = "{written}"` of {where}{less}'
+
 
 @lru_cache(maxsize=4)
 def _places(data: bytes) -> Places:

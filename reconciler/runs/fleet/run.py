@@ -284,8 +284,8 @@ class _Pass:
             return Permit(Act.NONE, f"not done: {paused}")
         deny = self.opened.deny_text(self.desk.clock.now())
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
-        where = self.opened.file.named(one.rule, fleet)
-        return permit(fleet, one.rule.act, one.member.act, state, around, where=where)
+        source = self.opened.file.named_act(one.rule, fleet)
+        return permit(fleet, one.rule.act, one.member.act, state, around, source=source)
 
 
 def _whole(result: StackResult, looked: Looked) -> StackResult:
