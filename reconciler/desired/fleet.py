@@ -158,7 +158,7 @@ class DefaultsTable(Table):
     )
     concurrency: int = Field(default=8, ge=1, le=32, description="How many accounts are read at once.")
     max_acts: int = Field(
-        default=20, ge=0, description="How many stacks one pass may change; the rest waits for its next check."
+        default=20, ge=0, description="How many stacks one pass may change; the rest waits for its next check. 0: none."
     )
     deny: list[DenyTable] = Field(
         default=[],

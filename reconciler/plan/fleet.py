@@ -110,8 +110,11 @@ def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Cir
         return Permit(Act.NONE, "not done: fewer than half of the known stacks were found")
     if around.deny is not None:
         return Permit(Act.NONE, f"not done: {around.deny}")
+    most = fleet.max_acts
+    if most == 0:
+        return Permit(Act.NONE, "not done: `max_acts = 0` of [defaults] allows no change")
     if around.left <= 0:
-        return Permit(Act.NONE, f"waits for its next check: this pass changed {fleet.max_acts} (`max_acts`)")
+        return Permit(Act.NONE, f"waits for its next check: a pass changes no more stacks than `max_acts = {most}`")
     return Permit(allowed, f"allowed by {source}")
 
 

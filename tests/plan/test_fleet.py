@@ -144,7 +144,7 @@ CALM = Circumstances(None, shrunk=False, left=1)
         ),
         (
             *("all", "all", "ok", Circumstances(None, shrunk=False, left=0)),
-            Permit(Act.NONE, "waits for its next check: this pass changed 20 (`max_acts`)"),
+            Permit(Act.NONE, "waits for its next check: a pass changes no more stacks than `max_acts = 20`"),
         ),
     ],
 )

@@ -199,7 +199,7 @@ HELD = {
         ('act = "retire"', 'act = "retire"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]'),
         "`deny` at fleet.toml:6:9 holds until",
     ),
-    "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "waits for its next check"),
+    "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "`max_acts = 0` of [defaults] allows no change"),
 }
 
 
@@ -268,15 +268,18 @@ def test_a_freeze_of_the_repository_holds(small: Estate) -> None:
 
 
 def test_one_pass_changes_at_most_so_many_stacks(estate: Estate) -> None:
-    """The rest waits for its next check, and says so."""
+    """The rest waits for its next check, and says so; a dry run, too."""
     for number, folder in ((1, "one/s1"), (4, "one/s4"), (7, "one/s7")):
         estate.outdate(folder, 0, number)
     estate.write("fleet.toml", FLEET.replace('act = "retire"', 'act = "retire"\nmax_acts = 2'))
-    notes = [
-        one.get("note", "") for one in estate.run("fleet", "run", "--tag", "first", "--format", "json").json["stacks"]
-    ]
-    assert sum(note.startswith("allowed by") for note in notes) == 2
-    assert sum("waits for its next check: this pass changed 2" in note for note in notes) == 1
+    for words in (("--dry-run",), ()):
+        result = estate.run("fleet", "run", "--tag", "first", "--format", "json", *words)
+        notes = [one.get("note", "") for one in result.json["stacks"]]
+        assert sum(note.startswith("allowed by") for note in notes) == 2
+        assert (
+            sum("waits for its next check: a pass changes no more stacks than `max_acts = 2`" in note for note in notes)
+            == 1
+        )
     assert estate.entries(0) == 4
     estate.run("fleet", "run", "--all", "--tag", "first")
     assert estate.entries(0) == 3

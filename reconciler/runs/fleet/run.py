@@ -268,6 +268,7 @@ class _Pass:
         if self.interrupted:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
+            self.acted += allowed.act is not Act.NONE  # what would be changed counts for `max_acts`, too
             return replace(looked.result, note="; ".join((allowed.why, *left)))
         self.tell(f"Changing {one.member.stack} ({allowed.why})")
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
