@@ -168,7 +168,7 @@ def fleet(
                 f"`fleet {action}` does not select stacks and writes no file", hint="leave out its options"
             )
         asked = WorkerRequest(words or (), until, why, job)
-        max_age = MAX_AGE if action is FleetCommand.WORKER else timedelta()
+        max_age = MAX_AGE if action is FleetCommand.WORKER else None
         _workers().run_worker_command(session, action, asked, partial(_open, session, max_age))
     if words:
         raise UsageError(f"`fleet {action}` takes no name", hint="use `--only` to limit it to some stacks")
@@ -176,7 +176,7 @@ def fleet(
     _demand_fitting(action, FleetCommand.LIST, {"--changed-since": changed_since is not None})
     _demand_fitting(action, FleetCommand.RUN, {"--all": everything, "--dry-run": dry_run})
     _demand_format(session, action)
-    opened = _open(session)
+    opened = _open(session, None if action is FleetCommand.STATUS else timedelta())
     record = FileRecord(state_file(opened.folder, state), opened.fleet.name)
     members = _choose(
         session, selected, action, opened, lambda: record if action in _PASSES else _record(opened, state)
@@ -286,9 +286,9 @@ def _demand_format(session: Session, action: FleetCommand) -> None:
         raise UsageError(f"`fleet {action}` has no format {session.format}", hint=f"use one of these: {known}")
 
 
-def _open(session: Session, max_age: timedelta = timedelta()) -> OpenedFleet:
-    """The fleet of `--file`; copies of other repositories may have this age. From here on, what is found in fleet.toml
-    has its place."""
+def _open(session: Session, max_age: timedelta | None) -> OpenedFleet:
+    """The fleet of `--file`; copies of other repositories may have this age, as in `open_fleet`. From here on, what is
+    found in fleet.toml has its place."""
     cwd = Path.cwd()
     file = read_fleet_file(session.file, cwd)
     session.log(f"fleet: {file.path}")

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from reconciler.private.folder import make_folder
 from reconciler.runtime.children import RuntimeFailure, environment, has_key, running
 
 LONGEST_S = 120.0
-"""Seconds that one call of git may take."""
+"""Seconds that git may take for one repository."""
 KEPT = timedelta(days=1)
 """How long a copy that was not asked for again stays: a run may still read it."""
 
@@ -79,7 +80,7 @@ class Mirrors:
         if max_age and (known := self._asked(place, failed, (now - max_age).timestamp())) is not None:
             return known
         try:
-            tree = self._current(url, ref, place)
+            tree = self._current(url, ref, place, time.monotonic() + self.longest_s)
         except MirrorFailed as error:
             failed.write_text(json.dumps([error.message, error.hint]))
             os.utime(failed, times=(now.timestamp(), now.timestamp()))
@@ -105,28 +106,29 @@ class Mirrors:
             return None
         raise MirrorFailed(message, hint=hint)
 
-    def _current(self, url: str, ref: str, place: Path) -> Path:
-        name, commit = (ref, ref) if _COMMIT.fullmatch(ref) else self._find(url, ref, place)
+    def _current(self, url: str, ref: str, place: Path, until: float) -> Path:
+        name, commit = (ref, ref) if _COMMIT.fullmatch(ref) else self._find(url, ref, place, until)
         if (place / commit).is_dir():
             return place / commit
         with tempfile.TemporaryDirectory(prefix="new-", dir=place, ignore_cleanup_errors=True) as made:
             new = Path(made) / "tree"
-            self._git(url, place, "init", "--quiet", "--template=", str(new))
-            self._git(
-                url, new, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", url, name
-            )
-            self._git(url, new, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+            self._git(url, place, until, "init", "--quiet", "--template=", str(new))
+            fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", url, name)
+            self._git(url, new, until, *fetch)
+            self._git(url, new, until, "checkout", "--quiet", "--detach", "FETCH_HEAD")
             # The ref may have moved since it was looked up.
-            (commit,) = self._git(url, new, "rev-parse", "--verify", "HEAD")
+            (commit,) = self._git(url, new, until, "rev-parse", "--verify", "HEAD")
             tree = place / commit
             if not tree.is_dir():  # else another run was faster
                 new.rename(tree)
         return tree
 
-    def _find(self, url: str, ref: str, place: Path) -> tuple[str, str]:
+    def _find(self, url: str, ref: str, place: Path, until: float) -> tuple[str, str]:
         """The full name of the ref, and its commit. A branch goes before a tag of the same name."""
         wanted = (ref,) if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}")
-        lines = self._git(url, place, "ls-remote", "--quiet", "--", url, *wanted, *(f"{name}^{{}}" for name in wanted))
+        lines = self._git(
+            url, place, until, "ls-remote", "--quiet", "--", url, *wanted, *(f"{name}^{{}}" for name in wanted)
+        )
         found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
         for name in wanted:
             commit = found.get(f"{name}^{{}}") or found.get(name)
@@ -135,8 +137,8 @@ class Mirrors:
         hint = f"run `{shell_command(('git', 'ls-remote', url))}` to see its branches and tags"
         raise MirrorFailed(f"the repository {url} has no branch or tag {ref!r}", hint=hint)
 
-    def _git(self, url: str, folder: Path, *arguments: str) -> Sequence[str]:
-        """The lines that git printed."""
+    def _git(self, url: str, folder: Path, until: float, *arguments: str) -> Sequence[str]:
+        """The lines that git printed. `until`: when it is stopped, by the monotonic clock."""
         lines: list[str] = []
         errors: list[str] = []
         more = (*_CREDENTIALS, *filter(_CONFIGURATION.fullmatch, self.environ))
@@ -150,7 +152,7 @@ class Mirrors:
             cwd=folder,
         ) as child:
             try:
-                code = child.wait(self.longest_s)
+                code = child.wait(max(until - time.monotonic(), 0.0))
             except TimeoutError as error:
                 message = f"git could not read the repository {url} within {self.longest_s:.0f} s and was stopped"
                 raise MirrorFailed(message, hint="check the connection to its server, and try again") from error

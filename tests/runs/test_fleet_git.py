@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,6 +72,16 @@ def test_a_new_commit_is_seen_by_the_next_pass(estate: Estate) -> None:
     (remote / "three/s3/mtls.toml").write_text(text.replace('"s3"', '"renamed"'))
     git(remote, "commit", "--quiet", "-a", "-m", "x")
     assert "renamed" in estate.run("fleet", "list").out
+
+
+def test_a_status_needs_no_answer_of_a_repository_that_was_read_lately(estate: Estate) -> None:
+    """It shows what the last pass found. Once that is older than two intervals, git is asked again."""
+    estate.run("fleet", "run")
+    remote_of(estate).rename(estate.folder.parent / "away")
+    assert states(estate)["s3"] != "vanished"
+    for tree in (estate.folder / ".mtlsctl/mirrors").glob("*/*"):
+        os.utime(tree, (0, 0))
+    assert states(estate)["s3"] == "vanished"
 
 
 def test_a_repository_that_cannot_be_read_stops_its_stacks_alone(estate: Estate) -> None:

@@ -6,7 +6,9 @@ import os
 import socket
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +130,16 @@ def test_a_remote_that_does_not_answer_is_given_up(mirrors: Mirrors) -> None:
         url = f"https://127.0.0.1:{server.getsockname()[1]}/payments.git"
         with pytest.raises(MirrorFailed, match="within 1 s and was stopped"):
             replace(mirrors, longest_s=1.0).read(url, "main", NOW)
+    assert copies(mirrors) == []
+
+
+def test_all_calls_of_git_for_a_repository_share_its_time(
+    mirrors: Mirrors, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that makes each of them 50 s long, the third is one too many."""
+    monkeypatch.setattr("reconciler.runtime.mirrors.time", SimpleNamespace(monotonic=count(0, 50).__next__))
+    with pytest.raises(MirrorFailed, match="within 120 s and was stopped"):
+        mirrors.read(remote.as_uri(), "main", NOW)
     assert copies(mirrors) == []
 
 

@@ -155,10 +155,11 @@ def open_fleet(
     cwd: Path,
     environ: Mapping[str, str],
     context: StoreContext,
-    max_age: timedelta = timedelta(),
+    max_age: timedelta | None = timedelta(),
 ) -> OpenedFleet:
     """The fleet of a fleet.toml and its stacks; InputError with all problems of that file. Places in it lead from
-    `cwd`. Other repositories are fetched, unless that was done at most `max_age` ago; no other server is asked."""
+    `cwd`. Other repositories are fetched, unless that was done at most `max_age` ago; None: two intervals (`look`) of
+    their stacks. No other server is asked."""
     path = file.path
     fleet, warnings = parse_fleet(file.data, Path(os.path.relpath(path, cwd)).as_posix())
     folder = path.parent
@@ -199,7 +200,7 @@ def fetch_again(opened: OpenedFleet, members: Sequence[FleetMember], environ: Ma
 
 
 def _mirrored(
-    fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic], max_age: timedelta
+    fleet: Fleet, mirrors: Mirrors, problems: list[Diagnostic], max_age: timedelta | None
 ) -> Mapping[GitSource, Path]:
     """The files of the other repositories that can be read; a problem for each of the others."""
     sources = {rule.git: rule.index for rule in reversed(fleet.rules) if rule.git is not None}
@@ -210,7 +211,8 @@ def _mirrored(
     def read(source: GitSource) -> Path | Diagnostic:
         where = Pointer(fleet.path, ("stacks", sources[source], "git"))
         try:
-            return mirrors.read(source.url, source.ref, now, max_age)
+            look = min(rule.look for rule in fleet.rules if rule.git == source)
+            return mirrors.read(source.url, source.ref, now, 2 * look if max_age is None else max_age)
         except ReconcilerError as error:
             return Diagnostic(Severity.ERROR, Code.GIT_MIRROR, error.message, where, error.hint)
         except OSError as error:
