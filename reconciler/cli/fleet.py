@@ -183,7 +183,7 @@ def fleet(
     )
     match action:
         case FleetCommand.VALIDATE:
-            validated = replace(validate_fleet(opened, members), again=opened.command("validate"))
+            validated = replace(validate_fleet(opened, members, os.environ), again=opened.command("validate"))
             session.end_with_all(validated, out)
         case FleetCommand.LIST:
             _list(session, opened, members, changed_since, out)

@@ -52,6 +52,7 @@ def fleet(tmp_path: Path) -> Checkout:
     """Three stacks in two accounts, and one that is left out."""
     fleet = Checkout(tmp_path / "checkout")
     fleet.folder.mkdir()
+    fleet.environ |= {"TOKEN_ONE": "one", "TOKEN_TWO": "two"}
     fleet.write("fleet.toml", FLEET)
     for number, name in enumerate(("a", "b"), 1):
         fleet.stack(name, number, account=ACCOUNTS[0])
@@ -201,6 +202,22 @@ def test_everything_in_order_ends_with_0(fleet: Checkout) -> None:
     result = fleet.run("fleet", "validate")
     assert (result.code, result.err) == (0, "")
     assert set(findings(fleet)) == {"apps/a/mtls.toml", "apps/b/mtls.toml", "own/mtls.toml"}
+
+
+def test_a_token_that_is_missing_is_a_warning(fleet: Checkout) -> None:
+    """The first pass would fail, but a pipeline that only validates needs none. A variable, a file, that of a forge."""
+    del fleet.environ["TOKEN_ONE"]
+    forge = '\n[forge]\ngithub = "example/shop"\ntoken = { env = "FORGE_TOKEN" }\n'
+    fleet.write(
+        "fleet.toml", FLEET.replace('env = "TOKEN_TWO" }', 'env = "TOKEN_TWO" }\nread_token = { file = "x" }') + forge
+    )
+    result = fleet.run("fleet", "validate")
+    said = " ".join(result.out.split())
+    assert (result.code, said.count("warning[token-missing]"), "in order" in result.out) == (0, 3, False)
+    assert "the variable TOKEN_ONE is not set at fleet.toml:11:9" in said
+    assert "x' does not exist at fleet.toml:16:14" in said
+    assert "the variable FORGE_TOKEN is not set" in said
+    assert fleet.run("fleet", "list").out.count("token-missing") == 0
 
 
 def test_one_broken_file_stops_only_its_stack(fleet: Checkout) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.findings.codes import Code, Severity
@@ -18,7 +18,7 @@ from reconciler.reports.fleet import FleetList, FleetStack
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.look import placed
 from reconciler.runs.fleet.members import FleetMember
-from reconciler.runs.fleet.opened import OpenedFleet
+from reconciler.runs.fleet.opened import OpenedFleet, missing_secrets
 from reconciler.runs.project import Project
 from reconciler.runs.validate import validate
 from reconciler.system.discover import git_root
@@ -47,9 +47,10 @@ def _stack(one: FleetMember, opened: OpenedFleet) -> FleetStack:
     )
 
 
-def validate_fleet(opened: OpenedFleet, members: Sequence[FleetMember]) -> Stacks:
-    """The findings about fleet.toml, and those of each stack."""
-    found = (*opened.warnings, *opened.problems)
+def validate_fleet(opened: OpenedFleet, members: Sequence[FleetMember], environ: Mapping[str, str]) -> Stacks:
+    """The findings about fleet.toml, and those of each stack. A token that is missing here is a warning: it may be
+    there where passes run."""
+    found = (*opened.warnings, *missing_secrets(opened, environ), *opened.problems)
     code, place = exit_code_of(found), opened.file.place
     whole = [StackResult(opened.fleet.path, None, Validation(found), code, place, is_stack=False)]
     return join("fleet validate", [*(whole if found else ()), *(_validated(one, opened) for one in members)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -363,6 +363,22 @@ def _name_of(place: SecretPlace, keys: tuple[str, str, str]) -> str:
     """Where a token is, for messages: "CF_TOKEN_PROD (`token` of [credentials.prod])"."""
     source = place.env if place.env is not None else f"the file {place.file}"
     return f"{source} (`{keys[2]}` of [credentials.{keys[1]}])"
+
+
+def missing_secrets(opened: OpenedFleet, environ: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """A warning for each token of fleet.toml that can't be read."""
+    fleet = opened.fleet
+    places = [
+        (place, _keys_of(one, place))
+        for one in fleet.credentials.values()
+        for place in (one.token, one.read_token)
+        if place is not None
+    ]
+    for place, keys in (*places, *([(fleet.forge.token, ("forge", "token"))] if fleet.forge is not None else ())):
+        try:
+            read_secret(place, environ, opened, keys)
+        except ReconcilerError as error:
+            yield Diagnostic(Severity.WARNING, error.code, error.message, error.where, error.hint)
 
 
 def read_secret(
