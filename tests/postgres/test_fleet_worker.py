@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import psycopg
 import pytest
 
+from reconciler.emulator.state import RecordedCall
 from reconciler.model.fleet import StackRow
 from reconciler.postgres.record import PostgresRecord
 from tests.support.cli import Result
@@ -20,6 +27,8 @@ from tests.support.paths import REPOSITORY
 from tests.support.postgres import Postgres
 
 ENDED = "SELECT count(*) >= {} FROM mtlsctl.run WHERE kind = '{}' AND outcome NOT IN ('busy', 'handed back')"
+
+IDLE = "SELECT NOT EXISTS (SELECT FROM mtlsctl.procrastinate_jobs WHERE task_name IN ('look', 'act'))"
 
 
 class Fleet:
@@ -45,6 +54,51 @@ class Fleet:
         self.works.wait_for(ENDED.format(number, kind))
 
 
+class Frozen:
+    """The process of an act on the first stack, which is stopped once its first deletion was made, until the `with`
+    ends. `others`: calls for the same account that came meanwhile."""
+
+    def __init__(self, estate: Estate) -> None:
+        self.others: list[RecordedCall] = []
+        self._pids: list[int] = []
+        self._is_there, self._record = threading.Event(), estate.state.record
+        estate.state.record = self._note  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        assert self._is_there.wait(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self._pids:
+            os.kill(pid, signal.SIGCONT)
+        self._pids.clear()
+
+    def wait_for_signal(self, number: signal.Signals) -> None:
+        """Return once the process was sent a signal, which it gets when it goes on."""
+        end = time.monotonic() + 60
+        while not any(_is_pending(pid, number) for pid in self._pids):
+            assert time.monotonic() < end
+            os.sched_yield()
+
+    def _note(self, call: RecordedCall) -> None:
+        self._record(call)
+        if self._pids and ACCOUNTS[0] in call.path:
+            self.others.append(call)
+        if call.method == "DELETE" and not self._is_there.is_set():
+            words = b"\0".join((b"--job", b"act", f"{ACCOUNTS[0]}/s1".encode()))
+            found = (path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if words in path.read_bytes())
+            self._pids = [int(one.name) for one in found]
+            for pid in self._pids:
+                os.kill(pid, signal.SIGSTOP)
+            self._is_there.set()
+
+
+def _is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a process that is stopped has still to get a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return any(line.startswith("ShdPnd") and int(line.split()[1], 16) >> (number - 1) & 1 for line in lines)
+
+
 @pytest.fixture
 def fleet(server: Postgres, url: str, tmp_path: Path) -> Iterator[Fleet]:
     with make_estate(tmp_path / "checkout", stacks=3) as estate, works(server, url, tmp_path) as made:
@@ -64,9 +118,7 @@ def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet, capfd: 
     fleet.start()
     fleet.wait("look", 3)
     fleet.wait("act", 1)
-    fleet.works.wait_for(
-        "SELECT NOT EXISTS (SELECT FROM mtlsctl.procrastinate_jobs WHERE task_name IN ('look', 'act'))"
-    )
+    fleet.works.wait_for(IDLE)
     queue = fleet.run("status", "--format", "json").json["queue"]
     assert (queue["workers"], queue["running"], queue["waiting"], queue["stalled"], queue["lost"]) == (2, 0, 0, 0, 0)
     assert len(queue["budgets"]) == 3
@@ -111,6 +163,43 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
     history = fleet.run("history", "s1").out.splitlines()
     assert [line.split()[2] for line in history[1:]] == ["act", "act", "look"]
     assert fleet.works.end() == [0]
+
+
+def test_jobs_of_an_account_wait_for_one_whose_worker_is_frozen(fleet: Fleet) -> None:
+    """The one that is done again, and one for another stack: the process of each waits for the lock of the account."""
+    fleet.estate.stack(0, 4)
+    frozen = Frozen(fleet.estate)
+    fleet.start()
+    with frozen:
+        fleet.works.kill(0, signal.SIGSTOP)
+        fleet.works.listening.execute(
+            "UPDATE mtlsctl.procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
+        )
+        fleet.works.engine.defer("act", f"{ACCOUNTS[0]}/s4", datetime.now(UTC) - timedelta(seconds=1))
+        fleet.start()
+        fleet.works.wait_for("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        assert frozen.others == []
+    fleet.works.kill(0, signal.SIGCONT)
+    fleet.works.wait_for(IDLE)
+    assert (fleet.estate.entries(0), fleet.estate.calls("DELETE", "")) == (1, 1)
+    assert fleet.works.end() == [0, 0]
+
+
+def test_a_worker_that_gets_sigterm_has_its_job_end_what_was_sent_and_begin_nothing_more(fleet: Fleet) -> None:
+    """The next worker does the rest, and nothing twice."""
+    fleet.estate.put("one/s1", 1, 601)
+    fleet.estate.apply("one/s1", 0)
+    frozen = Frozen(fleet.estate)
+    fleet.start()
+    with frozen:
+        fleet.works.kill(0, signal.SIGTERM)
+        frozen.wait_for_signal(signal.SIGTERM)
+    assert fleet.works.workers[0].wait(60) == 0
+    assert fleet.estate.entries(0) == 2
+    fleet.start()
+    fleet.works.wait_for("SELECT EXISTS (SELECT FROM mtlsctl.run WHERE kind = 'act' AND outcome = 'done')")
+    assert (fleet.estate.entries(0), fleet.estate.calls("DELETE", "")) == (1, 2)
+    assert fleet.works.end()[1] == 0
 
 
 def test_a_fleet_toml_that_is_broken_for_a_while_ends_no_worker(fleet: Fleet) -> None:
