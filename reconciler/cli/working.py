@@ -176,7 +176,7 @@ def _trigger(url: str, opened: OpenedFleet, one: KnownStack, pause: Pause | None
 def _history(url: str, opened: OpenedFleet, record: PostgresRecord, name: str) -> FleetHistory:
     """What workers did for a stack, also for one that left the fleet."""
     fleet = opened.fleet
-    with closing(History(url)) as history:
+    with closing(History(url, fleet.name)) as history:
         found = find_stacks(opened, record.rows(), name)
         if not found:
             accounts = dict.fromkeys(account for one in fleet.credentials.values() for account in one.accounts)
@@ -225,7 +225,7 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     children = Children(
         command, os.environ, Path.cwd(), tell, withheld=lambda kind, key: prepare(fleet.get(), kind, key, os.environ)
     )
-    with closing(PostgresEngine(url, opened.fleet.name)) as engine, closing(History(url)) as history:
+    with closing(PostgresEngine(url, opened.fleet.name)) as engine, closing(History(url, opened.fleet.name)) as history:
         record = PostgresRecord(url, opened.fleet.name)
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses)
 

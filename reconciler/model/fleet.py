@@ -221,7 +221,7 @@ class Queue:
 
     `waiting`: jobs that are due; `oldest_s`: how many seconds the oldest of them has waited. `stalled`: of `running`,
     those whose worker is not heard of any more; `lost`: how many there were within a day. `budgets`: how many calls
-    each rate budget has left now.
+    each rate budget has left now, also those of other fleets of the database.
     """
 
     workers: int

@@ -47,8 +47,11 @@ _CONNECTIONS = 6
 _ONE_RUNS = "procrastinate_jobs_lock_idx_v1"
 """Procrastinate's index by which of the jobs with one lock one runs."""
 
-QUEUES = 2
-"""A process counts as a worker of Procrastinate for each."""
+_LIVES = """
+WITH dead AS (DELETE FROM worker WHERE seen < clock_timestamp() - make_interval(secs => %(dead)s))
+INSERT INTO worker (fleet, name, seen) VALUES (%(fleet)s, %(name)s, clock_timestamp())
+ON CONFLICT (fleet, name) DO UPDATE SET seen = excluded.seen"""
+_ENDS = "DELETE FROM worker WHERE fleet = %(fleet)s AND name = %(name)s"
 
 _T = TypeVar("_T")
 
@@ -122,7 +125,7 @@ class PostgresEngine:
         self._settings = settings_of(url)
         self._queues = Queues(fleet)
         self._pace = pace or Pace()
-        self._history = History(url)
+        self._history = History(url, fleet)
         for name in ("procrastinate", "psycopg.pool", "asyncio"):  # what concerns a person is told by this module
             logging.getLogger(name).addHandler(logging.NullHandler())
             logging.getLogger(name).propagate = False
@@ -244,7 +247,7 @@ class _Worker:
 
     async def _work(self) -> None:
         """Until Procrastinate ends it. The jobs that run come to their end."""
-        async with _opened(self._settings) as app:
+        async with _opened(self._settings) as app, self._alive(app):
             for kind, handler in self._handlers.items():
                 app.task(name=kind, pass_context=True)(self._task(app, kind, handler))
             for name, cron, chore in (
@@ -337,6 +340,25 @@ class _Worker:
             self._duty.tell(error.message)
         except Exception as error:  # noqa: BLE001 - as of a job; the next minute may work
             self._duty.tell(f"what is due could not be added: {type(error).__name__}")
+
+    @contextlib.asynccontextmanager
+    async def _alive(self, app: App) -> AsyncIterator[None]:
+        """Show that this worker lives, during the `async with`."""
+        who = {"fleet": self._queues.fleet, "name": self._name}
+
+        async def show() -> None:
+            while True:
+                with contextlib.suppress(ConnectorException):  # the next sign is given once the database is there
+                    await app.connector.execute_query_async(_LIVES, **who, dead=self._pace.dead_s)
+                await asyncio.sleep(self._pace.beat_s)
+
+        signs = asyncio.create_task(show())
+        try:
+            yield
+        finally:
+            signs.cancel()
+            with contextlib.suppress(ConnectorException):
+                await app.connector.execute_query_async(_ENDS, **who)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

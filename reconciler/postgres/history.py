@@ -1,4 +1,4 @@
-"""What became of each job, for people: kept longer than the engine keeps it."""
+"""What became of each job of a fleet, for people: kept longer than the engine keeps it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _NOT_DONE = ("busy", "handed back", "unknown")
 
 
 class History:
-    """The table of runs. Thread-safe; each call may raise ReconcilerError."""
+    """The runs of one fleet. Thread-safe; each call may raise ReconcilerError."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, fleet: str) -> None:
         """Connects to nothing yet."""
+        self._fleet = fleet
         self._database = SharedConnection(url)
 
     def begin(self, job: int, kind: str, key: str, worker: str) -> None:
@@ -26,7 +27,8 @@ class History:
 
         def write(connection: Connection) -> None:
             connection.execute(
-                "INSERT INTO run (job, kind, key, worker) VALUES (%s, %s, %s, %s)", (job, kind, key, worker)
+                "INSERT INTO run (fleet, job, kind, key, worker) VALUES (%s, %s, %s, %s, %s)",
+                (self._fleet, job, kind, key, worker),
             )
             connection.execute("DELETE FROM run WHERE begun < now() - make_interval(days => %s)", (_KEPT_DAYS,))
 
@@ -45,16 +47,16 @@ class History:
         """The latest runs for these keys, the latest first."""
         question = """
             SELECT kind, key, worker, begun, ended, outcome, message FROM run
-            WHERE key = ANY(%s) ORDER BY number DESC LIMIT %s"""
-        values = (list(keys), limit)
+            WHERE fleet = %s AND key = ANY(%s) ORDER BY number DESC LIMIT %s"""
+        values = (self._fleet, list(keys), limit)
         return [RecordedJob(*row) for row in self._database.run(lambda one: one.execute(question, values).fetchall())]
 
     def latest(self, kind: str, since: datetime) -> Mapping[str, datetime]:
         """When the latest job of a kind was begun for each key, without jobs that are done later."""
         question = """
             SELECT key, max(begun) FROM run
-            WHERE kind = %s AND begun > %s AND outcome IS NOT NULL AND outcome <> ALL(%s) GROUP BY key"""
-        values = (kind, since, [*_NOT_DONE])
+            WHERE fleet = %s AND kind = %s AND begun > %s AND outcome IS NOT NULL AND outcome <> ALL(%s) GROUP BY key"""
+        values = (self._fleet, kind, since, [*_NOT_DONE])
         return dict(self._database.run(lambda one: one.execute(question, values).fetchall()))
 
     def now(self) -> datetime:

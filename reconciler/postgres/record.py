@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from reconciler.model.fleet import Pause, Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
 from reconciler.postgres.connection import Connection, SharedConnection
-from reconciler.postgres.engine import QUEUES, Pace, Queues
+from reconciler.postgres.engine import Pace, Queues
 from reconciler.records.fleet import read_record, record_text
 
 _QUEUE = """
@@ -21,12 +21,14 @@ WITH alive AS (
   WHERE queue_name = %(queue)s
 ), due AS (SELECT since FROM job WHERE status = 'todo' AND since <= clock_timestamp())
 SELECT
-  (SELECT count(*) FROM alive),
+  (SELECT count(*) FROM worker
+   WHERE fleet = %(fleet)s AND seen > clock_timestamp() - make_interval(secs => %(dead)s)),
   (SELECT count(*) FROM job WHERE status = 'doing'),
   (SELECT count(*) FROM due),
   (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM due),
   (SELECT count(*) FROM job WHERE status = 'doing' AND coalesce(worker_id, 0) NOT IN (SELECT id FROM alive)),
-  (SELECT count(*) FROM run WHERE outcome = 'lost' AND begun > clock_timestamp() - interval '1 day')"""
+  (SELECT count(*) FROM run
+   WHERE fleet = %(fleet)s AND outcome = 'lost' AND begun > clock_timestamp() - interval '1 day')"""
 _BUDGETS = """
 SELECT name, (
   SELECT count(*) FROM call WHERE budget = name AND at > clock_timestamp() - make_interval(secs => %s)
@@ -64,14 +66,15 @@ class PostgresRecord:
         self._database.run(write)
 
     def queue(self) -> Queue:
-        """As `FleetRecord`. Its workers and budgets are those of all fleets of the database."""
+        """As `FleetRecord`. Its budgets are those of all fleets of the database, which share them."""
 
         def read(connection: Connection) -> Queue:
-            facts = connection.execute(_QUEUE, {"queue": Queues(self._fleet).jobs, "dead": Pace().dead_s}).fetchone()
+            asked = {"fleet": self._fleet, "queue": Queues(self._fleet).jobs, "dead": Pace().dead_s}
+            facts = connection.execute(_QUEUE, asked).fetchone()
             budgets = connection.execute(_BUDGETS, (WINDOW_S,)).fetchall()
             workers, running, waiting, oldest_s, stalled, lost = facts or (0, 0, 0, 0.0, 0, 0)
             left = {name: max(HANDED_OUT - used, 0) for name, used in budgets}
-            return Queue(-(-workers // QUEUES), running, waiting, oldest_s, stalled, lost, left)
+            return Queue(workers, running, waiting, oldest_s, stalled, lost, left)
 
         return self._database.run(read)
 

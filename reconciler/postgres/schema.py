@@ -57,6 +57,18 @@ _MIGRATIONS: Sequence[tuple[str, str]] = (
         );
         """,
     ),
+    (
+        "0004 fleets of jobs",
+        """
+        ALTER TABLE run ADD COLUMN fleet text NOT NULL DEFAULT '';
+        UPDATE run SET fleet = coalesce((
+            SELECT fleet FROM stack WHERE account = split_part(key, '/', 1)
+            ORDER BY account || '/' || stack.stack = key DESC, fleet LIMIT 1
+        ), '');
+        CREATE INDEX ON run (fleet, begun);
+        CREATE TABLE worker (fleet text, name text, seen timestamptz NOT NULL, PRIMARY KEY (fleet, name));
+        """,
+    ),
 )
 
 

@@ -303,12 +303,13 @@ def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
             "When these metrics were written; check that they are not outdated.",
             (((("fleet", status.fleet),), status.made.timestamp()),),
         ),
-        *(_queue_families(status.queue) if status.queue is not None else ()),
+        *(_queue_families(status.fleet, status.queue) if status.queue is not None else ()),
     )
 
 
-def _queue_families(queue: Queue) -> tuple[Family, ...]:
-    """The metrics of workers. All fleets of a database share them, so they have no name of a fleet."""
+def _queue_families(fleet: str, queue: Queue) -> tuple[Family, ...]:
+    """The metrics of the workers of a fleet."""
+    labels = (("fleet", fleet),)
     values = (
         ("fleet_workers", "Workers that live.", queue.workers),
         ("fleet_queue_running", "Jobs that workers do now.", queue.running),
@@ -321,9 +322,9 @@ def _queue_families(queue: Queue) -> tuple[Family, ...]:
         ),
         ("fleet_queue_lost", "Jobs of the last 24 hours whose worker died.", queue.lost),
     )
-    budgets = ((("budget", name),) for name in queue.budgets)
+    budgets = ((*labels, ("budget", name)) for name in queue.budgets)
     return (
-        *(_family(name, meaning, (((), value),)) for name, meaning, value in values),
+        *(_family(name, meaning, ((labels, value),)) for name, meaning, value in values),
         _family(
             "budget_remaining",
             "Calls that a shared rate budget has left in its five minutes.",

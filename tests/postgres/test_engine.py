@@ -255,7 +255,7 @@ def test_the_history_tells_what_became_of_each_job(fleet: Works) -> None:
     fleet.wait_for(begun(2))
     fleet.open_gate()
     fleet.wait_until_idle("a")
-    history = History(fleet.url)
+    history = History(fleet.url, "acme")
     found = history.of("a")
     history.close()
     assert [(one.outcome, one.message) for one in found] == [("done", ""), ("lost", "its worker died")]

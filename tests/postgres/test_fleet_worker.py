@@ -13,13 +13,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
+from unittest import mock
 
 import psycopg
 import pytest
 
 from reconciler.emulator.state import RecordedCall
 from reconciler.model.fleet import StackRow
+from reconciler.postgres.connection import connect
 from reconciler.postgres.record import PostgresRecord
+from reconciler.postgres.schema import _MIGRATIONS, upgrade
 from tests.support.cli import Result
 from tests.support.estates import ACCOUNTS, Estate, make_estate
 from tests.support.fleet_workers import Works, works
@@ -42,10 +45,10 @@ class Fleet:
         """`mtlsctl fleet ...`."""
         return self.estate.run("fleet", *words)
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start a worker."""
         environ = {"PATH": "/usr/bin:/bin", "HOME": str(self.estate.folder), "PYTHONPATH": str(REPOSITORY)}
-        command = [sys.executable, "-m", "reconciler", "fleet", "worker"]
+        command = [sys.executable, "-m", "reconciler", "fleet", "worker", *options]
         where = self.estate.folder
         self.works.workers.append(subprocess.Popen(command, cwd=where, env={**environ, **self.estate.environ}))
 
@@ -163,6 +166,36 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
     history = fleet.run("history", "s1").out.splitlines()
     assert [line.split()[2] for line in history[1:]] == ["act", "act", "look"]
     assert fleet.works.end() == [0]
+
+
+def test_fleets_of_one_database_count_only_what_is_of_them(fleet: Fleet) -> None:
+    """Workers, jobs of dead ones, histories, and acts for `max_acts`; each metric has the name of its fleet."""
+    other = ("-f", "beta.toml")
+    text = fleet.estate.read("fleet.toml").replace('"acme"', '"beta"').replace("[defaults]", "[defaults]\nmax_acts = 2")
+    fleet.estate.write("beta.toml", text)
+    fleet.start()
+    fleet.wait("act", 1)
+    fleet.works.listening.execute(
+        "INSERT INTO mtlsctl.run (fleet, job, kind, key, worker, outcome) VALUES ('acme', 0, 'act', 'x', 'y', 'lost')"
+    )
+    assert fleet.run("trigger", "s3", *other).out.splitlines()[-1].startswith("No worker runs now")
+    counted = [fleet.run("status", "--format", "json", *words).json["queue"] for words in ((), other)]
+    assert [(one["workers"], one["lost"]) for one in counted] == [(1, 1), (0, 0)]
+    shown = [fleet.run("history", "s1", "--format", "json", *words).json["runs"] for words in ((), other)]
+    assert [bool(runs) for runs in shown] == [True, False]
+    metrics = [fleet.run("status", "--format", "prometheus", *words).out for words in ((), other)]
+    assert 'mtlsctl_fleet_workers{fleet="acme"} 1' in metrics[0]
+    samples = [{line.partition("}")[0] for line in one.splitlines() if "fleet=" in line} for one in metrics]
+    assert not samples[0] & samples[1]
+    assert fleet.works.end() == [0]
+    assert fleet.run("status", "--format", "json").json["queue"]["workers"] == 0
+    fleet.estate.outdate("two/s2", 1, 2)
+    fleet.start(*other)
+    fleet.works.wait_for(
+        "SELECT EXISTS (SELECT FROM mtlsctl.run WHERE fleet = 'beta' AND key ~ 's2' AND ended > begun)"
+    )
+    assert fleet.estate.entries(1) == 1
+    assert fleet.works.end()[1] == 0
 
 
 def test_jobs_of_an_account_wait_for_one_whose_worker_is_frozen(fleet: Fleet) -> None:
@@ -305,9 +338,22 @@ def test_the_tables_are_made_by_a_command(server: Postgres, tmp_path: Path) -> N
         estate.environ["MTLSCTL_DATABASE_URL"] = url
         result = estate.run("fleet", "status")
         assert (result.code, "mtlsctl fleet database upgrade" in result.err) == (1, True)
-        assert "done: 0003 stacks of fleets" in estate.run("fleet", "database", "upgrade").out
+        assert "done: 0004 fleets of jobs" in estate.run("fleet", "database", "upgrade").out
         assert estate.run("fleet", "database", "upgrade").out == "The tables are up to date already.\n"
         assert estate.run("fleet", "status").code in (0, 1, 2)
+
+
+def test_an_upgrade_gives_what_was_recorded_to_its_fleet(server: Postgres) -> None:
+    """By the stack, else by the account; what is of no known fleet belongs to none."""
+    with connect(server.new_database("older")) as connection:
+        with mock.patch("reconciler.postgres.schema._MIGRATIONS", _MIGRATIONS[:3]):
+            upgrade(connection)
+        connection.execute("INSERT INTO stack VALUES ('a', 'x', '1', ''), ('b', 'x', '2', ''), ('c', 'y', '1', '')")
+        for key in ("x/1", "x/2", "x/credential", "y/credential", "z/1"):
+            connection.execute("INSERT INTO run (job, kind, key, worker) VALUES (1, 'act', %s, '')", (key,))
+        assert "0004 fleets of jobs" in upgrade(connection)
+        found = connection.execute("SELECT key, fleet FROM run ORDER BY number").fetchall()
+    assert found == [("x/1", "a"), ("x/2", "b"), ("x/credential", "a"), ("y/credential", "c"), ("z/1", "")]
 
 
 @pytest.mark.parametrize(
