@@ -146,8 +146,10 @@ class LookState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Look:
     """The last look at a stack. `time`: aware UTC. `changes`: pending, by action. `drift`: how many differences fail.
+    `renewals`: how many certificates with `renew` are due.
 
-    `outage`: when calls begin to fail if nothing is done. `digest`: of the plan. `message`: the first error.
+    `outage`: when calls begin to fail if nothing is done. `digest`: of the plan. `message`: the first error, or what
+    differs.
     """
 
     time: datetime
@@ -157,6 +159,12 @@ class Look:
     outage: datetime | None = None
     digest: str | None = None
     message: str | None = None
+    renewals: int = 0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something is to be done, or differs."""
+        return bool(self.changes or self.drift or self.renewals)
 
 
 class ActState(StrEnum):
@@ -172,9 +180,10 @@ class ActState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """The last act on a stack. `kind`: what was allowed. `done`: the changes that were made, by action.
+    """The last act on a stack. `kind`: what was allowed. `done`: the changes of the account that were made, by action;
+    not those that are only proposed.
 
-    `url`: of the pull request, if there is one. `message`: the first error, or what it came to.
+    `url`: of the pull request, if there is one. `message`: the first error, or which pull requests it left.
     """
 
     time: datetime

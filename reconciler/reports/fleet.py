@@ -22,11 +22,11 @@ from reconciler.reports.outage import find_outages, first_of
 from reconciler.reports.stacks import code_over
 
 
-def look_of(plan: Plan, now: datetime) -> Look:
-    """What is remembered of a plan that was made online."""
+def look_of(plan: Plan, now: datetime, renewals: int = 0) -> Look:
+    """What is remembered of a plan that was made online. `renewals`: how many certificates with `renew` are due."""
     errors = [one.message for one in plan.diagnostics if one.is_error]
     errors += [f"could not be checked: {one}" for one in plan.failed_checks]
-    drift = sum(finding.fails for finding in make_drift(plan).findings)
+    drift = differences_of(plan)
     outage = first_of(find_outages(plan.assessment))
     if plan.exit_code is ExitCode.BLOCKED:
         state = LookState.BLOCKED
@@ -35,16 +35,27 @@ def look_of(plan: Plan, now: datetime) -> Look:
     elif plan.failed_checks:
         state = LookState.INCOMPLETE
     else:
-        state = LookState.CHANGES if plan.changes else LookState.DRIFT if drift else LookState.OK
+        state = _state_of(plan.changes or renewals, drift)
+        errors = list(drift[:1]) if state is LookState.DRIFT else errors
     return Look(
         time=now,
         state=state,
         changes={action: count for action, count in plan.summary.items() if count},
-        drift=drift,
+        drift=len(drift),
         outage=outage.time if outage is not None else None,
         digest=plan.digest,
         message=errors[0] if errors else None,
+        renewals=renewals,
     )
+
+
+def differences_of(plan: Plan) -> tuple[str, ...]:
+    """What differs from mtls.toml, as far as it counts for an exit code; nothing is known of it offline."""
+    return () if plan.offline else tuple(finding.message for finding in make_drift(plan).findings if finding.fails)
+
+
+def _state_of(pending: object, drift: object) -> LookState:
+    return LookState.CHANGES if pending else LookState.DRIFT if drift else LookState.OK
 
 
 def failed_look(report: object, now: datetime) -> Look:
@@ -57,8 +68,9 @@ def look_after(look: Look, acted: Acted) -> Look:
     """What is still true of a look once something was done."""
     left = {action: count - acted.done.get(action, 0) for action, count in look.changes.items()}
     changes = {action: count for action, count in left.items() if count > 0}
-    is_done = look.state is LookState.CHANGES and not changes
-    return replace(look, changes=changes, state=LookState.OK if is_done else look.state)
+    drift = look.drift if changes else max(look.drift - acted.done.get(Action.UPLOAD, 0), 0)
+    state = _state_of(changes or look.renewals, drift) if look.state is LookState.CHANGES else look.state
+    return replace(look, changes=changes, drift=drift, state=state)
 
 
 # --- the stacks -----------------------------------------------------------------------------------------------------
@@ -242,7 +254,8 @@ def _status_of(one: FleetStack, known: Mapping[StackKey, StackRow], now: datetim
     act = row.act
     if act is not None and act.state is ActState.FAILED and act.time >= row.look.time:
         return FleetStackStatus(one, StackState.FAILED, row, due, act.message)
-    return FleetStackStatus(one, StackState(row.look.state), row, due, row.look.message)
+    left = act.message if act is not None and row.look.state is LookState.CHANGES else None
+    return FleetStackStatus(one, StackState(row.look.state), row, due, row.look.message or left)
 
 
 def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
@@ -287,6 +300,11 @@ def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
                 for labels, look in looks
                 for action in Action
             ),
+        ),
+        _family(
+            "fleet_stack_renewals",
+            "Certificates of the stack that are due, and whose renewal is not in its files yet.",
+            ((labels, look.renewals) for labels, look in looks),
         ),
         _family(
             "fleet_stack_drift",

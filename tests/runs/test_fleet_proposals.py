@@ -86,7 +86,7 @@ def test_a_rotation_is_uploaded_and_its_binding_proposed(estate: Forged) -> None
     before = estate.read("one/s1/wrangler.toml")
     result = estate.pass_()
     (one,) = result.json["stacks"]
-    assert (result.code, estate.entries(0)) == (0, 2)
+    assert (result.code, estate.entries(0)) == (2, 2)
     assert one["note"].endswith("proposed: https://forge.example/acme/shop/30")
     (pull,) = estate.forge.pulls
     assert (pull["head"], pull["base"], pull["title"]) == (BRANCH, "main", "Use the renewed certificates of s1")
@@ -141,6 +141,28 @@ def test_once_it_is_merged_and_checked_out_the_old_certificate_is_deleted(estate
     assert len(estate.forge.pulls) == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("open", "waits for the merge of https://forge.example/acme/shop/30"),
+        ("closed", "https://forge.example/acme/shop/30 was closed without a merge"),
+        ("merged", "https://forge.example/acme/shop/30 was merged, but this checkout does not have it yet"),
+    ],
+)
+def test_a_stack_is_not_ok_before_its_pull_request_is_merged_and_checked_out(
+    estate: Forged, state: str, said: str
+) -> None:
+    """By the pass, the plan, the status and the metrics of that moment."""
+    estate.pass_()
+    estate.forge.pulls[0]["state"] = state
+    done, shown = estate.pass_(), estate.run("fleet", "status", "--only", "s1")
+    assert (done.code, estate.run("fleet", "plan", "--only", "s1").code, shown.code) == (2, 2, 2)
+    assert said in " ".join(shown.out.split())
+    assert shown.out.splitlines()[1].split()[0] == "changes"
+    metrics = estate.run("fleet", "status", "--only", "s1", "--format", "prometheus").out
+    assert 'fleet_stack_changes{stack="s1",account="shop",action="rebind"} 1' in metrics
+
+
 def test_what_was_closed_without_a_merge_is_not_proposed_again(estate: Forged) -> None:
     """Until its branch is deleted."""
     estate.pass_()
@@ -160,7 +182,7 @@ def test_what_is_proposed_again_is_opened_by_the_next_pass_if_one_ends_in_betwee
     del estate.forge.branches[BRANCH]
     estate.forge.fail(estate.forge.opens, 403)
     assert (estate.pass_().code, len(estate.forge.pulls)) == (1, 1)
-    assert (estate.pass_().code, len(estate.forge.pulls)) == (0, 2)
+    assert (estate.pass_().code, len(estate.forge.pulls)) == (2, 2)
 
 
 def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> None:
@@ -194,7 +216,7 @@ def test_a_forge_that_refuses_fails_the_stack_and_the_next_pass_goes_on(estate: 
     result = estate.pass_()
     assert (result.code, estate.entries(0), estate.status()) == (1, 2, "")
     estate.forge.failures.clear()
-    assert (estate.pass_().code, estate.entries(0), len(estate.forge.pulls)) == (0, 2, 1)
+    assert (estate.pass_().code, estate.entries(0), len(estate.forge.pulls)) == (2, 2, 1)
 
 
 def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: Forged) -> None:
@@ -251,6 +273,21 @@ def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
         assert due.status() == ""
     renewed = due.forge.files_of(RENEWAL)["one/s1/certs/billing.pem"].decode()
     assert renewed != due.read("one/s1/certs/billing.pem")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("open", "waits for the merge of https://"), ("closed", "was closed without a merge")]
+)
+def test_a_certificate_is_due_until_its_renewal_is_merged(due: Forged, state: str, said: str) -> None:
+    """By the pass, the plan, the status and the metrics; the state has the pull request."""
+    due.pass_()
+    next(pull for pull in due.forge.pulls if pull["head"] == RENEWAL)["state"] = state
+    done, shown = due.pass_(), due.run("fleet", "status", "--only", "s1")
+    assert (done.code, due.run("fleet", "plan", "--only", "s1").code, shown.code) == (2, 2, 2)
+    assert said in " ".join(shown.out.split())
+    assert "1 renewal" in shown.out.splitlines()[1]
+    metrics = due.run("fleet", "status", "--only", "s1", "--format", "prometheus").out
+    assert 'fleet_stack_renewals{stack="s1",account="shop"} 1' in metrics
 
 
 OTHER = """

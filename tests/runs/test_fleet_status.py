@@ -86,6 +86,23 @@ def test_a_failed_act_is_a_failure_until_the_next_check(estate: Estate) -> None:
     assert states(estate)["s1"] == "ok"
 
 
+def test_a_pass_and_the_status_report_the_same_drift(tmp_path: Path) -> None:
+    """With what differs, as when a newer checkout uploaded a certificate."""
+    with make_estate(tmp_path / "checkout", stacks=1) as made:
+        made.apply("one/s1", 0)
+        wrangler = made.read("one/s1/wrangler.toml")
+        made.put("one/s1", 1, 501)
+        made.apply("one/s1", 0)
+        made.put("one/s1", 1, 1)
+        made.write("one/s1/wrangler.toml", wrangler)
+        done, shown = made.run("fleet", "run", "--all"), made.run("fleet", "status")
+        assert (done.code, shown.code) == (2, 2)
+        assert "1 stack: 1 with drift." in done.out
+        assert all(
+            "was uploaded after the declared certificate" in " ".join(one.out.split()) for one in (done, shown)
+        ), done.out + shown.out
+
+
 def test_stacks_with_one_name_have_their_account(estate: Estate) -> None:
     """At every width: a narrow terminal has no column for it, nor has the line that says what is wrong."""
     estate.write("two/s2/mtls.toml", estate.read("two/s2/mtls.toml").replace('"s2"', '"s1"'))
@@ -177,6 +194,7 @@ def test_metrics_have_only_the_labels_of_a_stack(estate: Estate) -> None:
         "mtlsctl_fleet_stack_last_success_timestamp_seconds": ["account", "stack"],
         "mtlsctl_fleet_stack_outage_timestamp_seconds": ["account", "stack"],
         "mtlsctl_fleet_stack_changes": ["account", "action", "stack"],
+        "mtlsctl_fleet_stack_renewals": ["account", "stack"],
         "mtlsctl_fleet_stack_drift": ["account", "stack"],
         "mtlsctl_fleet_stack_paused_until_timestamp_seconds": [],
         "mtlsctl_fleet_made_timestamp_seconds": ["fleet"],

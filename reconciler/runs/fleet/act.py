@@ -138,14 +138,17 @@ def act_on(
     )
     code = strongest((applied.outcome.exit_code, *([renewed.exit_code] if renewed is not None else [])))
     urls = [*([pull.url] if pull is not None else []), *(one.url for one in (renewed.proposals if renewed else ()))]
-    done = Counter(step.change.action for step in outcome.steps if step.status is StepStatus.DONE)
+    done = Counter(step.change.action for step in outcome.of(StepStatus.DONE) if step.change.action in _OF_ACCOUNT)
     errors = [problem.message for problem in applied.outcome.problems if problem.is_error]
     state = ActState.FAILED if code not in {ExitCode.OK, ExitCode.BLOCKED} else ActState.DONE
     state = ActState.INTERRUPTED if code in {ExitCode.INTERRUPTED, ExitCode.LOCKED} else state
     state = ActState.PROPOSED if urls and state is ActState.DONE else state
     note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
     result = replace(one.member.result(applied, code), place=project.place, note=note)
-    acted = Acted(now, permit.act, state, dict(done), errors[0] if errors else None, urls[0] if urls else None)
+    left = [*(one.message for one in (*findings, *(renewed.findings if renewed else ())) if one.code is Code.FORGE)]
+    left = left or [f"waits for the merge of {url}" for url in urls]
+    message = errors[0] if errors else "; ".join(left) or None
+    acted = Acted(now, permit.act, state, dict(done), message, urls[0] if urls else None)
     changed = is_new or state is ActState.FAILED or any(p.opened for p in (renewed.proposals if renewed else ()))
     return ActDone(placed(result, one, desk.opened), acted, changed or not _OF_ACCOUNT.isdisjoint(done))
 

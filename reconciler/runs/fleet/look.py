@@ -12,44 +12,56 @@ from reconciler.findings.diagnostics import Place, Pointer, Resolve
 from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
+from reconciler.model import CertificateName
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import LookState, StackRow
-from reconciler.plan.plan import Plan
-from reconciler.reports.fleet import failed_look, look_of
+from reconciler.model.fleet import Look, LookState, StackRow
+from reconciler.reports.fleet import differences_of, failed_look, look_of
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet
 from reconciler.runs.ledger import account_of
 from reconciler.runs.plan import Planned, PlanRequest, plan
+from reconciler.runs.renew import due_names
 from reconciler.runs.stacks import Member, plan_each
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look found of one stack. `row`: what is remembered of it; None for one without a name or an account."""
+    """What a look found of one stack. `row`: what is remembered of it; None for one without a name or an account.
+    `due`: the certificates to renew, also those that a fleet does not renew."""
 
     one: FleetMember
     result: StackResult
     row: StackRow | None
+    due: tuple[CertificateName, ...] = ()
 
 
 def look_at(desk: Desk, members: Sequence[FleetMember], now: datetime) -> tuple[Looked, ...]:
     """Look at the stacks of one account with one credential. What fails is in their results; raises nothing else."""
     opened = [_opened(desk, one) for one in members]
     found = plan_each(opened, _Planner().plan)
-    results = [
-        one if isinstance(one, StackResult) else member.result(one.plan, code_of(one.plan))
-        for member, one in zip(opened, found, strict=True)
-    ]
     return tuple(
-        Looked(one, placed(result, one, desk.opened), _row(one, result, now))
-        for one, result in zip(members, results, strict=True)
+        _looked(desk, one, member, result, now) for one, member, result in zip(members, opened, found, strict=True)
     )
 
 
-def code_of(made: Plan) -> ExitCode:
-    """The exit code of a look: 2 if something is pending."""
-    return strongest((made.exit_code, *([ExitCode.CHANGES] if made.changes else [])))
+def _looked(desk: Desk, one: FleetMember, member: Member, found: Planned | StackResult, now: datetime) -> Looked:
+    try:
+        if isinstance(found, Planned):
+            due = tuple(map(CertificateName, due_names(member.project))) if member.renewing else ()
+            look = look_of(found.plan, now, len(due))
+            result = member.result(found.plan, code_of(found.plan.exit_code, look))
+            if look.state is LookState.DRIFT:
+                result = replace(result, note="; ".join(f"differs: {each}" for each in differences_of(found.plan)))
+            return Looked(one, placed(result, one, desk.opened), _row(one, look), due)
+    except ReconcilerError as error:
+        found = member.failure(error)
+    return Looked(one, placed(found, one, desk.opened), _row(one, failed_look(found.report, now)))
+
+
+def code_of(code: ExitCode, look: Look) -> ExitCode:
+    """The exit code of a look, or of what was done after it: 2 if something is still pending, or differs."""
+    return strongest((code, *([ExitCode.CHANGES] if look.is_pending else [])))
 
 
 def placed(result: StackResult, one: FleetMember, opened: OpenedFleet) -> StackResult:
@@ -94,12 +106,8 @@ class _Planner:
             raise
 
 
-def _row(one: FleetMember, result: StackResult, now: datetime) -> StackRow | None:
+def _row(one: FleetMember, look: Look) -> StackRow | None:
     if one.key is None:
         return None
-    account, stack = one.key
-    if isinstance(result.report, Plan):
-        look = look_of(result.report, now)
-        is_whole = look.state not in {LookState.FAILED, LookState.INCOMPLETE}
-        return StackRow(account, stack, one.file, look, now if is_whole else None, tags=one.rule.tags)
-    return StackRow(account, stack, one.file, failed_look(result.report, now), tags=one.rule.tags)
+    is_whole = look.state not in {LookState.FAILED, LookState.INCOMPLETE}
+    return StackRow(*one.key, one.file, look, look.time if is_whole else None, tags=one.rule.tags)

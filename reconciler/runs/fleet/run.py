@@ -28,7 +28,7 @@ from reconciler.reports.fleet import UNREAD, VANISHED, FleetStatus, look_after, 
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.act import act_on, has_work, not_renewed
 from reconciler.runs.fleet.listed import list_fleet
-from reconciler.runs.fleet.look import Looked, look_at
+from reconciler.runs.fleet.look import Looked, code_of, look_at
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet
 from reconciler.runs.fleet.proposals import open_forge
@@ -260,7 +260,7 @@ class _Pass:
         if not isinstance(made, Plan) or row is None or row.look is None:
             return looked.result
         allowed = self._permit(one, row.look.state, missed)
-        left = [f"{found.message}; {found.hint}" for found in not_renewed(one)]
+        left = [looked.result.note, *(f"{found.message}; {found.hint}" for found in not_renewed(one))]
         if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
             why = allowed.why if allowed.act is Act.NONE else f"nothing of this is {allowed.why}"
             notes = [why if made.changes else _frozen_text(made), *left]
@@ -269,14 +269,15 @@ class _Pass:
             return replace(looked.result, note="not done: the pass was interrupted")
         if allowed.act is Act.NONE or not self.request.acts:
             self.acted += allowed.act is not Act.NONE  # what would be changed counts for `max_acts`, too
-            return replace(looked.result, note="; ".join((allowed.why, *left)))
+            return replace(looked.result, note="; ".join(filter(None, (allowed.why, *left))))
         self.tell(f"Changing {one.member.stack} ({allowed.why})")
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
         done = act_on(self.desk, one, allowed, forge, self.tell)
-        self._put([replace(row, act=done.acted, look=look_after(row.look, done.acted))])
+        after = look_after(row.look, done.acted)
+        self._put([replace(row, act=done.acted, look=after)])
         self.acted += done.changed
         self.interrupted = done.result.exit_code is ExitCode.INTERRUPTED
-        return done.result
+        return replace(done.result, exit_code=code_of(done.result.exit_code, after))
 
     def _permit(self, one: FleetMember, state: LookState, missed: Missed) -> Permit:
         fleet = self.opened.fleet

@@ -164,9 +164,10 @@ def show_history(history: FleetHistory, display: Display) -> str:
 
 
 def pending_text(look: Look) -> str:
-    """`3 changes`, `1 difference`, or `-`."""
-    changes = sum(look.changes.values())
-    return counted(changes, "change") if changes else counted(look.drift, "difference") if look.drift else "-"
+    """`3 changes`, `1 renewal`, `1 difference`, or `-`."""
+    counts = ((sum(look.changes.values()), "change"), (look.renewals, "renewal"))
+    parts = [counted(count, noun) for count, noun in counts if count]
+    return ", ".join(parts) or (counted(look.drift, "difference") if look.drift else "-")
 
 
 def counts_text(status: FleetStatus) -> str:

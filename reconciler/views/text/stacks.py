@@ -11,6 +11,7 @@ from reconciler.findings.exits import PRECEDENCE, ExitCode
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.reports.drift import Drift
+from reconciler.reports.fleet import differences_of
 from reconciler.reports.forecast import Forecast
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult, Stacks
@@ -75,6 +76,8 @@ def state_of(result: StackResult) -> str:
     if isinstance(result.report, Plan) and result.report.failed_checks and result.report.exit_code is ExitCode.OK:
         return _INCOMPLETE
     if result.exit_code is ExitCode.CHANGES:
+        if isinstance(result.report, Plan) and not result.report.changes and differences_of(result.report):
+            return _DIFFERS[Drift]
         return _DIFFERS.get(type(result.report), STATES[ExitCode.CHANGES])
     has_changes = isinstance(result.report, Plan) and result.exit_code is ExitCode.OK and result.report.changes
     return STATES[ExitCode.CHANGES if has_changes else result.exit_code]
@@ -105,9 +108,14 @@ def summary_of(report: object) -> str:
         case RunFailure():
             return printable(next((one.message for one in report.diagnostics if one.is_error), "an error"))
         case Plan():
+            drift = () if report.changes else differences_of(report)
             guards = ", ".join(dict.fromkeys(printable(one.guard) for one in report.weakened or ()))
             unchecked = "; not everything could be checked" if report.failed_checks else ""
-            return changes_text(report) + unchecked + (f"; guards weakened: {guards}" if guards else "")
+            return (
+                (counted(len(drift), "difference") if drift else changes_text(report))
+                + unchecked
+                + (f"; guards weakened: {guards}" if guards else "")
+            )
         case Applied():
             return head_text(report.outcome)
         case Status():
