@@ -146,10 +146,11 @@ class LookState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Look:
     """The last look at a stack. `time`: aware UTC. `changes`: pending, by action. `drift`: how many differences fail.
-    `renewals`: how many certificates with `renew` are due.
+    `renewals`: how many certificates with `renew` are due. `needs`: the least `act` that would do any of it; None if
+    none would.
 
-    `outage`: when calls begin to fail if nothing is done. `digest`: of the plan. `message`: the first error, or what
-    differs.
+    `outage`: when calls begin to fail if nothing is done. `digest`: of the plan. `message`: the first error, what
+    differs, or why something can't be done.
     """
 
     time: datetime
@@ -160,6 +161,7 @@ class Look:
     digest: str | None = None
     message: str | None = None
     renewals: int = 0
+    needs: Act | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -183,7 +185,8 @@ class Acted:
     """The last act on a stack. `kind`: what was allowed. `done`: the changes of the account that were made, by action;
     not those that are only proposed.
 
-    `url`: of the pull request, if there is one. `message`: the first error, or which pull requests it left.
+    `url`: of the pull request, if there is one. `message`: the first error, or which pull requests it left. `changed`:
+    it may have changed something, instead of only finding what was proposed before.
     """
 
     time: datetime
@@ -192,6 +195,7 @@ class Acted:
     done: Mapping[Action, int] = field(default_factory=dict)
     message: str | None = None
     url: str | None = None
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

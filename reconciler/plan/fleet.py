@@ -9,7 +9,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from reconciler.findings.values import dataclass
-from reconciler.model import Act
+from reconciler.model import (
+    Act,
+    Action,
+    BindingChange,
+    CertificateName,
+    Change,
+    Phase,
+    Reason,
+    Upload,
+)
 from reconciler.model.fleet import ActState, DenyRule, Fleet, LookState, StackKey, StackRow
 from reconciler.model.freezes import Freeze, Once
 from reconciler.plan.freeze import Frozen, frozen
@@ -116,6 +125,59 @@ def permit(fleet: Fleet, rule: Act, declared: Act, state: LookState, around: Cir
     if around.left <= 0:
         return Permit(Act.NONE, f"waits for its next check: a pass changes no more stacks than `max_acts = {most}`")
     return Permit(allowed, f"allowed by {source}")
+
+
+_WRITING = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
+
+
+@dataclass(frozen=True, slots=True)
+class ActWork:
+    """What an act does to a stack. `phases`: those of its plan that it carries out; empty if none has a change.
+    `new`: the certificates that it leaves out of them. `renewals`: the certificates that it renews. `held`: why
+    it leaves out what would change files; None if it does not."""
+
+    phases: tuple[Phase, ...] = ()
+    new: frozenset[CertificateName | None] = frozenset()
+    renewals: tuple[CertificateName, ...] = ()
+    held: str | None = None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.phases or self.renewals)
+
+
+def find_work(changes: Sequence[Change], due: Sequence[CertificateName], act: Act, no_forge: str | None) -> ActWork:
+    """What an act with this permission does. `due`: the certificates that it can renew. `no_forge`: why no pull request
+    can be opened; None if it can."""
+    if not act.allows(Act.RETIRE):
+        return ActWork()
+    retires = (Phase.RETIRE,) if any(change.phase is Phase.RETIRE for change in changes) else ()
+    if not act.allows(Act.ROTATE):
+        return ActWork(retires)
+    new = frozenset[CertificateName | None]() if act.allows(Act.ALL) else _new_in(changes)
+    writes = [one.phase for one in changes if one.phase in {Phase.UPLOAD, Phase.BIND} and one.certificate not in new]
+    held = no_forge if due or Phase.BIND in writes else None
+    phases = _WRITING if writes and (held is None or Phase.BIND not in writes) else retires
+    return ActWork(phases, new, tuple(due) if held is None else (), held)
+
+
+def needed_act(changes: Sequence[Change], due: Sequence[CertificateName], no_forge: str | None) -> Act | None:
+    """The least permission with which an act would do anything; None if there is none. As `find_work`."""
+    acts = (act for act in (Act.RETIRE, Act.ROTATE, Act.ALL) if find_work(changes, due, act, no_forge).is_any)
+    return next(acts, None)
+
+
+def _new_in(changes: Sequence[Change]) -> frozenset[CertificateName | None]:
+    """The certificates of which a plan does more than to put one in the place of an older one."""
+    writing = (change for change in changes if change.phase in {Phase.UPLOAD, Phase.BIND})
+    return frozenset(change.certificate for change in writing if not _replaces(change))
+
+
+def _replaces(change: Change) -> bool:
+    if isinstance(change, Upload):
+        return Reason.CONTENT_CHANGED in change.reasons
+    return isinstance(change, BindingChange) and change.action is Action.REBIND
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------

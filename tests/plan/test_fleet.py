@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,21 +11,25 @@ import pytest
 
 from reconciler.desired.fleet import parse_fleet
 from reconciler.findings.diagnostics import Place
-from reconciler.model import Act
+from reconciler.model import Act, CertificateName, Change, Phase, Reason
 from reconciler.model.fleet import DenyRule, Look, LookState, StackRow
 from reconciler.plan.fleet import (
+    ActWork,
     Circumstances,
     Permit,
     denied,
     deny_text,
     find_missed,
+    find_work,
     is_due,
     is_overdue,
     last_turn,
+    needed_act,
     offset_of,
     permit,
 )
 from tests.desired.test_fleet import WHOLE
+from tests.support.reports import BIND, DEPLOY, REBIND, RETIRE, UNBIND, UPLOAD
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -163,6 +168,56 @@ def test_two_limits_allow_what_both_allow(one: Act, other: Act) -> None:
     assert [what for what in Act if both.allows(what)] == [
         what for what in Act if one.allows(what) and other.allows(what)
     ]
+
+
+NEW = replace(UPLOAD, certificate=CertificateName("new"), reasons=(Reason.MISSING,))
+OLD = replace(REBIND, certificate=UPLOAD.certificate)
+DUE = (CertificateName("due"),)
+FILES = (Phase.UPLOAD, Phase.BIND, Phase.RETIRE)
+DELETES = (Phase.RETIRE,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "due", "forge", "needs", "phases"),
+    [
+        ((), (), True, None, ((), (), ())),
+        ((DEPLOY,), (), True, None, ((), (), ())),
+        ((RETIRE,), (), False, Act.RETIRE, (DELETES, DELETES, DELETES)),
+        ((UPLOAD, OLD), (), True, Act.ROTATE, ((), FILES, FILES)),
+        ((UPLOAD, OLD), (), False, None, ((), (), ())),
+        ((UPLOAD,), (), False, Act.ROTATE, ((), FILES, FILES)),
+        ((NEW,), (), True, Act.ALL, ((), (), FILES)),
+        ((NEW, UPLOAD, OLD), (), True, Act.ROTATE, ((), FILES, FILES)),
+        ((UPLOAD, BIND), (), True, Act.ALL, ((), (), FILES)),
+        ((UNBIND,), (), True, Act.ALL, ((), (), FILES)),
+        ((UPLOAD, OLD, RETIRE), (), False, Act.RETIRE, (DELETES, DELETES, DELETES)),
+        ((), DUE, True, Act.ROTATE, ((), (), ())),
+        ((), DUE, False, None, ((), (), ())),
+        ((UPLOAD,), DUE, False, Act.ROTATE, ((), FILES, FILES)),
+    ],
+)
+def test_what_is_allowed_is_what_is_done_and_what_becomes_a_job(
+    changes: tuple[Change, ...],
+    due: tuple[CertificateName, ...],
+    forge: bool,
+    needs: Act | None,
+    phases: tuple[tuple[Phase, ...], ...],
+) -> None:
+    """The phases for `retire`, `rotate` and `all`; without a forge nothing that changes files, with the reason."""
+    no_forge = None if forge else "no forge"
+    works = [find_work(changes, due, act, no_forge) for act in (Act.RETIRE, Act.ROTATE, Act.ALL)]
+    assert tuple(work.phases for work in works) == phases
+    assert [work.renewals for work in works] == [(), *([due if forge else ()] * 2)]
+    assert needed_act(changes, due, no_forge) is needs
+    is_held = not forge and (due or OLD in changes)
+    assert [work.held for work in works] == [None, *(["no forge" if is_held else None] * 2)]
+    assert find_work(changes, due, Act.NONE, no_forge) == ActWork()
+
+
+def test_a_rotation_leaves_out_the_certificates_that_are_new() -> None:
+    """The others are rotated."""
+    assert find_work((NEW, UPLOAD, OLD), (), Act.ROTATE, None).new == {NEW.certificate}
+    assert find_work((NEW, UPLOAD, OLD), (), Act.ALL, None).new == frozenset()
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------

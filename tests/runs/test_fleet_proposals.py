@@ -57,13 +57,6 @@ class Forged(Estate):
         return self.git("status", "--porcelain", "--untracked-files=all")
 
 
-def not_done(result: Result) -> str:
-    """What was not done in the first stack, and how to have it done."""
-    (stack,) = (one for one in result.json["stacks"] if one.get("stack") == "s1")
-    found = [one for one in stack["report"]["diagnostics"] if one["code"] == "fleet-not-done"]
-    return "\n".join(f"{one['message']}; fix: {one['hint']}" for one in found)
-
-
 @pytest.fixture(params=[GitHub, GitLab])
 def estate(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Forged]:
     """One stack in each account; the first has a renewed certificate in its checkout, and the old one is bound."""
@@ -186,12 +179,26 @@ def test_what_is_proposed_again_is_opened_by_the_next_pass_if_one_ends_in_betwee
 
 
 def test_without_a_forge_nothing_that_writes_files_is_done(estate: Forged) -> None:
-    """It is reported; what was superseded already is deleted all the same."""
+    """It is reported by all commands, and pending; what was superseded already is deleted all the same."""
     estate.rotates(forge=False)
     result = estate.pass_()
-    assert estate.entries(0) == 1
-    assert "fleet.toml has no `[forge]`; fix: add `[forge]`" in not_done(result)
+    assert (result.code, estate.entries(0)) == (2, 1)
+    assert "Changing" not in result.err
     assert estate.status().splitlines() == ["M fleet.toml"]
+    for words in (("run", "--all"), ("run", "--all", "--dry-run"), ("plan",), ("status",)):
+        shown = estate.run("fleet", *words, "--only", "s1")
+        assert (shown.code, "fleet.toml has no `[forge]`" in " ".join(shown.out.split())) == (2, True), shown.out
+
+
+def test_a_renewal_without_a_forge_is_pending(due: Forged) -> None:
+    """As what else would write files."""
+    Path(due.environ["MTLSCTL_KEY_DIRS"]).mkdir()
+    due.apply("one/s1", 0)
+    due.commit()
+    due.rotates(forge=False)
+    for words in (("run", "--all"), ("run", "--all", "--dry-run"), ("plan",), ("status",)):
+        shown = due.run("fleet", *words, "--only", "s1")
+        assert (shown.code, "fleet.toml has no `[forge]`" in " ".join(shown.out.split())) == (2, True), shown.out
 
 
 def test_rotate_leaves_what_is_new_to_a_person_and_all_does_it(estate: Forged) -> None:
@@ -225,7 +232,7 @@ def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: For
     result = estate.pass_()
     assert result.code == 5
     assert "the variable FORGE_TOKEN is not set" in result.err
-    assert "`[forge]` of fleet.toml can't be used; fix: correct the error of `[forge]`" in not_done(result)
+    assert "`[forge]` can't be used; correct its error" in result.json["stacks"][1]["note"]
     assert estate.entries(0) == 1
 
 

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from reconciler.model.declared import Act
 from reconciler.model.engine import Duty, Handler, Job
 from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, Pause, SecretPlace, StackKey, StackRow
 from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
-from reconciler.runs.fleet.work import MAX_AGE, KeptFleet, Schedule, SharedDesk, budget_name, prepare, withheld
+from reconciler.runs.fleet.work import MAX_AGE, KeptFleet, Schedule, SharedDesk, act_key, budget_name, prepare, withheld
 from reconciler.stores import StoreContext
 from tests.support.estates import ACCOUNTS, TOKENS, Estate, make_estate
 from tests.support.trees import git
@@ -89,11 +89,14 @@ def opened(estate: Estate) -> OpenedFleet:
     return open_fleet(file, cwd=estate.folder, environ=estate.environ, context=StoreContext(estate.environ))
 
 
-def row(number: int, *, changes: Mapping[Action, int] | None = None, act: Acted | None = None) -> StackRow:
-    """A stack that was looked at just now."""
+def row(
+    number: int, *, changes: Mapping[Action, int] | None = None, act: Acted | None = None, needs: Act | None = None
+) -> StackRow:
+    """A stack that was looked at just now. `needs`: for what it found; by default what deletions need."""
     account, folder = ACCOUNTS[(number - 1) % 3], ("one", "two", "three")[(number - 1) % 3]
     state = LookState.CHANGES if changes else LookState.OK
-    return StackRow(account, f"s{number}", f"{folder}/s{number}/mtls.toml", Look(NOW, state, changes or {}), NOW, act)
+    look = Look(NOW, state, changes or {}, needs=needs or (Act.RETIRE if changes else None))
+    return StackRow(account, f"s{number}", f"{folder}/s{number}/mtls.toml", look, NOW, act)
 
 
 def added(
@@ -136,21 +139,23 @@ def test_what_waits_or_runs_is_not_added(estate: Estate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "act", "is_added"),
+    ("needs", "act", "is_added"),
     [
-        (RETIRE, None, True),
-        ({Action.UPLOAD: 1}, None, False),
-        ({}, None, False),
-        (RETIRE, Acted(NOW - timedelta(hours=1), Act.RETIRE, ActState.DONE), True),
-        (RETIRE, Acted(NOW, Act.RETIRE, ActState.DONE), False),
+        (Act.RETIRE, None, True),
+        (Act.ROTATE, None, False),
+        (None, None, False),
+        (Act.RETIRE, Acted(NOW - timedelta(hours=1), Act.RETIRE, ActState.DONE), True),
+        (Act.RETIRE, Acted(NOW, Act.RETIRE, ActState.DONE), False),
     ],
     ids=["allowed", "not allowed", "nothing", "acted before the look", "acted since"],
 )
 def test_an_act_is_added_where_the_last_look_found_something_that_is_allowed(
-    estate: Estate, changes: Mapping[Action, int], act: Acted | None, is_added: bool
+    estate: Estate, needs: Act | None, act: Acted | None, is_added: bool
 ) -> None:
     """fleet.toml allows deletions alone."""
-    jobs = added(estate, [row(1, changes=changes, act=act), *ALL[1:]])
+    jobs = added(
+        estate, [row(1, changes=None if needs is None else {Action.UPLOAD: 1}, needs=needs, act=act), *ALL[1:]]
+    )
     assert jobs == ([("act", S1)] if is_added else [])
 
 
@@ -190,7 +195,20 @@ def test_no_more_stacks_are_changed_in_an_hour_than_max_acts(estate: Estate) -> 
     rows = [row(number, changes=RETIRE) for number in (1, 2, 3, 4)]
     assert len(added(estate, rows)) == 2
     assert len(added(estate, rows, begun=[Job(1, "act", S1)])) == 1
-    assert added(estate, rows, begun=[Job(1, "act", S1)], acted={"x/y": NOW - timedelta(minutes=1)}) == []
+    changed = Acted(NOW - timedelta(minutes=1), Act.RETIRE, ActState.DONE)
+    rows[1] = row(2, act=changed)
+    assert added(estate, rows, begun=[Job(1, "act", S1)]) == []
+    rows[1] = row(2, act=replace(changed, state=ActState.PROPOSED, changed=False))
+    assert len(added(estate, rows, begun=[Job(1, "act", S1)])) == 1
+
+
+def test_stacks_to_which_nothing_is_done_do_not_stop_the_others(estate: Estate) -> None:
+    """They leave no act, and take no place of `max_acts`; what was tried comes after what was not."""
+    text = estate.read("fleet.toml").replace("[defaults]\n", '[defaults]\nmax_acts = 1\nlook = "30m"\n')
+    estate.write("fleet.toml", text)
+    rows = [row(number, changes=RETIRE) for number in (1, 2, 3, 4)]
+    tried = {act_key(one.key): NOW - timedelta(minutes=ago) for one, ago in zip(rows[:3], (29, 28, 27), strict=True)}
+    assert added(estate, rows, acted=tried) == [("act", S4)]
 
 
 def test_what_was_changed_last_comes_last(estate: Estate) -> None:

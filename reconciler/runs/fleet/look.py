@@ -14,7 +14,8 @@ from reconciler.findings.exits import ExitCode, strongest
 from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName
 from reconciler.model.errors import StoreError
-from reconciler.model.fleet import Look, LookState, StackRow
+from reconciler.model.fleet import Fleet, Look, LookState, StackRow
+from reconciler.plan.fleet import find_work, needed_act
 from reconciler.reports.fleet import differences_of, failed_look, look_of
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.fleet.members import FleetMember
@@ -50,6 +51,14 @@ def _looked(desk: Desk, one: FleetMember, member: Member, found: Planned | Stack
         if isinstance(found, Planned):
             due = tuple(map(CertificateName, due_names(member.project))) if member.renewing else ()
             look = look_of(found.plan, now, len(due))
+            renewed = [name for name in due if name not in one.not_renewed]
+            no_forge = no_forge_text(desk.opened.fleet)
+            held = find_work(found.plan.changes, renewed, one.act, no_forge).held
+            look = replace(
+                look,
+                needs=needed_act(found.plan.changes, renewed, no_forge),
+                message=look.message or held,
+            )
             result = member.result(found.plan, code_of(found.plan.exit_code, look))
             if look.state is LookState.DRIFT:
                 result = replace(result, note="; ".join(f"differs: {each}" for each in differences_of(found.plan)))
@@ -57,6 +66,14 @@ def _looked(desk: Desk, one: FleetMember, member: Member, found: Planned | Stack
     except ReconcilerError as error:
         found = member.failure(error)
     return Looked(one, placed(found, one, desk.opened), _row(one, failed_look(found.report, now)))
+
+
+def no_forge_text(fleet: Fleet) -> str | None:
+    """Why nothing that writes files can be proposed; None if it can."""
+    if fleet.forge is not None:
+        return None
+    fix = "add it, or run `mtlsctl renew --due` and `mtlsctl apply` in the checkout and commit the files"
+    return f"not done: this changes files, and {fleet.path} has no `[forge]`; {fix}"
 
 
 def code_of(code: ExitCode, look: Look) -> ExitCode:

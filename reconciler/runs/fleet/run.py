@@ -21,14 +21,14 @@ from reconciler.model import Act
 from reconciler.model.concurrency import run_all
 from reconciler.model.fleet import Acted, ActState, FleetRecord, LookState, StackKey, StackRow
 from reconciler.model.forges import Proposals
-from reconciler.plan.fleet import Circumstances, Missed, Permit, find_missed, is_due, permit
+from reconciler.plan.fleet import Circumstances, Missed, Permit, find_missed, find_work, is_due, permit
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
 from reconciler.reports.fleet import UNREAD, VANISHED, FleetStatus, look_after, make_fleet_status
 from reconciler.reports.stacks import StackResult, Stacks, join
-from reconciler.runs.fleet.act import act_on, has_work, not_renewed
+from reconciler.runs.fleet.act import act_on, not_renewed
 from reconciler.runs.fleet.listed import list_fleet
-from reconciler.runs.fleet.look import Looked, code_of, look_at
+from reconciler.runs.fleet.look import Looked, code_of, look_at, no_forge_text
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet
 from reconciler.runs.fleet.proposals import open_forge
@@ -260,10 +260,13 @@ class _Pass:
         if not isinstance(made, Plan) or row is None or row.look is None:
             return looked.result
         allowed = self._permit(one, row.look.state, missed)
-        left = [looked.result.note, *(f"{found.message}; {found.hint}" for found in not_renewed(one))]
-        if not has_work(one, made, allowed.act if allowed.act is not Act.NONE else one.act):
+        renewed = [name for name in looked.due if name not in one.not_renewed]
+        act = allowed.act if allowed.act is not Act.NONE else one.act
+        work = find_work(made.changes, renewed, act, self._no_forge(forge))
+        left = [work.held, looked.result.note, *(f"{found.message}; {found.hint}" for found in not_renewed(looked))]
+        if not work.is_any:
             why = allowed.why if allowed.act is Act.NONE else f"nothing of this is {allowed.why}"
-            notes = [why if made.changes else _frozen_text(made), *left]
+            notes = [_frozen_text(made) if not made.changes else why if work.held is None else None, *left]
             return replace(looked.result, note="; ".join(filter(None, notes)))
         if self.interrupted:
             return replace(looked.result, note="not done: the pass was interrupted")
@@ -272,12 +275,19 @@ class _Pass:
             return replace(looked.result, note="; ".join(filter(None, (allowed.why, *left))))
         self.tell(f"Changing {one.member.stack} ({allowed.why})")
         self._put([replace(row, act=Acted(row.look.time, allowed.act, ActState.BEGUN))])
-        done = act_on(self.desk, one, allowed, forge, self.tell)
+        done = act_on(self.desk, looked, allowed, forge, self.tell)
         after = look_after(row.look, done.acted)
         self._put([replace(row, act=done.acted, look=after)])
-        self.acted += done.changed
+        self.acted += done.acted.changed
         self.interrupted = done.result.exit_code is ExitCode.INTERRUPTED
-        return replace(done.result, exit_code=code_of(done.result.exit_code, after))
+        note = "; ".join(filter(None, (done.result.note, work.held)))
+        return replace(done.result, note=note, exit_code=code_of(done.result.exit_code, after))
+
+    def _no_forge(self, forge: Proposals | None) -> str | None:
+        text = no_forge_text(self.opened.fleet)
+        if text is None and forge is None and self.request.acts:
+            return "not done: this changes files, and `[forge]` can't be used; correct its error"
+        return text
 
     def _permit(self, one: FleetMember, state: LookState, missed: Missed) -> Permit:
         fleet = self.opened.fleet

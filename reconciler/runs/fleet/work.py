@@ -16,13 +16,11 @@ from pathlib import Path
 from threading import Lock
 
 from reconciler.findings.values import dataclass
-from reconciler.model import Act, Action
 from reconciler.model.budget import RateBudget
 from reconciler.model.engine import Engine
 from reconciler.model.fleet import Credential, FleetRecord, LookState, StackKey, StackRow
 from reconciler.plan.fleet import denied, is_due
 from reconciler.reports.stacks import Stacks
-from reconciler.runs.fleet.act import due_of
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet, fetch_again
 from reconciler.runs.fleet.run import PassRequest, run_pass
@@ -157,36 +155,44 @@ class Schedule:
             if (LOOK, key) not in begun:
                 self.engine.defer(LOOK, key)
         wanting = [one for one in known if one.key and _wants_act(one, rows.get(one.key))]
-        wanting.sort(key=lambda one: _last_act(rows.get(one.key) if one.key else None))  # so that none waits forever
         if wanting and denied(opened.fleet.deny, now) is None:
-            self._add_acts(opened, wanting, {key for kind, key in begun if kind == ACT}, now)
+            self._add_acts(opened, wanting, rows, {key for kind, key in begun if kind == ACT}, now)
 
-    def _add_acts(self, opened: OpenedFleet, wanting: Sequence[FleetMember], begun: set[str], now: datetime) -> None:
-        """At most `max_acts` in an hour, and of each stack one between two looks: it may have been allowed nothing."""
-        longest = max(_ACTS_ARE_COUNTED, *(one.rule.look for one in wanting))
+    def _add_acts(
+        self,
+        opened: OpenedFleet,
+        wanting: Sequence[FleetMember],
+        rows: Mapping[StackKey, StackRow],
+        begun: set[str],
+        now: datetime,
+    ) -> None:
+        """So many that at most `max_acts` stacks are changed in an hour, and of each stack one between two looks: it
+        may have been allowed nothing. First the stacks that were not tried for longest, so that none waits forever."""
+        longest = max(one.rule.look for one in wanting)
         acted, paused = self.acted(now - longest), self.paused()
-        left = opened.fleet.max_acts - sum(time > now - _ACTS_ARE_COUNTED for time in acted.values()) - len(begun)
-        for one in wanting:
+        tried = {act_key(key): row.act.time for key, row in rows.items() if row.act is not None}
+        tried |= {key: max(time, tried.get(key, time)) for key, time in acted.items()}
+        changed = sum(_was_changed(row, now - _ACTS_ARE_COUNTED) for row in rows.values())
+        left = opened.fleet.max_acts - changed - len(begun)
+        for one in sorted(wanting, key=lambda one: tried.get(act_key(one.key) if one.key else "", _LONG_AGO)):
             key = act_key(one.key) if one.key is not None and one.key not in paused else None
             if left <= 0 or key is None or key in begun or (key in acted and acted[key] > now - one.rule.look):
                 continue
             left -= self.engine.defer(ACT, key)
 
 
-def _last_act(row: StackRow | None) -> datetime:
-    """When something was last done to a stack; long ago if nothing ever was."""
-    return row.act.time if row is not None and row.act is not None else datetime.min.replace(tzinfo=UTC)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _was_changed(row: StackRow, since: datetime) -> bool:
+    return row.act is not None and row.act.changed and row.act.time > since
 
 
 def _wants_act(one: FleetMember, row: StackRow | None) -> bool:
-    """Whether something may be done to a stack that the last look found, or that is due, and was not tried since."""
-    if row is None or row.look is None or row.look.state is LookState.FAILED or one.act is Act.NONE:
+    """Whether an act would do something that the last look found, and that was not tried since."""
+    if row is None or row.look is None or row.look.state is LookState.FAILED or row.look.needs is None:
         return False
-    if row.act is not None and row.act.time >= row.look.time:
-        return False
-    if not one.act.allows(Act.ROTATE):
-        return Action.RETIRE in row.look.changes
-    return bool(row.look.changes) or any(name not in one.not_renewed for name in due_of(one))
+    return one.act.allows(row.look.needs) and (row.act is None or row.act.time < row.look.time)
 
 
 @dataclass(slots=True)
