@@ -744,6 +744,9 @@ class Code(StrEnum):
         ("A fleet may do something, but it would write files that it can't propose, write a key into the repository, or"
          " start a command of mtls.toml, so it is not done."),
         "Add `[forge]` to fleet.toml, or do it in a checkout or a pipeline, and commit the files.")
+    FLEET_UNCOMMITTED = ("fleet-uncommitted", _E,
+        "A file of a stack differs from the commit that is checked out, so a pull request would not have it.",
+        "Commit and push the file, or undo its change; the next pass goes on.")
     FLEET_STATE = ("fleet-state", _E,
         "The file of `--state` is not what this version of mtlsctl remembers of this fleet.",
         "Name another file. If you delete it, all stacks are checked again, but no missing one is noticed.")

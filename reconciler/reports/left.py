@@ -19,6 +19,7 @@ from reconciler.model import (
 )
 from reconciler.plan.live import LiveBinding, LiveState, target_of
 from reconciler.plan.outcome import Outcome, Step, StepStatus
+from reconciler.plan.renewing import Renewals
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,15 @@ class ToDeploy:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The outcome of a plan, and what must still be deployed. `again`: the command that continues it."""
+    """The outcome of a plan, and what must still be deployed. `again`: the command that continues it. `pulls`: the open
+    pull requests that have the files which it wrote; empty where they are not open; None: the files are in the
+    checkout. `renewed`: what was renewed before it."""
 
     outcome: Outcome
     to_deploy: tuple[ToDeploy, ...] = ()
     again: tuple[str, ...] = ("mtlsctl", "apply")
+    pulls: tuple[str, ...] | None = None
+    renewed: Renewals | None = None
 
     @property
     def is_of_saved_plan(self) -> bool:

@@ -41,8 +41,9 @@ class Forged(Estate):
         """Commit what is there, and give the forge the same commit."""
         self.git("add", ".")
         self.git("commit", "-q", "--allow-empty", "-m", "x")
-        names = self.git("ls-files").splitlines()
-        self.forge.commit(self.git("rev-parse", "HEAD"), {name: (self.folder / name).read_bytes() for name in names})
+        names, commit = self.git("ls-files").splitlines(), self.git("rev-parse", "HEAD")
+        self.forge.commit(commit, {name: (self.folder / name).read_bytes() for name in names})
+        self.forge.branches["main"] = commit
 
     def pass_(self) -> Result:
         """A pass over the first stack."""
@@ -221,9 +222,61 @@ def test_a_forge_that_refuses_fails_the_stack_and_the_next_pass_goes_on(estate: 
     estate.forge.fail(estate.forge.opens, 500)
     estate.forge.fail(estate.forge.opens, 500)
     result = estate.pass_()
-    assert (result.code, estate.entries(0), estate.status()) == (1, 2, "")
+    assert (result.code, estate.entries(0), estate.status()) == (5, 2, "")
+    report = result.json["stacks"][0]["report"]
+    assert [one["change"]["action"] for one in report["done"]] == ["upload"]
+    assert [one["change"]["action"] for one in report["failed"]] == ["rebind"]
     estate.forge.failures.clear()
     assert (estate.pass_().code, estate.entries(0), len(estate.forge.pulls)) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("token", "it answered with 401"), ("branch", "has no branch main"), ("commit", "is not on the forge")],
+)
+def test_nothing_is_uploaded_that_can_not_be_proposed(estate: Forged, what: str, said: str) -> None:
+    """A token or a repository that is wrong, and a commit that was not pushed."""
+    if what == "token":
+        estate.environ["FORGE_TOKEN"] = "another"
+    elif what == "branch":
+        del estate.forge.branches["main"]
+    else:
+        estate.git("commit", "-q", "--allow-empty", "-m", "y")
+    result = estate.run("fleet", "run", "--all", "--only", "s1")
+    assert (result.code, estate.entries(0), said in " ".join((result.out + result.err).split())) == (1, 1, True), (
+        result.out
+    )
+
+
+@pytest.mark.parametrize("name", ["mtls.toml", "wrangler.toml", "certs/billing.pem"])
+def test_a_stack_whose_files_are_not_committed_is_not_changed(estate: Forged, name: str) -> None:
+    """Its pull request would lack them, and the next checkout would go back. Other files do not matter."""
+    estate.write("other.txt", "x")
+    path = f"one/s1/{name}"
+    estate.write(path, estate.read(path) + "\n")
+    result = estate.run("fleet", "run", "--all", "--only", "s1")
+    assert (result.code, estate.entries(0), estate.forge.pulls) == (1, 1, [])
+    text = " ".join((result.out + result.err).split())
+    assert f"{path} differs from the commit" in text
+    assert "commit and push it, or undo it" in text
+    estate.commit()
+    estate.pass_()
+    assert (estate.entries(0), len(estate.forge.pulls)) == (2, 1)
+
+
+def test_after_a_proposal_the_next_steps_are_its_merge_and_then_deploys(estate: Forged) -> None:
+    """The checkout has nothing to commit, and still the old ID. In the pull request, paths are from its root."""
+    estate.write("one/s1/mtls.toml", estate.read("one/s1/mtls.toml").replace("deployed = false", ""))
+    estate.commit()
+    result = estate.run("fleet", "run", "--all", "--only", "s1")
+    said = " ".join(result.out.split())
+    assert "1 certificate uploaded, 1 binding proposed" in said
+    assert "After the merge, update the checkout and deploy this Worker: wrangler deploy" in said
+    assert "Next: merge https://forge.example/acme/shop/30" in said
+    body = estate.forge.pulls[0]["body"]
+    assert "wrangler deploy --config one/s1/wrangler.toml" in body
+    assert "git add" not in body + said
+    assert "Next: mtlsctl" not in body + said
 
 
 def test_a_forge_token_that_is_missing_is_an_alarm_and_stops_no_look(estate: Forged) -> None:
@@ -278,6 +331,9 @@ def test_what_is_due_is_renewed_as_a_pull_request(due: Forged) -> None:
         renewals = [pull for pull in due.forge.pulls if pull["head"] == RENEWAL]
         assert [pull["title"] for pull in renewals] == ["Renew the certificate billing"]
         assert due.status() == ""
+    text = due.run("fleet", "run", "--all", "--only", "s1").out
+    assert "1 renewal proposed before" in text.splitlines()[-1]
+    assert f"Already open: {due.forge.noun} 30 for billing: https://forge.example" in " ".join(text.split())
     renewed = due.forge.files_of(RENEWAL)["one/s1/certs/billing.pem"].decode()
     assert renewed != due.read("one/s1/certs/billing.pem")
 

@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
+from posixpath import dirname
 
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
@@ -25,10 +27,11 @@ from reconciler.model import (
 from reconciler.model.fleet import Acted, ActState
 from reconciler.model.forges import Proposals, PullRequest, PullState
 from reconciler.plan.fleet import Permit, find_work
-from reconciler.plan.outcome import StepStatus
+from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.policy import PATIENCE
 from reconciler.plan.renewing import Renewals
 from reconciler.private.folder import FOLDER
+from reconciler.reports.checks import RunFailure
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult
 from reconciler.runs.apply import apply, apply_nothing, left_to_deploy
@@ -36,7 +39,7 @@ from reconciler.runs.ci.renew import ProposalTarget, propose
 from reconciler.runs.fleet.look import Looked, placed
 from reconciler.runs.fleet.members import HINTS, FleetMember
 from reconciler.runs.fleet.opened import Desk
-from reconciler.runs.fleet.proposals import StagedFiles, branch_of, head, propose_files
+from reconciler.runs.fleet.proposals import StagedFiles, branch_of, find_target, propose_files
 from reconciler.runs.plan import Planned, PlanRequest, plan
 from reconciler.runs.project import Project
 from reconciler.runs.stacks import take
@@ -80,37 +83,73 @@ def not_renewed(looked: Looked) -> tuple[Diagnostic, ...]:
 
 def act_on(desk: Desk, looked: Looked, permit: Permit, forge: Proposals | None, tell: Callable[[str], None]) -> ActDone:
     """Do to one stack what is permitted. What fails is in the result; raises nothing else."""
-    one = looked.one
+    one, renewed = looked.one, None
     now = one.member.project.clock.now()
     try:
         project = desk.project(one, acts=True)
         project = replace(project, lock=partial(_stack_lock, project))
-        renewed, held = _renew(desk, looked, project, permit, forge, tell)
-        applied, pull, is_new, findings = _apply(desk, one, project, permit, forge, tell)
+        proposing = _Proposing(desk, project, forge)
+        renewed = _renew(looked, project, permit, proposing, tell)
+        applied, pull, is_new = _apply(desk, one, project, permit, proposing, tell)
     except ReconcilerError as error:
-        failed = replace(one.member.failure(error), note=permit.why)
-        state = ActState.INTERRUPTED if isinstance(error, LockedError) else ActState.FAILED
-        return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, state, message=error.message))
+        return _failed(desk, one, permit, renewed, error, now)
+    own = (*not_renewed(looked), *_left_alone(project, pull)) if permit.act.allows(Act.ROTATE) else ()
     outcome = applied.outcome
-    applied = replace(
-        applied, outcome=replace(outcome, findings=(*outcome.findings, *findings, *held, *_findings(renewed)))
-    )
-    code = strongest((applied.outcome.exit_code, *([renewed.exit_code] if renewed is not None else [])))
-    urls = [*([pull.url] if pull is not None else []), *(one.url for one in (renewed.proposals if renewed else ()))]
+    outcome = replace(outcome, findings=(*outcome.findings, *own, *_findings(renewed)))
+    code = strongest((outcome.exit_code, *([renewed.exit_code] if renewed is not None else [])))
+    urls = [*([pull.url] if pull is not None else []), *_urls(renewed)]
     done = Counter(step.change.action for step in outcome.of(StepStatus.DONE) if step.change.action in _OF_ACCOUNT)
-    errors = [problem.message for problem in applied.outcome.problems if problem.is_error]
+    errors = [problem.message for problem in outcome.problems if problem.is_error]
     state = ActState.FAILED if code not in {ExitCode.OK, ExitCode.BLOCKED} else ActState.DONE
     state = ActState.INTERRUPTED if code in {ExitCode.INTERRUPTED, ExitCode.LOCKED} else state
     state = ActState.PROPOSED if urls and state is ActState.DONE else state
     note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
-    result = replace(one.member.result(applied, code), place=project.place, note=note)
-    left = [*(one.message for one in (*findings, *(renewed.findings if renewed else ())) if one.code is Code.FORGE)]
+    report = replace(applied, outcome=outcome, renewed=renewed)
+    result = replace(one.member.result(report, code), place=project.place, note=note)
+    left = [found.message for found in (*own, *_findings(renewed)) if found.code is Code.FORGE]
     left = left or [f"waits for the merge of {url}" for url in urls]
     message = errors[0] if errors else "; ".join(left) or None
-    changed = is_new or state is ActState.FAILED or any(p.opened for p in (renewed.proposals if renewed else ()))
-    url = urls[0] if urls else None
-    acted = Acted(now, permit.act, state, dict(done), message, url, changed or bool(done))
+    changed = is_new or bool(done) or state is ActState.FAILED or _is_new(renewed)
+    acted = Acted(now, permit.act, state, dict(done), message, urls[0] if urls else None, changed)
     return ActDone(placed(result, one, desk.opened), acted)
+
+
+def _failed(
+    desk: Desk, one: FleetMember, permit: Permit, renewed: Renewals | None, error: ReconcilerError, now: datetime
+) -> ActDone:
+    """What an act came to that an error stopped, with the renewals that were made before it."""
+    urls = _urls(renewed)
+    note = "; ".join((permit.why, *(f"proposed: {url}" for url in urls)))
+    report = RunFailure((*error.diagnostics(), *_findings(renewed)))
+    failed = replace(one.member.result(report, error.exit_code), note=note)
+    state = ActState.INTERRUPTED if isinstance(error, LockedError) else ActState.FAILED
+    url = urls[0] if urls else None
+    return ActDone(placed(failed, one, desk.opened), Acted(now, permit.act, state, message=error.message, url=url))
+
+
+def _urls(renewed: Renewals | None) -> tuple[str, ...]:
+    return () if renewed is None else tuple(one.url for one in renewed.proposals)
+
+
+def _is_new(renewed: Renewals | None) -> bool:
+    return renewed is not None and any(one.opened for one in renewed.proposals)
+
+
+@dataclass(slots=True)
+class _Proposing:
+    """Where one act proposes its changes. It is checked once, when it is needed first. `forge` None: nowhere."""
+
+    desk: Desk
+    project: Project
+    forge: Proposals | None
+    _target: ProposalTarget | None = None
+
+    def target(self) -> ProposalTarget | None:
+        """As `find_target`; None if there is no forge."""
+        declared = self.desk.opened.fleet.forge
+        if self._target is None and self.forge is not None and declared is not None:
+            self._target = find_target(self.forge, declared.base, self.project)
+        return self._target
 
 
 @contextmanager
@@ -131,23 +170,15 @@ def _findings(renewed: Renewals | None) -> tuple[Diagnostic, ...]:
 
 
 def _renew(
-    desk: Desk,
-    looked: Looked,
-    project: Project,
-    permit: Permit,
-    forge: Proposals | None,
-    tell: Callable[[str], None],
-) -> tuple[Renewals | None, tuple[Diagnostic, ...]]:
-    """Renew what is due, each certificate as a pull request. None if nothing can be proposed."""
-    if not permit.act.allows(Act.ROTATE):
-        return None, ()
-    left = not_renewed(looked)
+    looked: Looked, project: Project, permit: Permit, proposing: _Proposing, tell: Callable[[str], None]
+) -> Renewals | None:
+    """Renew what is due, each certificate as a pull request. None if nothing is due, or can be proposed."""
     names = tuple(name for name in looked.due if name not in looked.one.not_renewed)
-    if not names or forge is None or desk.opened.fleet.forge is None:
-        return None, left
+    target = proposing.target() if names and permit.act.allows(Act.ROTATE) else None
+    if target is None:
+        return None
     staged = replace(project, files=StagedFiles(project.files))
-    checkout = ProposalTarget(forge, head(project), desk.opened.fleet.forge.base)
-    return propose(staged, checkout, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None, names=names), left
+    return propose(staged, target, tell, lock_timeout_s=LOCK_TIMEOUT_S, keep=lambda _: None, names=names)
 
 
 def _apply(
@@ -155,30 +186,47 @@ def _apply(
     one: FleetMember,
     project: Project,
     permit: Permit,
-    forge: Proposals | None,
+    proposing: _Proposing,
     tell: Callable[[str], None],
-) -> tuple[Applied, PullRequest | None, bool, tuple[Diagnostic, ...]]:
+) -> tuple[Applied, PullRequest | None, bool]:
     """Carry out a plan that is made under the lock, as far as it is permitted; with the pull request of what it writes,
     and whether that is new."""
     staged = StagedFiles(project.files)
     project = replace(project, files=staged)
     with project.lock(command="fleet run", timeout_s=LOCK_TIMEOUT_S, waiting=tell) as held:
-        planned, phases = _permitted(project, permit, None if forge is not None else "no forge")
+        planned, phases = _permitted(project, permit, None if proposing.forge is not None else "no forge")
         take(project, planned)
+        writes = Phase.BIND in phases and any(change.phase is Phase.BIND for change in planned.plan.changes)
+        target = proposing.target() if writes else None
         if phases:
             outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
         else:
             outcome = apply_nothing(project, planned, "fleet run", lambda _: None)
         applied = Applied(outcome, left_to_deploy(planned, outcome), desk.opened.command("run", "--all"))
         changes = staged.changes()
-        if not changes or forge is None or desk.opened.fleet.forge is None or one.key is None:
-            return applied, None, False, ()
+        if not changes or target is None or one.key is None:
+            return applied, None, False
+        applied = replace(applied, pulls=())
         title = f"Use the renewed certificates of {planned.plan.stack}"
-        body = render(applied, "markdown", Display(place=project.place))
-        pull, is_new = propose_files(
-            forge, head(project), desk.opened.fleet.forge.base, branch_of(one.key), title, body, changes
-        )
-    return applied, pull, is_new, tuple(_left_alone(project, pull))
+        body = render(applied, "markdown", Display(place=project.place, folder=dirname(project.within)))
+        try:
+            pull, is_new = propose_files(target, branch_of(one.key), title, body, changes)
+        except ReconcilerError as error:  # what was uploaded is reported all the same
+            return replace(applied, outcome=_unproposed(outcome, error), to_deploy=()), None, False
+    if pull.state is not PullState.OPEN:
+        return replace(applied, to_deploy=()), pull, is_new
+    return replace(applied, pulls=(pull.url,)), pull, is_new
+
+
+def _unproposed(outcome: Outcome, error: ReconcilerError) -> Outcome:
+    """The same; what could not be proposed failed."""
+    problem = error.diagnostics()[0]
+
+    def failed(step: Step) -> Step:
+        is_lost = step.change.phase is Phase.BIND and step.status is StepStatus.DONE
+        return replace(step, status=StepStatus.FAILED, problem=problem) if is_lost else step
+
+    return replace(outcome, steps=tuple(map(failed, outcome.steps)))
 
 
 def _permitted(project: Project, permit: Permit, no_forge: str | None) -> tuple[Planned, tuple[Phase, ...]]:
@@ -196,9 +244,9 @@ def _not_done(project: Project, message: str, hint: str) -> Diagnostic:
     return Diagnostic(Severity.WARNING, Code.FLEET_NOT_DONE, message, Pointer(project.name), hint)
 
 
-def _left_alone(project: Project, pull: PullRequest) -> Iterator[Diagnostic]:
+def _left_alone(project: Project, pull: PullRequest | None) -> Iterator[Diagnostic]:
     """What to do about a pull request that is not open any more."""
-    if pull.state is PullState.OPEN:
+    if pull is None or pull.state is PullState.OPEN:
         return
     if pull.state is PullState.MERGED:
         message, hint = f"{pull.url} was merged, but this checkout does not have it yet", "update the checkout"

@@ -99,12 +99,12 @@ def _is_changed(one: FleetMember, changed: frozenset[str]) -> bool:
     if any(path.startswith(prefix) for path in changed):
         return True
     try:
-        return any(path == name or path.startswith(f"{name}/") for name in _named(project) for path in changed)
+        return any(path == name or path.startswith(f"{name}/") for name in named_files(project) for path in changed)
     except ReconcilerError:
         return True
 
 
-def _named(project: Project) -> list[str]:
+def named_files(project: Project) -> list[str]:
     """The files and folders that an mtls.toml names, from the root of the repository."""
     declaration = project.declaration()[0]
     paths = [one.path for one in declaration.certificates.values()]

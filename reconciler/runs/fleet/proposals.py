@@ -15,9 +15,12 @@ from reconciler.model import EntryId, Sweep
 from reconciler.model.fleet import StackKey
 from reconciler.model.forges import FileChange, ForgeName, Proposals, PullRequest, PullState
 from reconciler.model.keys import KeyFile, KeyFolders
+from reconciler.model.web import Refusal, WebError
+from reconciler.runs.ci.renew import ProposalTarget
+from reconciler.runs.fleet.listed import named_files
 from reconciler.runs.fleet.opened import OpenedFleet, read_secret
 from reconciler.runs.project import Project, ProjectTree
-from reconciler.system.git import GitProblem, head_of
+from reconciler.system.git import GitProblem, NotThere, changed_since, head_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +115,49 @@ def head(project: Project) -> str:
     return found
 
 
+def find_target(forge: Proposals, base: str, project: Project) -> ProposalTarget:
+    """Where changes of a stack are proposed. ReconcilerError, before anything is changed, if its files differ from the
+    commit that is checked out, or if the forge does not have that commit or the branch `base`."""
+    commit, changed = head(project), changed_since(project.files.root, "HEAD")
+    if isinstance(changed, GitProblem):
+        raise ReconcilerError(changed.message, hint=changed.hint, code=Code.GIT_UNREADABLE)
+    names = (*named_files(project), project.within)
+    found = sorted(
+        path
+        for path in (frozenset() if isinstance(changed, NotThere) else changed)
+        if any(path == name or path.startswith(f"{name}/wrangler.") for name in names)
+    )
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        message = f"{found[0]}{more} differ{'' if more else 's'} from the commit {commit[:8]}; nothing was changed"
+        hint = "commit and push it, or undo it: a pull request begins at the commit that is checked out"
+        raise ReconcilerError(message, hint=hint, code=Code.FLEET_UNCOMMITTED)
+    if forge.branch(base) is None:
+        message = f"the forge has no branch {base} that this token can read; nothing was changed"
+        hint = "check the repository and `base` in `[forge]`, and the rights of the token"
+        raise ReconcilerError(message, hint=hint, code=Code.FORGE)
+    try:
+        forge.message_of(commit)
+    except WebError as error:
+        if error.refusal is not Refusal.MISSING:
+            raise
+        message = f"the commit {commit[:8]} that is checked out is not on the forge; nothing was changed"
+        raise ReconcilerError(message, hint="push it, then run this again", code=Code.FORGE) from error
+    return ProposalTarget(forge, commit, base)
+
+
 def branch_of(key: StackKey) -> str:
     """The branch of the changes of a stack: each has one."""
     return f"mtlsctl/apply/{key[0][:8]}/{key[1]}"
 
 
 def propose_files(
-    forge: Proposals, commit: str, base: str, branch: str, title: str, body: str, changes: Sequence[FileChange]
+    target: ProposalTarget, branch: str, title: str, body: str, changes: Sequence[FileChange]
 ) -> tuple[PullRequest, bool]:
-    """The pull request with these changes on top of a commit: the one that there is, also if it was merged or closed,
-    unless it was closed and its branch deleted, or made again since; an open one with other changes gets these; else a
-    new one. And whether anything was changed."""
-    digest = hashlib.sha256()
+    """The pull request with these changes on top of the commit of `target`: the one that there is, also if it was
+    merged or closed, unless it was closed and its branch deleted, or made again since; an open one with other changes
+    gets these; else a new one. And whether anything was changed."""
+    forge, digest = target.forge, hashlib.sha256()
     for one in changes:
         digest.update(f"{one.path}\0{len(one.content or b'')}\0".encode() + (one.content or b""))
     mark = f"Changes: sha256:{digest.hexdigest()}"
@@ -134,7 +168,7 @@ def propose_files(
         newest = (there if pull.state is PullState.OPEN else None) or pull.head
         if mark in forge.message_of(newest).splitlines():
             return pull, False
-    forge.commit(branch, commit, f"{title}\n\n{mark}", changes)
+    forge.commit(branch, target.commit, f"{title}\n\n{mark}", changes)
     if pull is not None and pull.state is PullState.OPEN:
         return pull, True
-    return forge.open_pull(branch, base, title, body), True
+    return forge.open_pull(branch, target.base, title, body), True

@@ -36,7 +36,7 @@ def applied_report(applied: Applied, display: Display) -> PageReport:
     return PageReport(
         command="apply",
         stack=outcome.plan.stack,
-        title=Note(head_text(outcome), tone_of(outcome.problems, Tone.GOOD if is_whole else Tone.LOOK)),
+        title=Note(head_text(applied), tone_of(outcome.problems, Tone.GOOD if is_whole else Tone.LOOK)),
         leads=tuple(Note(line) for line in what_next_lines(applied, None) if line),
         facts=(("On", store_text(outcome.plan.store, None)), ("Planned", time_text(outcome.plan.made))),
         sections=(
@@ -63,7 +63,7 @@ def applied_report(applied: Applied, display: Display) -> PageReport:
 
 
 def _to_commit(applied: Applied, display: Display) -> Iterator[str]:
-    yield from (line.strip() for line in to_commit_lines(applied.outcome, whole(display)) if line)
+    yield from (line.strip() for line in to_commit_lines(applied, whole(display)) if line)
 
 
 def _rows(outcome: Outcome) -> Iterator[tuple[str | Note, ...]]:

@@ -18,7 +18,7 @@ def show_applied_page(applied: Applied, display: Display) -> str:
     outcome = applied.outcome
     details = show_applied(applied, whole(display))
     stack, most = outcome.plan.stack, display.most_characters
-    return page("apply", stack, head_text(outcome), _parts(applied, display), details, most)
+    return page("apply", stack, head_text(applied), _parts(applied, display), details, most)
 
 
 def _parts(applied: Applied, display: Display) -> Iterator[str]:

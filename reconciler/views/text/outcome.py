@@ -29,6 +29,7 @@ from reconciler.views.text.lines import (
     prose,
     until_text,
 )
+from reconciler.views.text.renew import ending_lines, renewals_text
 from reconciler.views.text.style import Style
 
 _MOST_ALIKE = 5
@@ -51,7 +52,10 @@ def failure_lines(step: Step, style: Style, width: int | None) -> Iterator[str]:
 def _lines(applied: Applied, display: Display) -> Iterator[str]:
     outcome, style = applied.outcome, display.style
     width, short = prose(display.width), ids_of(outcome.steps, display.width)
-    yield from _head_lines(outcome, style, width)
+    if applied.renewed is not None:
+        yield from ending_lines(applied.renewed, display)
+    if outcome.steps or applied.renewed is None:
+        yield from _head_lines(applied, style, width)
     for status, title, sign, paint in (
         (StepStatus.FAILED, "Failed:", "x", style.bad),
         (StepStatus.UNPROVED, "Not proved:", "?", style.change),
@@ -68,7 +72,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     if outcome.findings:
         yield ""
         yield from finding_lines(outcome.findings, display)
-    yield from to_commit_lines(outcome, display)
+    yield from to_commit_lines(applied, display)
     yield from _to_deploy_lines(applied, display)
     yield from what_next_lines(applied, width)
 
@@ -76,22 +80,31 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
 # --- how much was done ------------------------------------------------------------------------------------------------
 
 
-def head_text(outcome: Outcome) -> str:
+def head_text(applied: Applied) -> str:
     """`Done: 2 certificates uploaded, 1 of 2 bindings written, 1 failed`."""
+    outcome, renewed = applied.outcome, applied.renewed
+    if renewed is not None and not outcome.steps:
+        return renewals_text(renewed)
+    before = f"{renewals_text(renewed)}. " if renewed is not None else ""
+    return f"{before}{_outcome_text(outcome, is_proposed=applied.pulls is not None)}"
+
+
+def _outcome_text(outcome: Outcome, *, is_proposed: bool) -> str:
     done, failed = outcome.of(StepStatus.DONE), outcome.of(StepStatus.FAILED)
     if not outcome.steps:
         return "Nothing to do"
     word = "Done in part" if failed and done else "Done" if done else "Nothing done"
     word = "Interrupted" if outcome.interrupted else word
-    return f"{word}: {', '.join((*_done_counts(outcome.steps), *_other_counts(outcome)))}"
+    return f"{word}: {', '.join((*_done_counts(outcome.steps, is_proposed), *_other_counts(outcome)))}"
 
 
-def _head_lines(outcome: Outcome, style: Style, width: int | None) -> Iterator[str]:
+def _head_lines(applied: Applied, style: Style, width: int | None) -> Iterator[str]:
     """How much was done, and where more of it is kept."""
+    outcome = applied.outcome
     paint = style.bad if outcome.interrupted or outcome.of(StepStatus.FAILED) else style.good
     begun = len(outcome.of(StepStatus.NOT_STARTED)) < len(outcome.steps)
     details = "  Details: mtlsctl history" if begun else ""
-    text = f"{head_text(outcome)}."
+    text = f"{_outcome_text(outcome, is_proposed=applied.pulls is not None)}."
     if width is None or len(text) + len(details) <= width:
         yield f"{paint(text)}{details}"
         return
@@ -99,15 +112,16 @@ def _head_lines(outcome: Outcome, style: Style, width: int | None) -> Iterator[s
     yield from (details,) if details else ()
 
 
-def _done_counts(steps: Iterable[Step]) -> Iterator[str]:
-    """What was done, and of how many where that was not all."""
+def _done_counts(steps: Iterable[Step], is_proposed: bool) -> Iterator[str]:
+    """What was done, and of how many where that was not all. `is_proposed`: files are in a pull request."""
     total = Counter(noun_of(step.change.action) for step in steps)
     done = Counter(noun_of(step.change.action) for step in steps if step.status is StepStatus.DONE)
     for (noun, verb), number in total.items():
+        word = "proposed" if is_proposed and noun == "binding" else verb
         if done[noun, verb] == number:
-            yield f"{counted(number, noun)} {verb}"
+            yield f"{counted(number, noun)} {word}"
         elif done[noun, verb]:
-            yield f"{done[noun, verb]} of {counted(number, noun)} {verb}"
+            yield f"{done[noun, verb]} of {counted(number, noun)} {word}"
 
 
 def _other_counts(outcome: Outcome) -> Iterator[str]:
@@ -175,14 +189,15 @@ def _kept_lines(steps: Sequence[Step], style: Style, width: int | None, short: S
 # --- what to do next --------------------------------------------------------------------------------------------------
 
 
-def to_commit_lines(outcome: Outcome, display: Display) -> Iterator[str]:
+def to_commit_lines(applied: Applied, display: Display) -> Iterator[str]:
     """The wrangler files that this run changed, in a git checkout, with the certificates that it uploaded.
 
     In one commit, so that a revert brings back both.
     """
+    outcome = applied.outcome
     done = [step.change for step in outcome.of(StepStatus.DONE)]
     written = [change for change in done if isinstance(change, BindingChange)]
-    if not written or outcome.plan.commit is None:
+    if not written or outcome.plan.commit is None or applied.pulls is not None:
         return
     declared = outcome.plan.assessment.desired.declaration.certificates
     names = [name for one in done if isinstance(one, Upload) for name in (one.certificate, *one.shared_with)]
@@ -214,6 +229,9 @@ def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
     one = len(to_deploy) == 1
     head = f"Deploy {'this Worker' if one else f'these {len(to_deploy)} Workers'} next; until then"
     text = f"{head} {'its live version does' if one else 'their live versions do'} not change."
+    if applied.pulls is not None:
+        workers = "this Worker" if one else f"these {len(to_deploy)} Workers"
+        text = f"After the merge, update the checkout and deploy {workers}:"
     yield from map(display.style.bold, wrapped(text, prose(display.width)))
     shown = to_deploy if display.width is None else to_deploy[:_MOST_LISTED]
     for each in shown:
@@ -221,7 +239,8 @@ def _to_deploy_lines(applied: Applied, display: Display) -> Iterator[str]:
     if len(to_deploy) > len(shown):
         yield f"  and {len(to_deploy) - len(shown)} more; --wide shows all"
     was_tried = "--deploy" in applied.again  # and the findings say what is in the way
-    if not was_tried and not applied.outcome.of(StepStatus.FAILED):  # after a failure, only the last line has a command
+    # After a failure, only the last line has a command.
+    if applied.pulls is None and not was_tried and not applied.outcome.of(StepStatus.FAILED):
         yield "Or deploy with: mtlsctl apply --deploy"
 
 
@@ -247,6 +266,8 @@ def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
         yield from next_lines(applied.again, width)
     elif any(problem.is_error for problem in outcome.plan.diagnostics):
         yield from next_lines(applied.again, width, before="fix the errors of the plan, then run: ")
+    elif applied.pulls is not None:
+        yield from (f"Next: merge {printable(url)}" for url in applied.pulls)
     elif outcome.of(StepStatus.NOT_STARTED):
         yield from next_lines(("mtlsctl", "apply"), width)
     elif applied.to_deploy:

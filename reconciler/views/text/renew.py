@@ -20,7 +20,7 @@ def show_renewals(found: Renewals, display: Display) -> str:
     blocks = ["\n".join(_step(step, display)) for step in found.steps]
     left = [one for one in found.diagnostics if display.width is None or one not in found.reported]
     findings = [show_findings(left, display)] if left else []
-    return "\n\n".join((*blocks, *findings, "\n".join(_ending(found, display)))) + "\n"
+    return "\n\n".join((*blocks, *findings, "\n".join(ending_lines(found, display)))) + "\n"
 
 
 def head_text(found: Renewals) -> str:
@@ -37,6 +37,13 @@ def head_text(found: Renewals) -> str:
         return "nothing to renew"
     (first, verb), *others = counts
     return ", ".join((f"{counted(first, 'certificate')} {verb}", *(f"{count} {word}" for count, word in others)))
+
+
+def renewals_text(found: Renewals) -> str:
+    """The same as a sentence, without its full stop; also of renewals that wait for their merge."""
+    waiting = len(found.proposals)
+    text = f"{counted(waiting, 'renewal')} proposed before" if waiting and not found.steps else head_text(found)
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def why_text(step: RenewStep) -> str:
@@ -77,11 +84,11 @@ def _step(step: RenewStep, display: Display) -> Iterator[str]:
         yield from wrapped("went on with the key of an earlier run", width, first=_INDENT)
 
 
-def _ending(found: Renewals, display: Display) -> Iterator[str]:
+def ending_lines(found: Renewals, display: Display) -> Iterator[str]:
+    """How much was renewed, the pull requests, and what to do next."""
     style, width = display.style, prose(display.width)
-    text = head_text(found)
     failed = bool(found.of(RenewStatus.FAILED))
-    yield from map(style.bad if failed else style.bold, wrapped(f"{text[0].upper()}{text[1:]}.", width))
+    yield from map(style.bad if failed else style.bold, wrapped(f"{renewals_text(found)}.", width))
     if found.manual:
         names = ", ".join(printable(due.certificate) for due in found.manual)
         yield from wrapped(f"Due, but without `renew`, so you renew them: {names}.", width)

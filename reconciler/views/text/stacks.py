@@ -117,7 +117,7 @@ def summary_of(report: object) -> str:
                 + (f"; guards weakened: {guards}" if guards else "")
             )
         case Applied():
-            return head_text(report.outcome)
+            return head_text(report)
         case Status():
             return counts_of(report)
         case Drift():
