@@ -19,7 +19,7 @@ from reconciler.model import (
     Reason,
     Upload,
 )
-from reconciler.model.fleet import ActState, DenyRule, Fleet, LookState, StackKey, StackRow
+from reconciler.model.fleet import Acted, ActState, DenyRule, Fleet, Look, LookState, StackKey, StackRow
 from reconciler.model.freezes import Freeze, Once
 from reconciler.plan.freeze import Frozen, frozen
 
@@ -50,9 +50,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def is_due(row: StackRow | None, key: StackKey, interval: timedelta, now: datetime) -> bool:
     """Whether a stack has to be looked at: it never was, or not since its last turn."""
-    if row is None or row.look is None or (row.act is not None and row.act.state is ActState.BEGUN):
+    if row is None or row.look is None or _is_unfinished(row.act, row.look):
         return True  # an act that did not end is finished at once
     return row.look.time < last_turn(key, interval, now)
+
+
+def _is_unfinished(act: Acted | None, look: Look) -> bool:
+    """Whether an act did not end, and the stack was not looked at since."""
+    return act is not None and (
+        act.state is ActState.BEGUN or (act.state is ActState.INTERRUPTED and act.time >= look.time)
+    )
 
 
 def is_overdue(row: StackRow | None, interval: timedelta, now: datetime) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from reconciler.desired.fleet import parse_fleet
 from reconciler.findings.diagnostics import Place
 from reconciler.model import Act, CertificateName, Change, Phase, Reason
-from reconciler.model.fleet import DenyRule, Look, LookState, StackRow
+from reconciler.model.fleet import Acted, ActState, DenyRule, Look, LookState, StackRow
 from reconciler.plan.fleet import (
     ActWork,
     Circumstances,
@@ -68,6 +68,22 @@ def test_a_stack_is_due_once_in_each_interval() -> None:
     assert not is_due(row("shop", turn), KEY, HOUR, NOW)
     assert not is_due(row("shop", turn), KEY, HOUR, turn + HOUR - timedelta(seconds=1))
     assert is_due(row("shop", turn), KEY, HOUR, turn + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("state", "ago", "due"),
+    [
+        (ActState.BEGUN, 1, True),
+        (ActState.INTERRUPTED, 0, True),
+        (ActState.INTERRUPTED, 1, False),
+        (ActState.DONE, 0, False),
+    ],
+)
+def test_a_stack_whose_act_did_not_end_is_due_until_it_is_looked_at(state: ActState, ago: int, due: bool) -> None:
+    """Whether its process was killed or interrupted."""
+    time = last_turn(KEY, HOUR, NOW) + timedelta(minutes=1)
+    act = Acted(time - timedelta(minutes=ago), Act.ROTATE, state)
+    assert is_due(replace(row("shop", time), act=act), KEY, HOUR, time) is due
 
 
 @pytest.mark.parametrize(("age", "overdue"), [(0, False), (120, False), (121, True)])
