@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from posixpath import join, normpath
 
 from reconciler.findings.values import dataclass
@@ -47,13 +47,18 @@ class ToDeploy:
 class Applied:
     """The outcome of a plan, and what must still be deployed. `again`: the command that continues it. `pulls`: the open
     pull requests that have the files which it wrote; empty where they are not open; None: the files are in the
-    checkout. `renewed`: what was renewed before it."""
+    checkout. `renewed`: what was renewed before it. `file`: the mtls.toml, where commands must name it."""
 
     outcome: Outcome
     to_deploy: tuple[ToDeploy, ...] = ()
     again: tuple[str, ...] = ("mtlsctl", "apply")
     pulls: tuple[str, ...] | None = None
     renewed: Renewals | None = None
+    file: str | None = None
+
+    def named(self, command: Sequence[str]) -> tuple[str, ...]:
+        """The same command, with `file`."""
+        return (*command, *(("-f", self.file) if self.file is not None else ()))
 
     @property
     def is_of_saved_plan(self) -> bool:

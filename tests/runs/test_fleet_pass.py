@@ -307,6 +307,18 @@ def test_the_next_command_of_a_pass_names_its_file(small: Estate, monkeypatch: p
     assert "mtlsctl fleet run --all -f ../fleet.toml" in result.out
 
 
+def test_the_next_command_of_a_stack_names_its_file(small: Estate) -> None:
+    """It is run in the folder of fleet.toml, where no mtls.toml is."""
+    small.outdate("one/s1", 0, 1)
+    small.write("one/s1/certs/new.pem", small.read("two/s2/certs/billing.pem"))
+    new = '\n[certificates.new]\ncertificate = "certs/new.pem"\nprivate_key = { env = "KEY_2" }\n'
+    small.write("one/s1/mtls.toml", small.read("one/s1/mtls.toml") + new)
+    result = small.run("fleet", "run", "--only", "s1")
+    assert (result.code, small.entries(0)) == (2, 1)
+    assert "Next: mtlsctl apply -f one/s1/mtls.toml" in result.out
+    assert "Details: mtlsctl history -f one/s1/mtls.toml" in result.out
+
+
 def _refuse(*_: object) -> None:
     raise StoreError("no", hint="x", code=Code.STORE_CONNECTION)
 

@@ -275,6 +275,7 @@ def test_after_a_proposal_the_next_steps_are_its_merge_and_then_deploys(estate: 
     assert "Next: merge https://forge.example/acme/shop/30" in said
     body = estate.forge.pulls[0]["body"]
     assert "wrangler deploy --config one/s1/wrangler.toml" in body
+    assert all("`mtlsctl plan -f one/s1/mtls.toml` shows why" in one for one in (body, said))
     assert "git add" not in body + said
     assert "Next: mtlsctl" not in body + said
 

@@ -203,12 +203,17 @@ def _apply(
         else:
             outcome = apply_nothing(project, planned, "fleet run", lambda _: None)
         applied = Applied(outcome, left_to_deploy(planned, outcome), desk.opened.command("run", "--all"))
+        applied = replace(applied, file=one.member.file if one.rule.git is None else None)
         changes = staged.changes()
         if not changes or target is None or one.key is None:
             return applied, None, False
         applied = replace(applied, pulls=())
         title = f"Use the renewed certificates of {planned.plan.stack}"
-        body = render(applied, "markdown", Display(place=project.place, folder=dirname(project.within)))
+        body = render(
+            replace(applied, file=project.within),
+            "markdown",
+            Display(place=project.place, folder=dirname(project.within)),
+        )
         try:
             pull, is_new = propose_files(target, branch_of(one.key), title, body, changes)
         except ReconcilerError as error:  # what was uploaded is reported all the same

@@ -9,7 +9,7 @@ from posixpath import join, normpath
 from typing import assert_never
 
 from reconciler.findings.diagnostics import Diagnostic
-from reconciler.findings.escape import printable
+from reconciler.findings.escape import printable, shell_command
 from reconciler.model import Action, BindingChange, Change, Condition, Deploy, Retire, Update, Upload, Verify
 from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import when_text
@@ -103,7 +103,7 @@ def _head_lines(applied: Applied, style: Style, width: int | None) -> Iterator[s
     outcome = applied.outcome
     paint = style.bad if outcome.interrupted or outcome.of(StepStatus.FAILED) else style.good
     begun = len(outcome.of(StepStatus.NOT_STARTED)) < len(outcome.steps)
-    details = "  Details: mtlsctl history" if begun else ""
+    details = f"  Details: {shell_command(applied.named(('mtlsctl', 'history')))}" if begun else ""
     text = f"{_outcome_text(outcome, is_proposed=applied.pulls is not None)}."
     if width is None or len(text) + len(details) <= width:
         yield f"{paint(text)}{details}"
@@ -256,7 +256,8 @@ def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
     later = [f"{counted(waits, 'change')} {'waits' if waits == 1 else 'wait'}"] if waits else []
     later += [f"{counted(kept, f'{more} old certificate'.strip())} kept for now"] if kept else []
     if later:
-        yield from wrapped(f"{', '.join(later)}; `mtlsctl plan` shows why.", width)
+        shows = printable(shell_command(applied.named(("mtlsctl", "plan"))))
+        yield from wrapped(f"{', '.join(later)}; `{shows}` shows why.", width)
     when = when_text(outcome.waiting)
     if outcome.of(StepStatus.FAILED) or outcome.of(StepStatus.UNPROVED):
         begin = "fix what failed; in a pipeline start a new run, else run: "
@@ -269,18 +270,18 @@ def what_next_lines(applied: Applied, width: int | None) -> Iterator[str]:
     elif applied.pulls is not None:
         yield from (f"Next: merge {printable(url)}" for url in applied.pulls)
     elif outcome.of(StepStatus.NOT_STARTED):
-        yield from next_lines(("mtlsctl", "apply"), width)
+        yield from next_lines(applied.named(("mtlsctl", "apply")), width)
     elif applied.to_deploy:
-        yield from next_lines(("mtlsctl", "plan"), width, before="deploy, then run: ")
+        yield from next_lines(applied.named(("mtlsctl", "plan")), width, before="deploy, then run: ")
     elif any(one.condition is Condition.UPDATE_NOT_REQUESTED for one in outcome.plan.waiting):
-        yield from next_lines(("mtlsctl", "apply", "--deploy"), width)
+        yield from next_lines(applied.named(("mtlsctl", "apply", "--deploy")), width)
     elif when is not None:
         command = outcome.plan.later_command(deploy="--deploy" in applied.again)
-        yield from next_lines(command, width, before=f"{when}, run: ")
+        yield from next_lines(applied.named(command), width, before=f"{when}, run: ")
     elif any(isinstance(step.change, Deploy) for step in outcome.of(StepStatus.DONE)):
-        yield from next_lines(("mtlsctl", "plan", "--live"), width)
+        yield from next_lines(applied.named(("mtlsctl", "plan", "--live")), width)
     else:
-        yield from next_lines(("mtlsctl", "status"), width)
+        yield from next_lines(applied.named(("mtlsctl", "status")), width)
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------
