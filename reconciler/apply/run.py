@@ -201,14 +201,13 @@ def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
     single call.
     """
     left = iter(changes)
+    if run.world.store.at_once > 1:
+        _attempt_at_once(run, left)
     for index, prepare in left:
         if run.stopped:
             run.leave(index)
         elif run.start(index):
-            step = _try(run, index, partial(_carry_out, prepare))
-            _end(run, index, step)
-            if run.world.store.at_once > 1 and step is not None and step.status is StepStatus.DONE:
-                _attempt_at_once(run, left)
+            _end(run, index, _try(run, index, partial(_carry_out, prepare)))
 
 
 def _carry_out(prepare: Prepare) -> Step:
@@ -217,13 +216,16 @@ def _carry_out(prepare: Prepare) -> Step:
 
 def _attempt_at_once(run: Run, changes: Iterator[tuple[int, Prepare]]) -> None:
     """Try all changes, or those until the store accepts no more. On an early end, calls in progress may finish, so that
-    their outcome is known."""
+    their outcome is known; so the first one, too, runs in a thread of its own."""
+    most = 1
     with DaemonPool[Step | None](run.world.store.at_once) as pool:
         try:
-            while not run.stopped and (batch := dict(islice(changes, pool.room))):
+            while not run.stopped and (batch := dict(islice(changes, min(most, pool.room)))):
                 for index in run.start_all(batch):
                     _begin(run, pool, index, batch[index])
                 _take_ended(run, pool)
+                if any(run.steps[index].status is StepStatus.DONE for index in batch if index in run.steps):
+                    most = run.world.store.at_once
             while pool.under_way:
                 _take_ended(run, pool)
         except BaseException:

@@ -515,6 +515,23 @@ def test_what_does_not_end_in_time_is_told_as_under_way(monkeypatch: pytest.Monk
 
 
 @interruptible()
+def test_an_interrupt_during_the_first_upload_lets_it_end() -> None:
+    """It runs alone, and its result is known all the same."""
+    server, over = make_server(), threading.Event()
+    meter = Meter(server)
+
+    def meet(_: int) -> None:
+        interrupt_main()
+        over.wait(PATIENCE_S)
+
+    meter.meet = meet
+    outcome = carry_out(uploads(), metered(server, meter), stopping=lambda *_: over.set())
+    assert outcome.interrupted
+    assert statuses(outcome) == {StepStatus.DONE: 1, StepStatus.NOT_STARTED: COUNT - 1}
+    assert {step.entry for step in outcome.of(StepStatus.DONE)} == {e.id for e in server.store.list_entries().entries}
+
+
+@interruptible()
 def test_who_waits_for_the_rate_limit_gives_up_at_once() -> None:
     """Nothing was done for it, so it is not a failure; on Ctrl-C the run itself waits only for its calls."""
     server, waiting = make_server(), threading.Lock()
