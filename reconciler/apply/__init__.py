@@ -59,11 +59,13 @@ def apply_plan(plan: Plan, desired: Desired, world: World, phases: Sequence[Phas
 
 
 def _not_ended(run: Run, index: int, change: Change, ended: str) -> Step:
+    status = StepStatus.NOT_STARTED
     guarded = Phase(change.before) if isinstance(change, Verify) else change.phase
     if not {change.phase, guarded} & set(run.phases):
         note = f"the phase {change.phase} was not requested"
     elif index in run.under_way:
+        status = StepStatus.UNFINISHED
         note = f"it was in progress when {ended}; the next run checks its result"
     else:
         note = ended
-    return Step(change, StepStatus.NOT_STARTED, note=note)
+    return Step(change, status, note=note)

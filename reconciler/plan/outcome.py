@@ -13,11 +13,13 @@ from reconciler.plan.plan import Plan, exit_code_of
 
 
 class StepStatus(StrEnum):
-    """How one change ended. `unproved` is a proof that neither succeeded nor failed."""
+    """How one change ended. `unproved` is a proof that neither succeeded nor failed. `unfinished`: it was in progress
+    when the run ended, and may have been made."""
 
     DONE = "done"
     FAILED = "failed"
     NOT_STARTED = "not-started"
+    UNFINISHED = "unfinished"
     WAITING = "waiting"
     UNPROVED = "unproved"
 

@@ -93,7 +93,7 @@ INTERRUPTED = (
     ),
     Step(
         _upload(SHORT),
-        StepStatus.NOT_STARTED,
+        StepStatus.UNFINISHED,
         note="it was in progress when the run was interrupted; the next run checks its result",
     ),
 )

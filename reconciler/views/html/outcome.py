@@ -17,6 +17,7 @@ from reconciler.views.text.status import time_text
 _RESULTS = {
     StepStatus.FAILED: ("failed", Tone.BAD),
     StepStatus.UNPROVED: ("not proved", Tone.LOOK),
+    StepStatus.UNFINISHED: ("result unknown", Tone.LOOK),
     StepStatus.NOT_STARTED: ("not started", Tone.LOOK),
     StepStatus.WAITING: ("kept", Tone.PLAIN),
     StepStatus.DONE: ("done", Tone.GOOD),

@@ -36,7 +36,8 @@ class DeployPart(JsonPart):
 class OutcomeDocument(JsonPart):
     """What was done, what failed, what was not started, what waits. `plan_digest` names the plan.
 
-    `unproved`: proofs that neither succeeded nor failed.
+    `unproved`: proofs that neither succeeded nor failed. `unfinished`: what was in progress when the run ended, and may
+    have been made; the next run checks it.
     """
 
     format: Literal["mtlsctl.outcome/1"] = "mtlsctl.outcome/1"
@@ -48,6 +49,7 @@ class OutcomeDocument(JsonPart):
     failed: tuple[StepPart, ...]
     not_started: tuple[StepPart, ...]
     unproved: tuple[StepPart, ...] = ()
+    unfinished: tuple[StepPart, ...] = ()
     waiting: tuple[WaitingPart, ...]
     next: UtcTime | None = None
     to_deploy: tuple[DeployPart, ...] = ()
@@ -70,6 +72,7 @@ def outcome_document(outcome: Outcome, resolve: Resolve, to_deploy: tuple[ToDepl
         failed=tuple(map(part, outcome.of(StepStatus.FAILED))),
         not_started=tuple(map(part, outcome.of(StepStatus.NOT_STARTED))),
         unproved=tuple(map(part, outcome.of(StepStatus.UNPROVED))),
+        unfinished=tuple(map(part, outcome.of(StepStatus.UNFINISHED))),
         waiting=tuple(map(waiting_part, outcome.waiting)),
         next=next_of(outcome.waiting),
         to_deploy=tuple(_deploy_part(one) for one in to_deploy),

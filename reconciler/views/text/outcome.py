@@ -59,6 +59,7 @@ def _lines(applied: Applied, display: Display) -> Iterator[str]:
     for status, title, sign, paint in (
         (StepStatus.FAILED, "Failed:", "x", style.bad),
         (StepStatus.UNPROVED, "Not proved:", "?", style.change),
+        (StepStatus.UNFINISHED, "Result unknown:", "?", style.change),
         (StepStatus.NOT_STARTED, "Not started:", "-", style.change),
     ):
         if steps := outcome.of(status):
@@ -128,6 +129,7 @@ def _other_counts(outcome: Outcome) -> Iterator[str]:
     words = {
         StepStatus.FAILED: "failed",
         StepStatus.UNPROVED: "not proved",
+        StepStatus.UNFINISHED: "with unknown result",
         StepStatus.NOT_STARTED: "not started",
         StepStatus.WAITING: "kept",
     }
