@@ -19,7 +19,18 @@ from reconciler.model.declared import Act
 from reconciler.model.engine import Duty, Handler, Job
 from reconciler.model.fleet import Acted, ActState, Credential, Look, LookState, Pause, SecretPlace, StackKey, StackRow
 from reconciler.runs.fleet.opened import OpenedFleet, open_fleet, read_fleet_file
-from reconciler.runs.fleet.work import MAX_AGE, KeptFleet, Schedule, SharedDesk, act_key, budget_name, prepare, withheld
+from reconciler.runs.fleet.record import FileRecord, state_file
+from reconciler.runs.fleet.work import (
+    MAX_AGE,
+    KeptFleet,
+    Schedule,
+    SharedDesk,
+    act_key,
+    budget_name,
+    do_job,
+    prepare,
+    withheld,
+)
 from reconciler.stores import StoreContext
 from tests.support.estates import ACCOUNTS, TOKENS, Estate, make_estate
 from tests.support.trees import git
@@ -240,6 +251,20 @@ def test_a_lost_lock_of_the_account_stops_an_act(estate: Estate) -> None:
     lock = desk.project(one, acts=True).lock(command="x", timeout_s=0, waiting=print)
     with lock as held, pytest.raises(LockedError, match="lost"):
         held()
+
+
+@pytest.mark.parametrize("files", ["one/gone.toml", "gone/*/mtls.toml"])
+def test_a_file_that_is_missing_fails_no_job_of_other_stacks(estate: Estate, tmp_path: Path, files: str) -> None:
+    """Of the same `[[stacks]]` or of another one: `fleet status` shows the alarm."""
+    estate.write("fleet.toml", estate.read("fleet.toml").replace('files = ["one', f'files = ["{files}", "one', 1))
+    desk = SharedDesk(opened(estate), estate.environ, StoreContext(estate.environ))
+    assert len(desk.opened.problems) == 1
+    record = FileRecord(state_file(tmp_path, None), "acme")
+    for kind, key in ("act", S1), ("look", f"{ACCOUNTS[1]}/two"):
+        done = do_job(kind, key, desk, record, paused={}, tell=lambda _: None)
+        assert [(one.stack, one.exit_code) for one in done.results] == [("s1" if kind == "act" else "s2", 2)]
+    status = estate.run("fleet", "status")
+    assert f"{files!r} matches no file" in status.out + status.err
 
 
 def test_a_rate_budget_has_the_name_in_the_file_or_one_of_the_token(estate: Estate) -> None:

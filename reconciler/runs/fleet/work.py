@@ -242,6 +242,7 @@ def do_job(
 ) -> Stacks:
     """What a job comes to. `paused`: the stacks that are not changed, each with the reason."""
     members = members_of(desk.opened, kind, key)
+    desk.opened = replace(desk.opened, problems=())  # they are of other stacks, and fail no job
     request = PassRequest(
         everything=kind == ACT, misses=lambda _: False, acts=kind == ACT, remembers=True, paused=paused
     )
