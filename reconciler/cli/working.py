@@ -45,7 +45,7 @@ from reconciler.views.text.stacks import lines_of
 
 try:
     from reconciler.postgres.budget import PostgresBudget
-    from reconciler.postgres.connection import connect
+    from reconciler.postgres.connection import connect, explained, settings_of
     from reconciler.postgres.engine import PostgresEngine
     from reconciler.postgres.history import History
     from reconciler.postgres.lock import locked
@@ -119,7 +119,7 @@ def _demand_words(command: FleetCommand, request: WorkerRequest, number: int) ->
 
 
 def _upgrade(url: str) -> None:
-    with connect(url) as connection:
+    with explained(settings_of(url)), connect(url) as connection:
         done = upgrade(connection)
     for one in done:
         say(f"done: {one}")

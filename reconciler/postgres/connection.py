@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from reconciler.findings.codes import Code
@@ -23,6 +24,14 @@ _ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3,
 """A machine that vanished is noticed by both sides in 20 seconds, and its locks are free."""
 
 _OPTIONS = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c timezone=UTC"
+
+_MAY_USE = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+_GRANTS = (
+    "GRANT USAGE ON SCHEMA {schema} TO {role};"
+    " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};"
+    " GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+)
+"""What a role needs that does not own the schema."""
 
 _T = TypeVar("_T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -51,15 +60,24 @@ def settings_of(url: str) -> dict[str, str]:
 
 
 def connect(url: str) -> Connection:
-    """A new connection, each statement its own transaction. ReconcilerError if the database is out of reach."""
+    """A new connection, each statement its own transaction. ReconcilerError if the database is out of reach, or its
+    role may not use the schema: PostgreSQL would then say that there are no tables."""
     settings = settings_of(url)
     with explained(settings):
-        return psycopg.connect(**settings, autocommit=True)  # type: ignore[arg-type]  # numbers are texts, too
+        made: Connection = psycopg.connect(**settings, autocommit=True)  # type: ignore[arg-type]  # numbers are texts
+        try:
+            if made.execute(_MAY_USE, (SCHEMA,)).fetchone() == (False,):
+                raise psycopg.errors.InsufficientPrivilege(f"permission denied for schema {SCHEMA}")
+        except BaseException:
+            made.close()
+            raise
+        return made
 
 
 @contextmanager
 def explained(settings: dict[str, str]) -> Iterator[None]:
     """Raise ReconcilerError for what the database refuses, without a secret."""
+    role = sql.Identifier(settings["user"]).as_string() if settings.get("user") else "ROLE"
     secrets = Secrets(tuple(settings[name] for name in ("password", "sslpassword") if name in settings))
     try:
         yield
@@ -71,8 +89,8 @@ def explained(settings: dict[str, str]) -> Iterator[None]:
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ReconcilerError(
-            f"the database does not allow this: {printable(error.diag.message_primary or '')}",
-            hint=f"let its owner run `CREATE SCHEMA {SCHEMA} AUTHORIZATION ROLE`, with the role of this address",
+            f"the database does not allow this: {printable(error.diag.message_primary or str(error))}",
+            hint=f"let the owner of the schema run `{_GRANTS.format(schema=SCHEMA, role=role)}`",
             code=Code.DATABASE,
         ) from error
     except psycopg.errors.ConnectionTimeout as error:

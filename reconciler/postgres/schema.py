@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 from procrastinate.schema import SchemaManager
+from psycopg import sql
 
+from reconciler.findings.codes import Code
+from reconciler.findings.errors import ReconcilerError
+from reconciler.findings.escape import printable
 from reconciler.postgres.connection import SCHEMA, Connection
 
 _LOCK = 6_027_431_955
 """An arbitrary number, so that two upgrades wait for each other."""
+
+_OWNER = "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s"
 
 _MIGRATIONS: Sequence[tuple[str, str]] = (
     (
@@ -79,7 +86,23 @@ def has_budgets(connection: Connection) -> bool:
 
 
 def upgrade(connection: Connection) -> tuple[str, ...]:
-    """Bring the tables up to date, and name what was done; each step is a transaction of its own."""
+    """Bring the tables up to date, and name what was done; each step is a transaction of its own. ReconcilerError if
+    the role of the connection may not do that."""
+    try:
+        return _upgrade(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        found = connection.execute(_OWNER, (SCHEMA,)).fetchone()
+        user = sql.Identifier(connection.info.user).as_string()
+        raise ReconcilerError(
+            f"the database does not allow this: {printable(error.diag.message_primary or '')}",
+            hint=f"let the owner of the database run `CREATE SCHEMA {SCHEMA} AUTHORIZATION {user}`"
+            if found is None
+            else f"run `mtlsctl fleet database upgrade` with the role that owns the schema: {printable(found[0])}",
+            code=Code.DATABASE,
+        ) from error
+
+
+def _upgrade(connection: Connection) -> tuple[str, ...]:
     connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:
         if connection.execute("SELECT to_regnamespace(%s) IS NULL", (SCHEMA,)).fetchone() == (True,):

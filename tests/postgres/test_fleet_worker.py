@@ -356,6 +356,32 @@ def test_an_upgrade_gives_what_was_recorded_to_its_fleet(server: Postgres) -> No
     assert found == [("x/1", "a"), ("x/2", "b"), ("x/credential", "a"), ("y/credential", "c"), ("z/1", "")]
 
 
+def test_a_role_without_rights_is_told_which_it_needs(server: Postgres, tmp_path: Path) -> None:
+    """And with what it is told, each command works."""
+    owner = server.new_database("owned")
+    server.run("CREATE ROLE worker LOGIN")
+    with make_estate(tmp_path / "checkout", stacks=1) as estate, connect(owner) as connection:
+
+        def said(*words: str) -> str:
+            result = estate.run("fleet", *words)
+            assert (result.code, "[database]" in result.err) == (1, True), result.err
+            return " ".join(result.err.split())
+
+        estate.environ["MTLSCTL_DATABASE_URL"] = server.url("owned", "worker")
+        assert '`CREATE SCHEMA mtlsctl AUTHORIZATION "worker"`' in said("database", "upgrade")
+        upgrade(connection)
+        for words in ("status",), ("worker",), ("database", "upgrade"):
+            assert "permission denied for schema mtlsctl" in said(*words)
+        hint = said("trigger", "s1").partition("run `")[2].partition("`")[0]
+        connection.execute("GRANT USAGE ON SCHEMA mtlsctl TO worker")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA mtlsctl TO worker")
+        assert f"run `{hint}`" in said("resume", "s1")
+        assert "with the role that owns the schema: postgres" in said("database", "upgrade")
+        connection.execute(hint.encode())
+        assert estate.run("fleet", "resume", "s1").code == 0
+        assert estate.run("fleet", "trigger", "s1").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
