@@ -52,6 +52,7 @@ WITH dead AS (DELETE FROM worker WHERE seen < clock_timestamp() - make_interval(
 INSERT INTO worker (fleet, name, seen) VALUES (%(fleet)s, %(name)s, clock_timestamp())
 ON CONFLICT (fleet, name) DO UPDATE SET seen = excluded.seen"""
 _ENDS = "DELETE FROM worker WHERE fleet = %(fleet)s AND name = %(name)s"
+_GONE = "died, or lost the database"
 
 _T = TypeVar("_T")
 
@@ -201,6 +202,8 @@ class _Worker:
         self._threads = ThreadPoolExecutor(at_once + 2)  # for the janitor's duty, too
         self._stopping = asyncio.Event()
         self._handling = 0
+        self._unrecorded: dict[int, Done] = {}
+        """The jobs that ended while the database was away, by their number."""
 
     async def live(self) -> None:
         """Work until asked to stop; begin again after the database was lost."""
@@ -248,6 +251,7 @@ class _Worker:
     async def _work(self) -> None:
         """Until Procrastinate ends it. The jobs that run come to their end."""
         async with _opened(self._settings) as app, self._alive(app):
+            await self._in_thread(self._record_rest)  # before a janitor takes these jobs for lost
             for kind, handler in self._handlers.items():
                 app.task(name=kind, pass_context=True)(self._task(app, kind, handler))
             for name, cron, chore in (
@@ -309,9 +313,16 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - of a bug only the type is told; its text may quote a secret
             message = error.message if isinstance(error, ReconcilerError) else type(error).__name__
             done = Done("failed", message, _FAILED_AGAIN_S)
-        with contextlib.suppress(ReconcilerError):  # then it counts as lost
+        try:
             self._history.end(number, done.outcome, done.message)
+        except ReconcilerError:
+            self._unrecorded[number] = done
         return done
+
+    def _record_rest(self) -> None:
+        for number, done in tuple(self._unrecorded.items()):
+            self._history.end(number, done.outcome, done.message)
+            del self._unrecorded[number]
 
     def _janitor(self, app: App) -> Callable[[int], Awaitable[None]]:
         async def tidy(timestamp: int) -> None:  # noqa: ARG001 - as Procrastinate calls it
@@ -329,8 +340,8 @@ class _Worker:
             return
         if "key" in dead.task_kwargs:
             await self._queues.defer(app, dead.task_name, str(dead.task_kwargs["key"]))
-            self._duty.tell(f"{dead.task_name} {dead.task_kwargs['key']}: its worker is dead; it is done again")
-            await self._in_thread(lambda: self._history.end(dead.id or 0, "lost", "its worker died"))
+            self._duty.tell(f"{dead.task_name} {dead.task_kwargs['key']}: its worker {_GONE}; it is done again")
+            await self._in_thread(lambda: self._history.end(dead.id or 0, "lost", f"its worker {_GONE}"))
 
     async def _every_minute(self, timestamp: int) -> None:
         at = datetime.fromtimestamp(timestamp, UTC)

@@ -6,18 +6,21 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from reconciler.findings.errors import ReconcilerError, UsageError
-from reconciler.model.engine import Done
+from reconciler.model.engine import Done, Duty
 from reconciler.postgres.engine import PostgresEngine
 from reconciler.postgres.history import History
+from reconciler.postgres.record import PostgresRecord
 from reconciler.runs.fleet.children import Children
-from tests.support.fleet_workers import Works, works
+from tests.support.fleet_workers import FAST, Works, works
 from tests.support.postgres import Postgres
 
 KEYS = ("a", "b", "c", "d")
@@ -134,6 +137,36 @@ def test_a_restart_of_the_database_ends_no_worker(fleet: Works) -> None:
     assert fleet.counted("ended") == dict.fromkeys(KEYS, 1)
     assert fleet.counted("overlap") == {}
     assert fleet.end() == [0, 0]
+
+
+def test_a_job_that_ends_while_the_database_is_away_keeps_its_reason(server: Postgres, url: str) -> None:
+    """It is done again, and does not count as lost: its worker lives."""
+    engine = PostgresEngine(url, "acme", FAST)
+    engine.defer("act", "a")
+    begun, away = threading.Event(), threading.Event()
+
+    def act(_: str) -> Done:
+        if begun.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return Done("done")
+        begun.set()
+        server.stop()
+        away.set()
+        return Done("failed", "the database was away")
+
+    def tell(said: str) -> None:
+        if "beginning again" in said and away.is_set():
+            away.clear()
+            server.start()
+
+    try:
+        engine.work({"act": act}, 1, Duty(tell=tell))
+    finally:
+        engine.close()
+    with closing(History(url, "acme")) as history, closing(PostgresRecord(url, "acme")) as record:
+        found = [(one.outcome, one.message) for one in history.of("a")]
+        lost = record.queue().lost
+    assert (found, lost) == ([("done", ""), ("failed", "the database was away")], 0)
 
 
 def test_a_worker_ends_at_once_while_the_database_is_away(fleet: Works) -> None:
@@ -258,5 +291,8 @@ def test_the_history_tells_what_became_of_each_job(fleet: Works) -> None:
     history = History(fleet.url, "acme")
     found = history.of("a")
     history.close()
-    assert [(one.outcome, one.message) for one in found] == [("done", ""), ("lost", "its worker died")]
+    assert [(one.outcome, one.message) for one in found] == [
+        ("done", ""),
+        ("lost", "its worker died, or lost the database"),
+    ]
     assert all(one.ended is not None and one.ended >= one.begun for one in found)
