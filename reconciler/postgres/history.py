@@ -9,7 +9,7 @@ from reconciler.model.engine import RecordedJob
 from reconciler.postgres.connection import Connection, SharedConnection
 
 _KEPT_DAYS = 90
-_LONGEST = 4000
+_LONGEST = 50_000
 _NOT_DONE = ("busy", "handed back", "unknown")
 """Outcomes of jobs that are done later, or by other workers."""
 

@@ -267,6 +267,14 @@ def test_a_job_that_takes_too_long_is_stopped_and_done_again(tmp_path: Path) -> 
     assert children.handler("act")("a") == Done("failed", "stopped: it took longer than 0 minutes", 7.0)
 
 
+def test_the_log_of_a_worker_has_each_line_of_a_job(tmp_path: Path) -> None:
+    """With the job, because several run at once."""
+    told: list[str] = []
+    command = [sys.executable, "-c", "import sys; sys.stderr.write('one: 1 upload\\ntwo: no changes\\n')"]
+    Children(command, os.environ, tmp_path, told.append).handler("look")("a/b")
+    assert told == ["look a/b: done", "look a/b: one: 1 upload", "look a/b: two: no changes"]
+
+
 def test_a_job_of_no_stack_is_not_done_again(tmp_path: Path) -> None:
     """A worker with a newer fleet.toml adds it again if it has one."""
 

@@ -15,8 +15,8 @@ from reconciler.findings.values import dataclass
 from reconciler.model.engine import Done, Handler
 from reconciler.runtime.children import Child, running
 
-_LINES = 20
-"""Of what a child wrote to stderr, the last ones are kept."""
+_LINES = 600
+"""Of what a child wrote to stderr, the last ones are kept: one for each stack of an account, and more."""
 
 _OUTCOMES: Mapping[int, str] = {
     ExitCode.OK: "done",
@@ -67,7 +67,7 @@ class Children:
         try:
             hidden = self.withheld(kind, key)
         except UsageError as error:  # of this fleet no longer, or not yet where this worker runs
-            return Done("unknown", error.message)
+            return self._told(kind, key, Done("unknown", error.message))
         environ = {name: value for name, value in self.environ.items() if name not in hidden}
         with running(command, environ=environ, on_out=_drop, on_err=lines.append, cwd=self.folder) as child:
             with self._lock:
@@ -86,8 +86,12 @@ class Children:
                 late.cancel()
         if is_late and not self._stopping:
             lines.appendleft(f"stopped: it took longer than {self.longest_s / 60:.0f} minutes")
-        done = self._done(code, "\n".join(lines))
-        self.tell(f"{kind} {key}: {done.outcome}{'; ' * bool(lines)}{next(iter(lines), '')}")
+        return self._told(kind, key, self._done(code, "\n".join(lines)))
+
+    def _told(self, kind: str, key: str, done: Done) -> Done:
+        """The same, after a line for the outcome and each line of its message."""
+        for line in (done.outcome, *done.message.splitlines()):
+            self.tell(f"{kind} {key}: {line}")
         return done
 
     def _end(self, child: Child, patience_s: float) -> None:

@@ -130,12 +130,12 @@ def summary_of(report: object) -> str:
             return ""
 
 
-_MOST_LINES = 15
+_MOST_LINES = 500
 
 
 def lines_of(stacks: Stacks) -> list[str]:
-    """A line for each stack with something to report, the most urgent first: what it came to, and what was allowed."""
-    found = [one for one in by_urgency(stacks) if one.note or state_of(one) != STATES[ExitCode.OK]]
+    """A line for each stack, the most urgent first: what it came to, and what was allowed."""
+    found = by_urgency(stacks)
     lines = [f"{one.stack or one.file}: {'; '.join(filter(None, (summary_of(one.report), one.note)))}" for one in found]
     left = len(lines) - _MOST_LINES
     return lines if left <= 0 else [*lines[:_MOST_LINES], f"{left} more"]
