@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
@@ -19,9 +19,9 @@ from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.codes import Code
 from reconciler.findings.errors import LockedError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
-from reconciler.model.engine import Done, Duty, group_of
+from reconciler.model.engine import Done, Duty, RecordedJob, group_of
 from reconciler.model.fleet import Pause, StackKey
-from reconciler.reports.fleet import LEFT, FleetHistory
+from reconciler.reports.fleet import LEFT, FleetHistory, line_about
 from reconciler.runs.budget import DATABASE_URL, extra_missing
 from reconciler.runs.fleet.children import Children
 from reconciler.runs.fleet.opened import OpenedFleet
@@ -54,6 +54,9 @@ try:
 except ModuleNotFoundError as error:
     raise extra_missing("`mtlsctl fleet worker`", error) from error
 
+
+_SHOWN, _SEARCHED = 50, 500
+"""How many jobs a history shows, and among how many of the account it looks for them."""
 
 _LONGEST_WAIT_S = 120.0
 """For another job of the account, which is one of a worker that is taken for dead, or one that is done again."""
@@ -188,7 +191,9 @@ def _history(url: str, opened: OpenedFleet, record: PostgresRecord, name: str) -
             if one.member is None
             else [look_key(one.account, one.member.rule.credential)]
         )
-        runs = tuple(history.of(act_key(one.key), *looks))
+        names = [one.stack, *(other.member.stack for other in opened.members if other.account == one.account)]
+        found_runs = history.of(act_key(one.key), *looks, limit=_SEARCHED)
+        runs = tuple(run for run in found_runs if _concerns(run, one.stack, names))[:_SHOWN]
     return FleetHistory(
         fleet=fleet.name,
         stack=one.stack,
@@ -199,6 +204,14 @@ def _history(url: str, opened: OpenedFleet, record: PostgresRecord, name: str) -
         pause=record.pauses().get(one.key),
         message=one.message,
     )
+
+
+def _concerns(run: RecordedJob, stack: str, names: Iterable[str | None]) -> bool:
+    """Whether a job was about a stack: the act on it, a look that has a line about it, or one that ended before it had
+    a line about any of the stacks of the account, of these `names`."""
+    if run.kind == ACT or line_about(stack, run.message) is not None:
+        return True
+    return not any(name is not None and line_about(name, run.message) is not None for name in names)
 
 
 def _pause_of(request: WorkerRequest, now: datetime) -> Pause:

@@ -198,6 +198,11 @@ class FleetHistory:
     message: str | None = None
 
 
+def line_about(stack: str, message: str) -> str | None:
+    """The first line of the message of a job that is about a stack. None if there is none."""
+    return next((line for line in message.splitlines() if line.startswith(f"{stack}: ")), None)
+
+
 VANISHED = "its mtls.toml was not found any more; nothing is done for it"
 LEFT = "it is not in the fleet any more"
 UNREAD = "its repository could not be read; nothing is done for it"

@@ -21,6 +21,7 @@ import pytest
 from reconciler.emulator.state import RecordedCall
 from reconciler.model.fleet import StackRow
 from reconciler.postgres.connection import connect
+from reconciler.postgres.history import History
 from reconciler.postgres.record import PostgresRecord
 from reconciler.postgres.schema import _MIGRATIONS, upgrade
 from tests.support.cli import Result
@@ -135,7 +136,8 @@ def test_workers_check_each_account_and_do_what_is_allowed(fleet: Fleet, capfd: 
     assert len(texts) > 8
     texts += [fleet.run("status", "--format", form).out for form in ("text", "markdown", "html", "prometheus")]
     log = capfd.readouterr().err
-    assert log.count("act ") >= 1
+    for line in f"look {ACCOUNTS[1]}/two: s2: 1 upload", f"act {ACCOUNTS[0]}/s1: s1: Done: 1 old certificate deleted":
+        assert line in log
     texts += [log, fleet.run("history", "s1").out]
     assert not any("canary" in text or "PRIVATE KEY" in text for text in texts)
 
@@ -316,6 +318,18 @@ def test_the_history_of_a_stack_that_is_not_there_can_be_read(fleet: Fleet) -> N
         True,
         True,
     )
+
+
+def test_the_history_of_a_stack_has_no_looks_at_others_alone(fleet: Fleet) -> None:
+    """Of the same account; but those that failed as a whole."""
+    fleet.estate.stack(0, 4)
+    messages = ["s4: 1 upload", "s4: 1 upload\ns1: no changes", "invalid TOML"]
+    with closing(History(fleet.works.url, "acme")) as history:
+        for number, message in enumerate(messages):
+            history.begin(number, "look", f"{ACCOUNTS[0]}/one", "x")
+            history.end(number, "changes", message)
+    shown = fleet.run("history", "s1", "--format", "json").json["runs"]
+    assert [one["message"] for one in shown] == messages[:0:-1]
 
 
 @pytest.mark.parametrize("command", ["history", "resume", "trigger"])

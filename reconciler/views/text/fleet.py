@@ -9,7 +9,15 @@ from functools import partial
 
 from reconciler.findings.escape import printable
 from reconciler.model.fleet import Look, Pause, Queue
-from reconciler.reports.fleet import FleetHistory, FleetList, FleetStack, FleetStackStatus, FleetStatus, StackState
+from reconciler.reports.fleet import (
+    FleetHistory,
+    FleetList,
+    FleetStack,
+    FleetStackStatus,
+    FleetStatus,
+    StackState,
+    line_about,
+)
 from reconciler.views.table import Display
 from reconciler.views.text.layout import Cell, table, wrapped
 from reconciler.views.text.lines import counted, finding_lines, listed, prose
@@ -156,10 +164,9 @@ def show_history(history: FleetHistory, display: Display) -> str:
     rows = [[Cell(word, display.style.dim) for word in ("BEGUN (UTC)", "JOB", "TOOK", "OUTCOME", "WORKER", "")]]
     for one in history.runs:
         took = f"{(one.ended - one.begun).total_seconds():.0f} s" if one.ended is not None else "-"
-        said = one.message.splitlines()
-        own = [line for line in said if line.startswith(f"{history.stack}: ")]
+        said = line_about(history.stack, one.message) or next(iter(one.message.splitlines()), "")
         words = (f"{one.begun:%Y-%m-%d %H:%M:%S}", one.kind, took, one.outcome or "running", one.worker)
-        rows.append([*(Cell(printable(word)) for word in words), Cell(printable(next(iter(own or said), "")))])
+        rows.append([*(Cell(printable(word)) for word in words), Cell(printable(said))])
     return "\n".join([*lines, *table(rows, display.width, indent=""), ""])
 
 
