@@ -240,7 +240,7 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     )
     with closing(PostgresEngine(url, opened.fleet.name)) as engine, closing(History(url, opened.fleet.name)) as history:
         record = PostgresRecord(url, opened.fleet.name)
-        schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses)
+        schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses, partial(history.dropped, ACT))
 
         def add_due() -> None:
             """Add what is due."""

@@ -59,6 +59,14 @@ class History:
         values = (self._fleet, kind, since, [*_NOT_DONE])
         return dict(self._database.run(lambda one: one.execute(question, values).fetchall()))
 
+    def dropped(self, kind: str) -> frozenset[str]:
+        """The keys whose latest job of a kind was begun in the last day, by a worker that did not know the key."""
+        question = """
+            SELECT DISTINCT ON (key) key, coalesce(outcome, '') FROM run
+            WHERE fleet = %s AND kind = %s AND begun > now() - interval '1 day' ORDER BY key, number DESC"""
+        found = self._database.run(lambda one: one.execute(question, (self._fleet, kind)).fetchall())
+        return frozenset(key for key, outcome in found if outcome == "unknown")
+
     def now(self) -> datetime:
         """The time of the database, which is the same for all workers; aware UTC."""
         row = self._database.run(lambda one: one.execute("SELECT clock_timestamp()").fetchone())

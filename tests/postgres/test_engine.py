@@ -304,3 +304,14 @@ def test_the_history_tells_what_became_of_each_job(fleet: Works) -> None:
         ("lost", "its worker died, or lost the database"),
     ]
     assert all(one.ended is not None and one.ended >= one.begun for one in found)
+
+
+def test_a_job_counts_as_dropped_until_one_of_its_key_is_done(url: str) -> None:
+    """So that a worker that has its stack adds it again."""
+    jobs = [("a/x", "unknown"), ("a/y", "done"), ("a/z", "unknown"), ("a/z", "done"), ("a/x", "unknown")]
+    with closing(History(url, "acme")) as history, closing(History(url, "other")) as other:
+        for number, (key, outcome) in enumerate(jobs):
+            history.begin(number, "act", key, "x")
+            history.end(number, outcome, "")
+        assert history.dropped("act") == {"a/x"}
+        assert history.dropped("look") == other.dropped("act") == frozenset()

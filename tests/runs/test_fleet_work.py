@@ -117,6 +117,7 @@ def added(
     begun: Sequence[Job] = (),
     acted: Mapping[str, datetime] | None = None,
     paused: Iterable[StackKey] = (),
+    dropped: Iterable[str] = (),
 ) -> list[tuple[str, str]]:
     """The jobs that are added."""
     engine = FakeEngine(begun=begun)
@@ -125,6 +126,7 @@ def added(
         FakeRecord(rows),
         lambda since: {key: time for key, time in (acted or {}).items() if time > since},
         lambda: dict.fromkeys(paused),
+        lambda: frozenset(dropped),
     )
     schedule.add(opened(estate), NOW)
     return engine.jobs
@@ -192,6 +194,12 @@ def test_nothing_is_tried_again_before_the_next_look_is_due(estate: Estate) -> N
     rows = [row(1, changes=RETIRE), *ALL[1:]]
     assert added(estate, rows, acted={S1: NOW - timedelta(minutes=59)}) == []
     assert added(estate, rows, acted={S1: NOW - timedelta(minutes=61)}) == [("act", S1)]
+
+
+def test_an_act_that_another_worker_dropped_is_added_again(estate: Estate) -> None:
+    """It may have been triggered. Not while it waits, and not by a worker that has no such stack either."""
+    assert added(estate, ALL, dropped=[S1, f"{ACCOUNTS[0]}/s9"]) == [("act", S1)]
+    assert added(estate, ALL, dropped=[S1], begun=[Job(1, "act", S1)]) == []
 
 
 def test_a_paused_stack_has_no_acts(estate: Estate) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
@@ -138,12 +138,14 @@ class Schedule:
     """Adds the jobs that are due: looks by their interval, and acts where the last look found something to do.
 
     `acted`: when the latest act since a time was begun, by key. `paused`: the stacks that are paused now.
+    `dropped`: the keys of the acts that a worker with another fleet.toml dropped.
     """
 
     engine: Engine
     record: FleetRecord
     acted: Callable[[datetime], Mapping[str, datetime]]
     paused: Callable[[], Mapping[StackKey, object]]
+    dropped: Callable[[], Collection[str]] = lambda: ()
 
     def add(self, opened: OpenedFleet, now: datetime) -> None:
         """Add what is due now. What waits or runs already is not added again."""
@@ -154,6 +156,11 @@ class Schedule:
         for key in dict.fromkeys(map(_look_key, due)):
             if (LOOK, key) not in begun:
                 self.engine.defer(LOOK, key)
+        dropped = self.dropped()
+        for key in (act_key(one.key) for one in known if one.key):
+            if key in dropped and (ACT, key) not in begun:
+                self.engine.defer(ACT, key, first=True)
+                begun.add((ACT, key))
         wanting = [one for one in known if one.key and _wants_act(one, rows.get(one.key))]
         if wanting and denied(opened.fleet.deny, now) is None:
             self._add_acts(opened, wanting, rows, {key for kind, key in begun if kind == ACT}, now)
