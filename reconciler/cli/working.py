@@ -17,8 +17,10 @@ from reconciler.cli.fleet import FleetCommand, WorkerRequest
 from reconciler.cli.session import Session, moment
 from reconciler.cli.terminal import TEXT, say
 from reconciler.findings.codes import Code
+from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.errors import LockedError, ReconcilerError, UsageError
 from reconciler.findings.escape import printable
+from reconciler.findings.values import dataclass
 from reconciler.model.engine import Done, Duty, RecordedJob, group_of
 from reconciler.model.fleet import Pause, StackKey
 from reconciler.reports.fleet import LEFT, FleetHistory, line_about
@@ -40,6 +42,7 @@ from reconciler.runs.fleet.work import (
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
+from reconciler.views.text.findings import show_findings
 from reconciler.views.text.fleet import pause_text
 from reconciler.views.text.stacks import lines_of
 
@@ -232,6 +235,7 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
     demand_merged(os.environ, "fleet worker")
     fleet = KeptFleet(open_fleet)
     opened = fleet.get()
+    fleet.opens = _Watched(session, open_fleet).open
     program = [sys.executable, "-P", "-m", "reconciler"]  # -P: never a folder `reconciler` of the place where it runs
     command = [*program, "--file", str(opened.file.path), "fleet", "worker", "--job"]
     tell = _log(session)
@@ -243,9 +247,13 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses, partial(history.dropped, ACT))
 
         def add_due() -> None:
-            """Add what is due."""
+            """Add what is due; nothing while fleet.toml is broken, which is in the log."""
+            try:
+                opened = fleet.get()
+            except ReconcilerError:
+                return
             with suppress(LockedError), locked(url, f"fleet {opened.fleet.name}, schedule"):  # another worker does it
-                schedule.add(fleet.get(), history.now())
+                schedule.add(opened, history.now())
 
         def look(key: str) -> Done:
             done = children.handler(LOOK)(key)
@@ -261,6 +269,34 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
         handlers = {LOOK: look, ACT: children.handler(ACT)}
         engine.work(handlers, at_once, Duty(lambda _: add_due(), children.stop, tell))
         record.close()
+
+
+@dataclass(slots=True)
+class _Watched:
+    """Opens the fleet of a worker, and logs what is wrong with it once."""
+
+    session: Session
+    opens: Callable[[], OpenedFleet]
+    found: tuple[Diagnostic, ...] = ()
+
+    def open(self) -> OpenedFleet:
+        """As `opens`."""
+        try:
+            opened = self.opens()
+        except ReconcilerError as error:
+            self._log(error.diagnostics(), "this worker changes nothing until fleet.toml is corrected")
+            raise
+        self._log(
+            opened.problems, "the other stacks are checked as before" if opened.problems else "the fleet is found again"
+        )
+        return opened
+
+    def _log(self, found: tuple[Diagnostic, ...], then: str) -> None:
+        if found != self.found:
+            self.found = found
+            if found:
+                say(show_findings(found, self.session.display(sys.stderr)), err=True)
+            self.session.tell(then)
 
 
 def _log(session: Session) -> Callable[[str], None]:

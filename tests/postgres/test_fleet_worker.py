@@ -237,8 +237,11 @@ def test_a_worker_that_gets_sigterm_has_its_job_end_what_was_sent_and_begin_noth
     assert fleet.works.end()[1] == 0
 
 
-def test_a_fleet_toml_that_is_broken_for_a_while_ends_no_worker(fleet: Fleet) -> None:
-    """Its jobs fail with the reason, and are done once it is mended; and the tables can be upgraded meanwhile."""
+def test_a_fleet_toml_that_is_broken_for_a_while_ends_no_worker(
+    fleet: Fleet, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its jobs fail with the reason, and are done once it is mended; and the tables can be upgraded meanwhile. Its log
+    says once where it is broken, and what that means."""
     fleet.start()
     fleet.wait("act", 1)
     good = fleet.estate.read("fleet.toml")
@@ -252,6 +255,9 @@ def test_a_fleet_toml_that_is_broken_for_a_while_ends_no_worker(fleet: Fleet) ->
     fleet.run("trigger", "s1")
     fleet.works.wait_for("SELECT count(*) >= 2 FROM mtlsctl.run WHERE kind = 'act' AND outcome = 'done'")
     assert fleet.works.end() == [0]
+    log = capfd.readouterr().err
+    for said in "fleet.toml:1:11", "this worker changes nothing until fleet.toml is corrected", "is found again":
+        assert log.count(said) == 1, log
 
 
 def _each_format_shows_the_pause(fleet: Fleet) -> None:
