@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -41,12 +42,13 @@ def settings_of(url: str) -> dict[str, str]:
     """The settings of every connection; ReconcilerError if the address is not valid."""
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-        if "@" in given.get("host", ""):  # it is a part of a password with that sign
+        if _has_torn_password(url, given):
             raise psycopg.ProgrammingError
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError):
         raise ReconcilerError(  # not even the cause is shown: it quotes the address
             "the address of the database is not valid",
-            hint="write it like postgresql://user@db.example:5432/mtlsctl",
+            hint="write it like postgresql://user@db.example:5432/mtlsctl, with percent-encoded signs in the password:"
+            " %40 for `@`, %2F for `/`, %3A for `:` and %25 for `%`",
             code=Code.DATABASE,
         ) from None
     options = f"{given.get('options', '')} {_OPTIONS} -c statement_timeout={_STATEMENT_MS}".strip()
@@ -57,6 +59,13 @@ def settings_of(url: str) -> dict[str, str]:
         **given,
         "options": f"{options} -c search_path={SCHEMA}",
     }
+
+
+def _has_torn_password(url: str, given: Mapping[str, str]) -> bool:
+    """Whether a part of the password was taken for a host, a port or a database, which errors would show."""
+    place = url.partition("://")[2].partition("?")[0]
+    is_torn = place.count("@") > 1 or "/" in place.rpartition("@")[0]
+    return is_torn or "@" in given.get("host", "") or re.fullmatch("[0-9,]*", given.get("port", "")) is None
 
 
 def connect(url: str) -> Connection:

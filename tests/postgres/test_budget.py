@@ -118,13 +118,23 @@ def test_without_the_database_there_is_no_moment_and_no_secret_in_the_error(serv
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql:/x:canary-password@y", "postgresql://x:pass@canary@db", "what=canary-password"]
+    "url",
+    [
+        "postgresql:/x:canary-password@y",
+        "postgresql://x:pass@canary@db",
+        "postgresql://x:canary/pass@db/x",
+        "postgresql://x:pass/canary@db/x",
+        "postgresql://x:pass?canary@canary@db/x",
+        "postgresql://x:100%canary@db/x",
+        "what=canary-password",
+    ],
 )
 def test_an_address_that_is_not_one_is_not_shown(url: str) -> None:
     """Its text may have a password."""
     with pytest.raises(ReconcilerError, match="the database") as caught:
         PostgresBudget(url, "bot").take()
     assert caught.value.code == Code.DATABASE
+    assert "%2F for `/`" in (caught.value.hint or "")
     assert "canary" not in f"{caught.value.message} {caught.value.hint}"
 
 
