@@ -31,7 +31,7 @@ from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet, open_fleet, read_fleet_file
 from reconciler.runs.fleet.record import FileRecord, state_file
 from reconciler.runs.fleet.run import PassRequest, missing_of, run_pass, status_of
-from reconciler.runs.fleet.work import MAX_AGE
+from reconciler.runs.fleet.work import MAX_AGE, with_later_jobs
 from reconciler.runs.operator import demand_merged
 from reconciler.stores import StoreContext
 from reconciler.system.clock import SystemClock
@@ -195,7 +195,7 @@ def fleet(
         case FleetCommand.STATUS:
             found = _record(opened, state)
             status = status_of(opened, members, found, SystemClock().now(), selected.has_row)
-            session.show(status, out)
+            session.show(with_later_jobs(status, found.later()), out)
             raise typer.Exit(status.exit_code)
 
 

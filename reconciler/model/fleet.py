@@ -256,6 +256,9 @@ class FleetRecord(Protocol):
         """Replace these rows, and forget those of `leave_out`, in one step: after a crash all of it is there, or
         nothing."""
 
+    def later(self) -> Mapping[tuple[str, str], datetime]:
+        """When the jobs are due that wait for a later time, by their kind and key."""
+
     def queue(self) -> Queue | None:
         """What its workers do; None if it has none."""
 

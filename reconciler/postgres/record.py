@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
 from reconciler.model.fleet import Pause, Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
@@ -29,6 +30,9 @@ SELECT
   (SELECT count(*) FROM job WHERE status = 'doing' AND coalesce(worker_id, 0) NOT IN (SELECT id FROM alive)),
   (SELECT count(*) FROM run
    WHERE fleet = %(fleet)s AND outcome = 'lost' AND begun > clock_timestamp() - interval '1 day')"""
+_LATER = """
+SELECT task_name, args ->> 'key', scheduled_at FROM procrastinate_jobs
+WHERE queue_name = %(queue)s AND status = 'todo' AND scheduled_at > clock_timestamp()"""
 _BUDGETS = """
 SELECT name, (
   SELECT count(*) FROM call WHERE budget = name AND at > clock_timestamp() - make_interval(secs => %s)
@@ -64,6 +68,12 @@ class PostgresRecord:
                 cursor.executemany("DELETE FROM stack WHERE account = %s AND stack = %s AND fleet = %s", gone)
 
         self._database.run(write)
+
+    def later(self) -> Mapping[tuple[str, str], datetime]:
+        """As `FleetRecord`."""
+        asked = {"queue": Queues(self._fleet).jobs}
+        found = self._database.run(lambda one: one.execute(_LATER, asked).fetchall())
+        return {(kind, key): time for kind, key, time in found}
 
     def queue(self) -> Queue:
         """As `FleetRecord`. Its budgets are those of all fleets of the database, which share them."""

@@ -326,6 +326,14 @@ def test_the_history_of_a_stack_that_is_not_there_can_be_read(fleet: Fleet) -> N
     )
 
 
+def test_the_status_shows_when_a_job_that_failed_is_done_again(fleet: Fleet) -> None:
+    """No look is added until then. A later act keeps no look from coming first."""
+    for kind, key in ("look", f"{ACCOUNTS[0]}/one"), ("act", f"{ACCOUNTS[1]}/s2"):
+        fleet.works.engine.defer(kind, key, datetime(2099, 1, 1, tzinfo=UTC))
+    found = {one["stack"]: one["due"] for one in fleet.run("status", "--format", "json").json["stacks"]}
+    assert [name for name, due in found.items() if due == "2099-01-01T00:00:00Z"] == ["s1"]
+
+
 def test_the_history_of_a_stack_has_no_looks_at_others_alone(fleet: Fleet) -> None:
     """Of the same account; but those that failed as a whole."""
     fleet.estate.stack(0, 4)

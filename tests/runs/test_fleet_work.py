@@ -78,6 +78,9 @@ class FakeRecord:
     def put(self, rows: Iterable[StackRow], *, leave_out: Iterable[StackKey] = ()) -> None:
         raise AssertionError
 
+    def later(self) -> Mapping[tuple[str, str], datetime]:
+        raise AssertionError
+
     def queue(self) -> None:
         raise AssertionError
 

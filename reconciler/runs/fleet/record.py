@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.findings.values import dataclass
@@ -38,6 +39,10 @@ class FileRecord:
         for key in leave_out:
             known.pop(key, None)
         self.file.write(record_text(self.fleet, known.values()))
+
+    def later(self) -> Mapping[tuple[str, str], datetime]:
+        """As `FleetRecord`: none."""
+        return {}
 
     def queue(self) -> None:
         """None: one pass has no workers."""

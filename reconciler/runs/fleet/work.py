@@ -20,6 +20,7 @@ from reconciler.model.budget import RateBudget
 from reconciler.model.engine import Engine
 from reconciler.model.fleet import Credential, FleetRecord, LookState, StackKey, StackRow
 from reconciler.plan.fleet import denied, is_due
+from reconciler.reports.fleet import FleetStackStatus, FleetStatus
 from reconciler.reports.stacks import Stacks
 from reconciler.runs.fleet.members import FleetMember
 from reconciler.runs.fleet.opened import Desk, OpenedFleet, fetch_again
@@ -200,6 +201,20 @@ def _wants_act(one: FleetMember, row: StackRow | None) -> bool:
     if row is None or row.look is None or row.look.state is LookState.FAILED or row.look.needs is None:
         return False
     return one.act.allows(row.look.needs) and (row.act is None or row.act.time < row.look.time)
+
+
+def with_later_jobs(status: FleetStatus, later: Mapping[tuple[str, str], datetime]) -> FleetStatus:
+    """The same, with the jobs that wait for a later time, because they failed: until then, no look is added."""
+
+    def due(one: FleetStackStatus) -> datetime | None:
+        if one.due is None:
+            return None
+        listed = one.one
+        look = later.get((LOOK, look_key(listed.account, listed.credential)), one.due)
+        act = later.get((ACT, act_key((listed.account or "", listed.stack or ""))))
+        return look if act is None else min(look, act)
+
+    return replace(status, stacks=tuple(replace(one, due=due(one)) for one in status.stacks))
 
 
 @dataclass(slots=True)
