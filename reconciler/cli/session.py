@@ -223,7 +223,7 @@ class Session:
     def fail(self, error: ReconcilerError) -> None:
         """Show why the run stopped: on stderr, and on stdout in the requested format."""
         differences = error.differences if isinstance(error, StalePlanError) else NONE
-        failure = RunFailure(error.diagnostics(), differences)
+        failure = RunFailure(error.diagnostics(), differences, self.command)
         if self.log_format is not LogFormat.JSON:
             show_failure(failure, self.format, self.display(sys.stderr))
             return

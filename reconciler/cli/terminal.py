@@ -14,10 +14,11 @@ from typing import TextIO
 
 import typer
 
+from reconciler.findings.errors import ReconcilerError
 from reconciler.findings.escape import printable
 from reconciler.findings.exits import ExitCode
 from reconciler.reports.checks import RunFailure
-from reconciler.views.table import Display, formats_of, render
+from reconciler.views.table import Display, formats_of, load, render
 from reconciler.views.text.layout import NARROWEST, wrapped
 
 TEXT = "text"
@@ -157,7 +158,13 @@ def show_failure(failure: RunFailure, format: str, display: Display) -> None:  #
 def document_failure(failure: RunFailure, format: str, display: Display) -> None:  # noqa: A002 - the word of the option
     """Print why a run stopped on stdout, in the requested format, unless that is text.
 
-    A format without a view of failures prints nothing: a file of metrics must keep the last good values.
+    A format without a view of failures prints nothing: a file of metrics must keep the last good values. Nor does one
+    that is not installed, which may be the failure.
     """
-    if format != TEXT and format in formats_of(RunFailure):
-        say(render(failure, format, display), nl=False)
+    if format == TEXT or format not in formats_of(RunFailure):
+        return
+    try:
+        view = load(RunFailure, format)
+    except ReconcilerError:
+        return
+    say(view(failure, display), nl=False)

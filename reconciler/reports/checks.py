@@ -25,7 +25,9 @@ class Checkup:
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """Why a run stopped; of a plan that is stale also what differs from the reviewed one."""
+    """Why a run stopped; of a plan that is stale also what differs from the reviewed one. `command`: that of the run,
+    if it is known."""
 
     diagnostics: tuple[Diagnostic, ...]
     differences: Differences = NONE
+    command: str = ""

@@ -87,6 +87,8 @@ VIEWS: dict[tuple[str, str], str] = {
     (f"{_REPORTS}.checks:Checkup", "json"): f"{_JSON}.diagnostics:show_diagnostics",
     (f"{_REPORTS}.checks:RunFailure", "text"): f"{_TEXT}.findings:show_failure",
     (f"{_REPORTS}.checks:RunFailure", "json"): f"{_JSON}.diagnostics:show_diagnostics",
+    (f"{_REPORTS}.checks:RunFailure", "markdown"): f"{_MARKDOWN}.checks:show_failure_page",
+    (f"{_REPORTS}.checks:RunFailure", "html"): f"{_HTML}.checks:show_failure_page",
     (f"{_REPORTS}.checks:RunFailure", "codequality"): f"{_GITLAB}.codequality:show_code_quality",
     (f"{_REPORTS}.checks:RunFailure", "junit"): f"{_GITLAB}.junit:show_junit",
     (f"{_REPORTS}.stacks:Stacks", "text"): f"{_TEXT}.stacks:show_stacks",

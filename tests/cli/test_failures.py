@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.reports.checks import RunFailure
+from reconciler.views.table import formats_of
 from tests.support.cli import MTLS, Project, Result
 from tests.support.paths import REPOSITORY
 
@@ -145,3 +148,54 @@ def test_text_and_json_name_the_same_place_of_an_error(project: Project) -> None
     result = project.run("show", "plan.json", "--format", "json")
     assert problem_of(result)["path"] == "plan.json"
     assert "at   plan.json" in result.err
+
+
+COMMANDS = json.loads((REPOSITORY / "reconciler/cli/completion.json").read_text())["commands"]
+FORMATS = [
+    (name, shown)
+    for name, command in COMMANDS.items()
+    for option in command["options"]
+    for shown in (option["values"] if "--format" in option["names"] else ())
+]
+GIVEN: dict[str, tuple[str, ...]] = dict.fromkeys(("explain", "output", "retire", "verify"), ("billing",))
+GIVEN |= {"history": ("--file", "none.toml"), "show": ("none.json",), "replay": ("none.json",), "fleet": ("validate",)}
+BEGINS = {"json": "{", "markdown": "### mtlsctl ", "html": "<!DOCTYPE html>", "codequality": "[", "junit": "<?xml"}
+"""How the document of a failure begins. The other formats have no place for one, so stdout is empty."""
+
+
+@pytest.mark.parametrize(("command", "shown"), FORMATS)
+def test_every_command_shows_an_error_in_each_of_its_formats_that_can_have_one(
+    project: Project, command: str, shown: str
+) -> None:
+    """And on stderr for a person, in all of them."""
+    project.write("mtls.toml", MTLS.replace("private_key", "privat_key"))
+    result = project.run(command, *GIVEN.get(command, ()), "--format", shown)
+    assert result.code not in {0, 2}
+    begins = BEGINS.get(shown)
+    if command not in {"validate", "doctor"} or shown != "text":  # their reports say what is wrong
+        assert result.out.startswith(begins) if begins else result.out == ""
+    if command not in {"validate", "doctor"}:
+        assert "error[" in result.err
+        assert shown not in {"markdown", "html"} or f"mtlsctl {command}" in result.out
+
+
+def test_the_formats_that_can_show_an_error_are_those_of_failures() -> None:
+    """And the reference names those that can't."""
+    assert set(formats_of(RunFailure)) == {"text", *BEGINS}
+    others = {shown for _, shown in FORMATS} - {"text", *BEGINS}
+    assert others == {"ics", "prometheus", "terraform", "toml"}
+    page = (REPOSITORY / "docs/reference/commands.md").read_text().partition("## Global options")[0]
+    assert [shown for shown in others if f"`{shown}`" not in page] == []
+
+
+def test_a_format_that_is_not_installed_is_an_error_of_its_own(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not a second one, because it can't be shown in that format."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for name in [name for name in sys.modules if name.startswith("reconciler.views.html")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = project.run("plan", "--format", "html")
+    assert (result.code, result.out) == (1, "")
+    assert "needs Jinja2, which is not installed" in result.err
+    assert "unexpected" not in result.err

@@ -59,7 +59,7 @@ from tests.support.reports import (
 from tests.support.screens import SCREENS
 from tests.views.test_markdown import MARKUP, renamed
 
-REPORTS = (PLAN, SAVED_PLAN, OFFLINE, APPLIED, DRIFT, STATUS, FORECAST)
+REPORTS = (PLAN, SAVED_PLAN, OFFLINE, APPLIED, DRIFT, STATUS, FORECAST, RunFailure(PLAN.diagnostics))
 ALL = {**MARKUP, **NAMES}
 SHOWN: dict[str, object] = {f"{type(one).__name__} {at}": one for at, one in enumerate(REPORTS)}
 SHOWN |= {name: one for name, one in SCREENS.items() if "html" in formats_of(type(one))}
@@ -163,7 +163,7 @@ def test_states_are_more_than_colours(report: object) -> None:
 
 def _findings(report: object) -> Iterator[Diagnostic]:
     match report:
-        case PlanFacts() | Status() | Drift() | FleetStatus():
+        case PlanFacts() | Status() | Drift() | FleetStatus() | RunFailure():
             yield from report.diagnostics
         case Applied():
             yield from report.outcome.problems

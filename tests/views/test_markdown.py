@@ -28,6 +28,7 @@ from tests.support.reports import (
     RENEWALS,
     SAVED_PLAN,
     STACKS,
+    STALE,
     STATUS,
 )
 
@@ -52,7 +53,7 @@ MARKUP = {
 ALL = {**MARKUP, **NAMES}
 VALIDATION = Validation(PLAN.diagnostics)
 JUDGED = (PLAN, SAVED_PLAN, APPLIED, DRIFT, STATUS, FORECAST)
-REPORTS = (*JUDGED, HISTORY, RENEWALS, FLEET_STATUS)
+REPORTS = (*JUDGED, HISTORY, RENEWALS, FLEET_STATUS, STALE)
 NAMED = "billing|payments|ledger|checkout|BILLING|octocat|refs/heads/main|anna|laptop"
 HTML = re.compile(r"</?(?:code|details|summary)>|<details><summary>Details</summary>")
 

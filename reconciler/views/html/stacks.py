@@ -13,16 +13,15 @@ from reconciler.reports.forecast import Forecast
 from reconciler.reports.left import Applied
 from reconciler.reports.stacks import StackResult, Stacks
 from reconciler.reports.status import Status
+from reconciler.views.html.checks import failure_report
 from reconciler.views.html.drift import drift_report
 from reconciler.views.html.forecast import forecast_report
 from reconciler.views.html.outcome import applied_report
-from reconciler.views.html.page import Note, PageReport, Tone, findings, show_page
+from reconciler.views.html.page import Note, PageReport, Tone, show_page
 from reconciler.views.html.plan import plan_report
 from reconciler.views.html.status import status_report
 from reconciler.views.table import Display
-from reconciler.views.text.findings import show_failure
 from reconciler.views.text.stacks import by_urgency, display_of, state_of
-from reconciler.views.text.style import PLAIN
 
 _REPORTS: Mapping[type, Callable[[Any, Display], PageReport]] = {
     Plan: plan_report,
@@ -48,12 +47,9 @@ def _report(result: StackResult, command: str, display: Display) -> PageReport:
 
 
 def _failed(result: StackResult, failure: RunFailure, command: str, display: Display) -> PageReport:
-    return PageReport(
-        command=command,
+    return replace(
+        failure_report(replace(failure, command=command), display),
         stack=result.stack or result.file,
         title=Note(state_of(result), Tone.BAD),
-        leads=(),
         facts=(("File", result.file),),
-        sections=(findings(failure.diagnostics, display),),
-        details=show_failure(failure, replace(display, style=PLAIN, width=None)),
     )

@@ -5,20 +5,22 @@ from __future__ import annotations
 from reconciler.reports.checks import RunFailure, Validation
 from reconciler.views.markdown.page import findings, fold, whole
 from reconciler.views.table import Display
-from reconciler.views.text.findings import count_findings, show_findings
+from reconciler.views.text.findings import count_findings, show_failure, show_findings
 
 
 def show_validation_page(validation: Validation, display: Display) -> str:
     """How many errors and warnings there are, the first of them, and all findings folded."""
     counts = count_findings(validation.diagnostics) or "no errors, no warnings"
-    return _page(f"mtlsctl validate: {counts}", validation, display)
+    return _page(
+        f"mtlsctl validate: {counts}", validation, show_findings(validation.diagnostics, whole(display)), display
+    )
 
 
-def show_failure_page(failure: RunFailure, command: str, display: Display) -> str:
-    """That a command stopped, and why."""
-    return _page(f"mtlsctl {command}: failed", failure, display)
+def show_failure_page(failure: RunFailure, display: Display) -> str:
+    """That a command stopped, and why; of a stale plan also what differs, in the details."""
+    title = f"mtlsctl {failure.command}".strip()
+    return _page(f"{title}: failed", failure, show_failure(failure, whole(display)), display)
 
 
-def _page(title: str, report: Validation | RunFailure, display: Display) -> str:
-    details = show_findings(report.diagnostics, whole(display))
+def _page(title: str, report: Validation | RunFailure, details: str, display: Display) -> str:
     return fold(title, findings(report.diagnostics, display), details, display.most_characters)

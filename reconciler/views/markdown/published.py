@@ -25,7 +25,7 @@ def page_of(stacks: Stacks, displays: Sequence[Display], most: int = MOST_CHARAC
         return show_stacks(stacks, display)
     (result,) = stacks.results
     if isinstance(result.report, RunFailure):
-        return show_failure_page(result.report, stacks.command, display)
+        return show_failure_page(replace(result.report, command=stacks.command), display)
     return render(result.report, "markdown", display)
 
 
