@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Place
 from reconciler.findings.values import dataclass
-from reconciler.x509.certificates import Bundle, issuer_text, key_digest, quiet, subject_text
+from reconciler.x509.certificates import MOST_KNOWN, Bundle, issuer_text, key_digest, quiet, subject_text
 from reconciler.x509.paths import Paths, is_self_issued, is_self_signed, key_ids_differ
 
 
@@ -38,7 +38,7 @@ class Window:
         return self.ends is not None and self.ends < now
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_KNOWN)
 def window_of(bundle: Bundle, *, now: datetime, ca: bool = False) -> Window:
     """The latest begin and the earliest end over the leaf and the intermediates of its best path; of CAs, over every
     certificate. A MALFORMED error where a name in it can't be read.
