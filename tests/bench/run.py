@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench.account import AccountSizes, measure_account, rows_as_json, rows_as_text
 from tests.bench.budget import measure_budget
+from tests.bench.fleet import FleetSizes, measure_fleet
 from tests.bench.project import BenchProject
 from tests.support.cli import MTLS, make_project
 from tests.support.hostile_files import JSON_FILES, MTLS_FILES
@@ -188,13 +189,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = run_bench(Path(folder), Sizes(), options.runs)
         rows = measure_account(Path(folder), AccountSizes())
+        fleet = measure_fleet(Path(folder), FleetSizes())
     budget = measure_budget()
     if options.json:
-        found = {"account": rows_as_json(rows), "budget": budget.to_json() if budget is not None else None}
+        found = {
+            "account": rows_as_json(rows),
+            "fleet": fleet.to_json(),
+            "budget": budget.to_json() if budget is not None else None,
+        }
         sys.stdout.write(json.dumps({**json.loads(report.to_json()), **found}, indent=2) + "\n")
     else:
         last = budget.to_text() if budget is not None else "rate budget: not measured, PostgreSQL is not installed"
-        sys.stdout.write(f"{report.to_text()}\n\n{rows_as_text(rows)}\n\n{last}\n")
+        sys.stdout.write(f"{report.to_text()}\n\n{rows_as_text(rows)}\n\n{fleet.to_text()}\n\n{last}\n")
 
 
 if __name__ == "__main__":

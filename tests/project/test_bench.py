@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.account import AccountSizes, measure_account, rows_as_text
 from tests.bench.budget import measure_budget
+from tests.bench.fleet import FleetReport, FleetRow, FleetSizes, measure_fleet
 from tests.bench.project import BenchProject
 from tests.bench.run import Bench, Report, Row, Sizes, run_bench
 from tests.support.cli import run
@@ -97,3 +98,20 @@ def test_the_rate_budget_is_measured_with_a_real_database() -> None:
     assert row is not None
     assert (row.calls, row.refused) == (10, 0)
     assert "10 of 20 in the fullest window (50 % used), 0 refused" in row.to_text()
+
+
+def test_a_round_over_a_fleet_is_measured(tmp_path: Path) -> None:
+    """Calls, CPU and memory of a small and a large one, in text and in JSON."""
+    report = measure_fleet(tmp_path, FleetSizes(accounts=(1, 2), stacks=2, certificates=2))
+    assert [(row.stacks, row.certificates, row.calls) for row in (report.small, report.large)] == [(2, 4, 1), (4, 8, 2)]
+    assert all(row.cpu_s > 0 and row.peak_mb > 1 for row in (report.small, report.large))
+    assert "4 stacks, 8 certificates" in report.to_text()
+    assert json.loads(json.dumps(report.to_json()))["growth"] == report.growth
+
+
+def test_the_growth_of_a_fleet_is_that_of_each_stack() -> None:
+    """Ten times the stacks at twenty times the cost is twice as much for each."""
+    small, large = FleetRow(50, 2000, 40, 40, 2.0, 90.0), FleetRow(500, 20_000, 401, 400, 40.0, 300.0)
+    report = FleetReport(small, large)
+    assert report.growth == 2
+    assert [line.split()[-1] for line in report.to_text().splitlines()[1:]] == ["ok", "over", "over"]
