@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -78,6 +79,9 @@ PURE = {
     *("views", "records", "reports", "takeover", "plan", "proof", "model", "x509", "findings"),
     *("desired", "wrangler", "syntax", "workerd"),
 }
+SHELL = {"cli", "runs", "apply"}
+BELOW_EDGES = {"web", "private"}
+"""Edges that other edges use."""
 EFFECTS = {"os", "socket", "subprocess", "sqlite3", "httpx", "tempfile", "shutil", "logging", "random", "secrets"}
 
 
@@ -148,6 +152,34 @@ def test_every_module_is_in_a_room() -> None:
     """A new room says what it may import."""
     assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
     assert {path.stem for path in ROOT.glob("*.py")} == LOOSE
+
+
+def test_edges_use_no_other_edges_but_those_below_them() -> None:
+    """The emulator alone is built of two others, as the picture of the house says."""
+    edges = ROOMS.keys() - PURE - SHELL
+    found = {(room, other) for room in edges for other in ROOMS[room] & edges - BELOW_EDGES}
+    assert found == {("emulator", "stores"), ("emulator", "system")}
+
+
+def test_the_picture_of_the_house_has_every_room_and_its_kind() -> None:
+    """As the table here."""
+    page = (REPOSITORY / "docs/architecture.md").read_text()
+    shown = dict(re.findall(r"^\| `(\w+)/` \| (\w+) \|", page, re.MULTILINE))
+    kinds = {room: "pure" if room in PURE else "shell" if room in SHELL else "edge" for room in ROOMS}
+    assert shown == kinds
+
+
+def test_the_picture_of_the_house_names_only_modules_that_there_are() -> None:
+    """A module that was moved or merged is not looked for."""
+    page = (REPOSITORY / "docs/architecture.md").read_text()
+    named = {one for one in re.findall(r"`((?:\w+/)+\w+\.py)`", page) if one.split("/")[0] in {*ROOMS, "tests"}}
+    assert len(named) > 50
+    assert [one for one in sorted(named) if not any((base / one).exists() for base in (ROOT, REPOSITORY))] == []
+
+
+def test_every_room_has_tests_of_its_own() -> None:
+    """In the folder of its name."""
+    assert [room for room in ROOMS if not list((REPOSITORY / "tests" / room).glob("test_*.py"))] == []
 
 
 def classes(path: Path) -> list[str]:
