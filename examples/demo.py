@@ -1,4 +1,4 @@
-"""The main job of mtlsctl, step by step, on the embedded store: no account, no network, nothing left behind.
+"""The main job of mtlsctl, step by step, on the local store: no account, no network, nothing left behind.
 
 `make demo` runs it. Every command is the real one, run in a temporary copy of examples/rotation.
 """
@@ -30,19 +30,19 @@ def story(project: Path) -> None:
     """First apply, nothing left to do, a rotation, the way back."""
     certificate = project / "certs" / "billing.pem"
 
-    say("A Worker calls a service that lets nobody in without a client certificate: env.BILLING.fetch(...).")
-    say("mtls.toml declares the certificate, and which binding of which Worker presents it:")
+    say("A Worker calls a service that requires a client certificate: env.BILLING.fetch(...).")
+    say("mtls.toml declares the certificate, and the binding of the Worker that uses it:")
     show(project / "mtls.toml")
-    say("wrangler.toml has no id yet. By hand you would upload the pair and paste the id here:")
+    say("wrangler.toml has no ID yet. By hand you would upload the pair and paste the ID here:")
     show(project / "wrangler.toml")
 
     say("We make a throw-away certificate with its key, and ask what would happen. `plan` needs no key:")
     throwaway.make(certificate.parent, "billing")
     mtlsctl(project, "plan")
 
-    say("`apply` does it. (--yes, for there is nobody to ask in a demo.)")
+    say("`apply` does it. (--yes: a demo has no one to ask.)")
     mtlsctl(project, "apply", "--yes")
-    say("The id stands in wrangler.toml. Comments, order and every other byte are as they were:")
+    say("The ID is in wrangler.toml. Comments, order and every other byte are as they were:")
     show(project / "wrangler.toml")
     first = (project / "wrangler.toml").read_bytes()
 
@@ -53,10 +53,10 @@ def story(project: Path) -> None:
     previous = certificate.read_bytes()
     throwaway.make(certificate.parent, "billing")
     mtlsctl(project, "apply", "--yes")
-    say("The old entry was not deleted. It waits: some Worker may still present it. The rest is done:")
+    say("The old certificate was not deleted, because a Worker may still use it. The rest is done:")
     mtlsctl(project, "plan", "--detailed-exitcode")
 
-    say("The new one makes trouble? Revert the file. The old entry is found by its content: no key, no upload:")
+    say("The new one causes trouble? Revert the file. The old one is found by its content: no key, no upload:")
     certificate.write_bytes(previous)
     (certificate.parent / "billing.key").unlink()
     mtlsctl(project, "apply", "--yes")

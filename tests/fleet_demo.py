@@ -56,7 +56,7 @@ def play(stacks: int, page: Path) -> None:
         with psycopg.connect(estate.environ["MTLSCTL_DATABASE_URL"]) as connection:
             connection.execute(_TELLS)
         workers = until.enter_context(_workers(estate))
-        say(f"{_WORKERS} workers look at each account by one list, and delete what nothing uses any more:")
+        say(f"{_WORKERS} workers check each account by one list, and delete what nothing uses any more:")
         _wait(estate, stacks // 4)
         say("One of them is killed in the midst of its work (SIGKILL). What it had begun, another one does again:")
         workers[0].send_signal(signal.SIGKILL)

@@ -28,7 +28,7 @@ class FieldDifference:
 class PlanDifference:
     """One change that is not the same in both plans. `what`: the change in words. `entry`: the ID that it deletes.
 
-    `fields`: of a different one. `detail`: why one is gone, if that is known.
+    `fields`: of a different one. `detail`: why one is missing now, if that is known.
     """
 
     difference: Comparison

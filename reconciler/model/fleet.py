@@ -132,8 +132,8 @@ StackKey = tuple[str, str]
 
 
 class LookState(StrEnum):
-    """What a look came to, most urgent first. `incomplete`: a check could not be made, such as what uses an old
-    certificate."""
+    """What the last check of a stack found, most urgent first. `incomplete`: a check could not be made, such as
+    what uses an old certificate."""
 
     FAILED = "failed"
     INCOMPLETE = "incomplete"
@@ -145,7 +145,7 @@ class LookState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The last look at a stack. `time`: aware UTC. `changes`: pending, by action. `drift`: how many differences fail.
+    """The last check of a stack. `time`: aware UTC. `changes`: pending, by action. `drift`: how many differences fail.
     `renewals`: how many certificates with `renew` are due. `needs`: the least `act` that would do any of it; None if
     none would.
 

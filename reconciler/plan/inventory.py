@@ -31,7 +31,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Role(StrEnum):
-    """The role of an entry for this declaration, in the words of the reconciler's rules."""
+    """The role of an uploaded certificate for this declaration, in the words of the reconciler's rules."""
 
     CURRENT = "current"
     SUPERSEDED = "superseded"
@@ -225,7 +225,7 @@ def _preference(declaration: Declaration, entry: Entry, bound: set[str]) -> tupl
 
 
 class Preference(StrEnum):
-    """Why an entry is the current one among those with the same content."""
+    """Why an uploaded certificate is the current one among those with the same content."""
 
     ONLY = "only"
     BOUND = "bound"

@@ -28,10 +28,10 @@ from reconciler.plan.renewals import Due, count_renewals
 
 @dataclass(frozen=True, slots=True)
 class QuotaCount:
-    """The number of entries of one kind: allowed, now, at most during `apply`, and afterwards. `now` includes what the
-    stacks before upload in a run over several.
+    """The number of uploaded certificates of one kind: allowed, now, at most during `apply`, and afterwards. `now`
+    includes what the stacks before upload in a run over several.
 
-    `renewals`: how many more the renewals that are due need until their old entries are deleted.
+    `renewals`: how many more the renewals that are due need until the old ones are deleted.
     """
 
     limit: int
@@ -43,7 +43,7 @@ class QuotaCount:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The account's certificate quota; custom entries only."""
+    """The account's certificate quota; uploaded certificates only."""
 
     leaf: QuotaCount
     ca: QuotaCount

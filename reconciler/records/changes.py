@@ -41,7 +41,8 @@ class PresentPart(JsonPart):
 
 
 class IdentityPart(JsonPart):
-    """What a binding gets by its ID: the `name` in the store, the `stack` and `certificate` that this name tells."""
+    """What a binding gets by its ID: the `name` of the uploaded certificate, and the `stack` and `certificate`
+    in that name."""
 
     name: str
     stack: str | None = None

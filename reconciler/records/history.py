@@ -91,7 +91,7 @@ class HistoryDocument(JsonPart):
     """Runs, newest first. `more` is the number of older runs in the journal that are left out. `since`: the time of
     `--since`.
 
-    `skipped_guards`, newest first, as many as runs may be shown; left out if there is none.
+    `skipped_guards`, newest first, as many as runs may be shown; left out if no guard was skipped.
 
     `torn` and `unknown` count lines of the journal that could not be used: cut off when a run was killed, or written by
     another version.

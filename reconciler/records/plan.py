@@ -25,7 +25,7 @@ _Dated = TypeVar("_Dated", Due, PublicFacts)
 
 
 class StorePart(JsonPart):
-    """The store that the plan is for."""
+    """Where the certificates of the plan are uploaded: the local store, or an account of Cloudflare."""
 
     kind: StoreKind
     account_id: str | None = None
@@ -101,7 +101,7 @@ class KeyNeededPart(JsonPart):
 
 
 class NotCheckedPart(JsonPart):
-    """What was not looked at. `reason`: why it could not be read; `command` reads it, where one does."""
+    """What was not checked. `reason`: why it could not be read; `command` reads it, where one does."""
 
     area: Area
     detail: str

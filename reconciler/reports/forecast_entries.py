@@ -27,7 +27,7 @@ MAX_STEPS = 10_000
 
 
 class Event(StrEnum):
-    """An event that changes the number of entries."""
+    """An event that changes the number of uploaded certificates."""
 
     UPLOAD = "upload"
     RENEWAL = "renewal"
@@ -36,7 +36,8 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ForecastStep:
-    """One entry more or less. `entries`: how many of its kind there are then. `again`: of an assumed successor."""
+    """One uploaded certificate more or less. `entries`: how many of its kind there are then. `again`: of an assumed
+    successor."""
 
     at: datetime
     event: Event

@@ -50,8 +50,8 @@ class Urgency(StrEnum):
 class Standing(StrEnum):
     """The state of a binding in a wrangler file.
 
-    `waiting`: it gets the current entry once that is valid. `undeclared`: it uses the current entry, or one that waits
-    to be retired, and mtls.toml does not declare it. `unread`: its wrangler file can't be used.
+    `waiting`: it gets the current upload once that is valid. `undeclared`: it uses the current upload, or one that
+    waits to be retired, and mtls.toml does not declare it. `unread`: its wrangler file can't be used.
     """
 
     IN_PLACE = "in-place"

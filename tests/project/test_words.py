@@ -6,7 +6,19 @@ import ast
 
 import pytest
 
-from tests.support.words import TO_DO, WORDS, found_in, problems, read_literals, read_page, to_do, words_in_use, written
+from tests.support.words import (
+    TO_DO,
+    WORDS,
+    found_in,
+    problems,
+    read_literals,
+    read_page,
+    read_schema,
+    read_texts,
+    to_do,
+    words_in_use,
+    written,
+)
 
 pytestmark = pytest.mark.xdist_group("source")  # one worker parses the package
 
@@ -58,6 +70,18 @@ def test_prose_of_a_page_is_read_and_its_code_is_not() -> None:
     page = "Nobody\nis here.\n\n```sh\nmend it\n```\n\nA `stand` of [a page](shall.md).<!-- anew -->\n"
     assert {word for _, word in found_in({"x.md": read_page(page)})} == {"whoever"}
     assert {word for _, word in found_in({"x.md": read_page("It is\ntold.")})} == {"is told"}
+
+
+def test_descriptions_of_a_schema_are_read_and_names_are_not() -> None:
+    """Titles and keys are the names in the code and in JSON."""
+    schema = {"title": "Entry", "$defs": {"Entry": {"description": "It is told.", "enum": ["`entry`"]}}}
+    assert {word for _, word in found_in({"x.json": read_schema(schema)})} == {"is told"}
+
+
+def test_schemas_and_demos_are_read() -> None:
+    """Each of them: one sentence that is not agreed is found."""
+    paths = {path for path, _ in found_in(dict.fromkeys(read_texts(), "Nobody is here."))}
+    assert {"schemas/plan.schema.json", "schemas/fleet.schema.json", "examples/demo.py", "tests/fleet_demo.py"} <= paths
 
 
 @pytest.mark.parametrize(

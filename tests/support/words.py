@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections import Counter
@@ -84,8 +85,13 @@ Counts = dict[tuple[str, str], int]
 
 
 def words_in_use() -> Counts:
-    """Every word that is in use, in the literals of the package and in the pages."""
-    return found_in({**_literals_of_the_package(), **_pages()})
+    """Every word that is in use."""
+    return found_in(read_texts())
+
+
+def read_texts() -> dict[str, str]:
+    """What a user reads, by path: the literals of the package and of the demos, the pages and the schemas."""
+    return {**_literals_of_the_package(), **_demos(), **_pages(), **_schemas()}
 
 
 def found_in(texts: Mapping[str, str]) -> Counts:
@@ -138,6 +144,28 @@ def read_page(text: str) -> str:
     text = re.sub(r"(?ms)^ *```.*?^ *```$|<!--.*?-->", "", text)
     text = re.sub(r"`[^`]*`", "`", text)
     return " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())
+
+
+def read_schema(schema: object) -> str:
+    """The descriptions in a JSON Schema, without what is in backticks. Titles are the names in the code."""
+    match schema:
+        case dict():
+            texts = [one for key, one in schema.items() if key == "description" and isinstance(one, str)]
+            return " ".join((read_page("\n".join(texts)), *map(read_schema, schema.values())))
+        case list():
+            return " ".join(map(read_schema, schema))
+        case _:
+            return ""
+
+
+def _schemas() -> dict[str, str]:
+    paths = sorted((REPOSITORY / "schemas").glob("*.json"))
+    return {path.relative_to(REPOSITORY).as_posix(): read_schema(json.loads(path.read_text())) for path in paths}
+
+
+def _demos() -> dict[str, str]:
+    paths = sorted((*REPOSITORY.glob("examples/**/*.py"), REPOSITORY / "tests/fleet_demo.py"))
+    return {path.relative_to(REPOSITORY).as_posix(): read_literals(ast.parse(path.read_text())) for path in paths}
 
 
 def _literals_of_the_package() -> dict[str, str]:

@@ -28,7 +28,7 @@ from reconciler.views.json.document import as_view
 
 
 class UserPart(JsonPart):
-    """What uses a certificate, besides the bindings that are told."""
+    """What uses a certificate, in addition to the bindings that are shown."""
 
     kind: UserKind
     name: str
@@ -37,7 +37,7 @@ class UserPart(JsonPart):
 
 
 class CertificateStoryPart(JsonPart):
-    """One declared certificate: its content, its entry, and why that one (`chosen`). `ours`: under our mark."""
+    """One declared certificate: its content, its upload, and why that one (`chosen`). `ours`: under our mark."""
 
     certificate: str
     path: str
@@ -110,8 +110,8 @@ class HostnamesStoryPart(JsonPart):
 
 
 class ConditionPart(JsonPart):
-    """What must hold before an entry is retired. `holds` is left out where it was not looked at. `detail` says why it
-    does not hold, and `hint` what would make it hold."""
+    """What must hold before an old certificate is retired. `holds` is left out where it was not checked. `detail` says
+    why it does not hold, and `hint` what would make it hold."""
 
     condition: Condition
     requirement: str
@@ -122,7 +122,7 @@ class ConditionPart(JsonPart):
 
 
 class EntryStoryPart(JsonPart):
-    """One entry of the store. `conditions` only where it is to leave; `newer` and `renew_from` of one bound by id.
+    """One uploaded certificate. `conditions` only where it is to leave; `newer` and `renew_from` of one bound by id.
 
     `since`: when its grace period ended, where it is kept nevertheless.
     `stack`: where its name says that it was uploaded.

@@ -16,7 +16,7 @@ from reconciler.views.text.fleet import interval_text
 class FleetListPart(JsonPart):
     """One stack. `file`: its mtls.toml, seen from the working directory. `stack` and `account` are absent if that can't
     be read. `account_name`: as fleet.toml calls the account. `act`: what may be done without a person. `look`: how
-    often it is looked at. `problem`: why nothing can be done with it."""
+    often it is checked. `problem`: why nothing can be done with it."""
 
     file: str
     stack: str | None = None

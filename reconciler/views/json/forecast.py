@@ -72,7 +72,7 @@ class QuotasPart(JsonPart):
 class ForecastDocument(JsonPart):
     """From `made` to `until`, what falls due first. `later`: certificates that fall due after it.
 
-    `unreadable`: certificates whose file can't be used. Without `quota` the store was not asked. `assumptions`: what
+    `unreadable`: certificates whose file can't be used. Without `quota` no account was asked. `assumptions`: what
     the numbers rest on, in words. `by_id`: what bindings use by its id and falls due by then, the first to end first.
     `uses`: what else uses the present certificates, and has to be changed when they are renewed. `begins`:
     certificates that are not valid yet, and the bindings that wait for them. `releases`: old certificates that Workers

@@ -37,7 +37,7 @@ class PlacePart(JsonPart):
 
 
 class LiveUsePart(JsonPart):
-    """A version of a Worker that keeps an old entry.
+    """A version of a Worker that keeps an old certificate.
 
     `script`: the Worker's real name. `share`: its percentage of the traffic; without it the version is not live, and a
     rollback could bring it back. `deployments_ago`: how many deployments before the newest; without it that is
@@ -55,8 +55,8 @@ class LiveUsePart(JsonPart):
 
 
 class KeptPart(WaitingPart):
-    """An entry that waits to be deleted. `since`: when its grace period ended, where it has. `hint`: what would end it,
-    for a person. `live`: the versions of Workers that keep it, where that is what it waits for."""
+    """An uploaded certificate that waits to be deleted. `since`: when its grace period ended, where it has. `hint`:
+    what would end it, for a person. `live`: the versions of Workers that keep it, where that is what it waits for."""
 
     since: UtcTime | None = None
     hint: str | None = None
@@ -250,7 +250,8 @@ def use_part(use: Use) -> UsePart:
 
 
 class OutputDocument(JsonPart):
-    """`id` and `name` are the store's; `fingerprint` is SHA-256 of the leaf, `content_digest` of the whole chain."""
+    """`id` and `name` are those of the upload; `fingerprint` is SHA-256 of the leaf, `content_digest` of the
+    whole chain."""
 
     format: Literal["mtlsctl.output/1"] = "mtlsctl.output/1"
     certificate: str

@@ -15,7 +15,7 @@ from reconciler.views.json.document import as_view
 
 
 class TakenCertificatePart(JsonPart):
-    """A certificate that is declared now, and the entry that has its content."""
+    """A certificate that is declared now, and the upload that has its content."""
 
     certificate: str
     path: str
@@ -25,7 +25,7 @@ class TakenCertificatePart(JsonPart):
 
 
 class TakenBindingPart(JsonPart):
-    """A binding that is declared now: with a certificate by its name, or with an entry by its id."""
+    """A binding that is declared now: with a certificate by its name, or by its ID."""
 
     worker: str
     config: str
@@ -111,7 +111,7 @@ def _binding(binding: AdoptedBinding) -> TakenBindingPart:
 
 
 class ExportedPart(JsonPart):
-    """One certificate as it could be declared. `path`: where its PEM would stand. `supersedes`: what is handed over."""
+    """One certificate as it could be declared. `path`: the file of its PEM. `supersedes`: what is handed over."""
 
     certificate: str
     path: str
@@ -127,7 +127,7 @@ class ExportedPart(JsonPart):
 
 
 class ExportDocument(JsonPart):
-    """Every certificate of the store. `others`: entries that can't be declared, in words."""
+    """Every uploaded certificate. `others`: those that can't be declared, in words."""
 
     format: Literal["mtlsctl.export/1"] = "mtlsctl.export/1"
     stack: str

@@ -49,7 +49,7 @@ class ConnectionPart(JsonPart):
 
 
 class CallPart(JsonPart):
-    """One call of a real Worker. `proxied`: Cloudflare stands before the origin."""
+    """One call of a real Worker. `proxied`: Cloudflare is before the origin."""
 
     reached: str
     status: int | None = None

@@ -24,7 +24,7 @@ from reconciler.views.text.lines import counted, finding_lines, listed, prose
 from reconciler.views.text.status import away_text
 from reconciler.views.text.style import Style
 
-LIST_HEADS = ("STACK", "ACCOUNT", "ACT", "LOOK", "FILE", "CREDENTIAL", "TAGS")
+LIST_HEADS = ("STACK", "ACCOUNT", "ACT", "INTERVAL", "FILE", "CREDENTIAL", "TAGS")
 
 
 def show_list(found: FleetList, display: Display) -> str:
