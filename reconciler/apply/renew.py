@@ -23,13 +23,13 @@ from reconciler.plan.renewing import Renewable, RenewStatus, RenewStep, find_dat
 from reconciler.x509.certificates import Bundle, key_digest, key_kind, public_key_of
 from reconciler.x509.requests import (
     MADE_KINDS,
+    CertificateProfile,
     SigningKey,
-    Wanted,
     alternative_names,
     make_key,
     make_request,
+    profile_of,
     read_key,
-    wanted_of,
 )
 
 _NEW = (".pem", ".crt", ".cer")
@@ -111,9 +111,9 @@ def _renew(work: RenewWork, text: bytes | None, *, new_key: bool) -> RenewStep:
 # --- what is asked for ----------------------------------------------------------------------------------------------
 
 
-def _wanted(work: RenewWork) -> Wanted:
+def _wanted(work: RenewWork) -> CertificateProfile:
     try:
-        return wanted_of(work.item.present, work.renewal.subject, work.renewal.names)
+        return profile_of(work.item.present, work.renewal.subject, work.renewal.names)
     except ValueError as error:
         hint = "declare `subject` and `names` in its `renew`"
         raise InputError(
@@ -143,7 +143,7 @@ def _demand_place(work: RenewWork, *, is_new: bool) -> None:
     work.world.files.demand_writable(path, new=is_new)
 
 
-def _request(work: RenewWork, wanted: Wanted, key: SigningKey) -> SigningRequest:
+def _request(work: RenewWork, wanted: CertificateProfile, key: SigningKey) -> SigningRequest:
     return SigningRequest(
         certificate=work.item.name,
         csr=make_request(wanted, key),

@@ -24,7 +24,7 @@ from reconciler.x509.certificates import Bundle
 from reconciler.x509.files import parse_file
 from reconciler.x509.key_pairs import check_pair
 from reconciler.x509.preflight import check_for_upload
-from reconciler.x509.requests import SigningKey, Wanted, check_answer
+from reconciler.x509.requests import CertificateProfile, SigningKey, check_answer
 
 
 class CertificateFiles(Protocol):
@@ -100,7 +100,7 @@ def read_answer(work: RenewWork, answer: bytes) -> Bundle:
         ) from error
 
 
-def demand_acceptable(work: RenewWork, wanted: Wanted, key: SigningKey, answer: Bundle) -> Desired:
+def demand_acceptable(work: RenewWork, wanted: CertificateProfile, key: SigningKey, answer: Bundle) -> Desired:
     """The desired state with the new certificate. InputError if it must not take the place of the present one."""
     item, desired, now = work.item, work.desired, work.world.now()
     after = replace(desired, bundles={**desired.bundles, item.name: answer})

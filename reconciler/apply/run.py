@@ -49,6 +49,16 @@ class Observer(Protocol):
         """Called once for every started change, however it ended. A ReconcilerError from it becomes a finding."""
 
 
+class Unwatched:
+    """Shows no step: the outcome has all of them."""
+
+    def started(self, change: Change) -> None:
+        """Show nothing."""
+
+    def finished(self, step: Step) -> None:
+        """Show nothing."""
+
+
 def _nothing() -> None:
     """Do nothing."""
 

@@ -31,7 +31,7 @@ _ISSUE = "/repos/{repo}/issues/{number}"
 _REST_OF_SERVER = "/v3"
 
 
-class _User(BaseModel):
+class _GithubUser(BaseModel):
     login: str
 
 
@@ -39,24 +39,24 @@ class _Comment(BaseModel):
     id: int
     body: str | None = None
     html_url: str = ""
-    user: _User | None = None
+    user: _GithubUser | None = None
 
 
 class _Label(BaseModel):
     name: str
 
 
-class _Issue(BaseModel):
+class _GithubIssue(BaseModel):
     number: int
     title: str
     body: str | None = None
     state: str
     labels: list[_Label] = []
-    user: _User | None = None
+    user: _GithubUser | None = None
     pull_request: dict[str, object] | None = None
 
 
-class _File(BaseModel):
+class _GithubFile(BaseModel):
     filename: str
 
 
@@ -68,7 +68,7 @@ class _Ref(BaseModel):
     object: _Object
 
 
-class _Commit(BaseModel):
+class _GithubCommit(BaseModel):
     sha: str
     message: str = ""
     tree: _Object
@@ -83,7 +83,7 @@ class _Pull(BaseModel):
 
 
 class _Data(BaseModel):
-    viewer: _User
+    viewer: _GithubUser
 
 
 class _Viewer(BaseModel):
@@ -92,10 +92,10 @@ class _Viewer(BaseModel):
 
 _Row = TypeVar("_Row")
 _COMMENT, _COMMENTS = TypeAdapter(_Comment), TypeAdapter(list[_Comment])
-_ISSUE_ROW, _ISSUES = TypeAdapter(_Issue), TypeAdapter(list[_Issue])
-_OBJECT, _REF, _COMMIT = TypeAdapter(_Object), TypeAdapter(_Ref), TypeAdapter(_Commit)
+_ISSUE_ROW, _ISSUES = TypeAdapter(_GithubIssue), TypeAdapter(list[_GithubIssue])
+_OBJECT, _REF, _COMMIT = TypeAdapter(_Object), TypeAdapter(_Ref), TypeAdapter(_GithubCommit)
 _PULL, _PULLS = TypeAdapter(_Pull), TypeAdapter(list[_Pull])
-_FILES, _VIEWER = TypeAdapter(list[_File]), TypeAdapter(_Viewer)
+_FILES, _VIEWER = TypeAdapter(list[_GithubFile]), TypeAdapter(_Viewer)
 
 
 def open_github(base_url: str, repository: str, token: str, tell: Callable[[str], None]) -> GitHub:
@@ -224,7 +224,7 @@ class GitHub:
         content = {"content": base64.b64encode(change.content).decode(), "encoding": "base64"}
         return self._write("POST", "/repos/{repo}/git/blobs", _OBJECT, content).sha
 
-    def _commit(self, sha: str) -> _Commit:
+    def _commit(self, sha: str) -> _GithubCommit:
         answer = self._http.get(f"{self._rest}/repos/{{repo}}/git/commits/{{sha}}", repo=self._repository, sha=sha)
         return self._http.parsed(_COMMIT, answer)
 
@@ -268,7 +268,7 @@ def _comment(row: _Comment) -> Comment:
     return Comment(row.id, row.body or "", row.html_url)
 
 
-def _issue(row: _Issue) -> Issue:
+def _issue(row: _GithubIssue) -> Issue:
     return Issue(row.number, row.title, row.body or "", row.state == "open")
 
 

@@ -34,36 +34,36 @@ _ACCESS_HINT = "check the project, and that the token has the scope `api` and th
 _QUICK_ACTION = re.compile(r"(?m)^(\s*)/")
 
 
-class _User(BaseModel):
+class _GitlabUser(BaseModel):
     id: int
 
 
 class _Note(BaseModel):
     id: int
     body: str | None = None
-    author: _User | None = None
+    author: _GitlabUser | None = None
     system: bool = False
 
 
-class _Issue(BaseModel):
+class _GitlabIssue(BaseModel):
     iid: int
     title: str
     description: str | None = None
     state: str
-    author: _User | None = None
+    author: _GitlabUser | None = None
 
 
 class _Diff(BaseModel):
     new_path: str
 
 
-class _Commit(BaseModel):
+class _GitlabCommit(BaseModel):
     id: str
     message: str = ""
 
 
 class _Branch(BaseModel):
-    commit: _Commit
+    commit: _GitlabCommit
 
 
 class _MergeRequest(BaseModel):
@@ -76,11 +76,11 @@ class _MergeRequest(BaseModel):
 
 
 _Row = TypeVar("_Row")
-_USER = TypeAdapter(_User)
+_USER = TypeAdapter(_GitlabUser)
 _NOTE, _NOTES = TypeAdapter(_Note), TypeAdapter(list[_Note])
-_ISSUE, _ISSUES = TypeAdapter(_Issue), TypeAdapter(list[_Issue])
+_ISSUE, _ISSUES = TypeAdapter(_GitlabIssue), TypeAdapter(list[_GitlabIssue])
 _DIFFS = TypeAdapter(list[_Diff])
-_COMMIT, _BRANCH = TypeAdapter(_Commit), TypeAdapter(_Branch)
+_COMMIT, _BRANCH = TypeAdapter(_GitlabCommit), TypeAdapter(_Branch)
 _MERGE_REQUEST_ROW, _MERGE_REQUESTS = TypeAdapter(_MergeRequest), TypeAdapter(list[_MergeRequest])
 
 
@@ -251,7 +251,7 @@ def _comment(row: _Note) -> Comment:
     return Comment(row.id, row.body or "")
 
 
-def _issue(row: _Issue) -> Issue:
+def _issue(row: _GitlabIssue) -> Issue:
     return Issue(row.iid, row.title, row.description or "", row.state == _OPENED)
 
 

@@ -67,17 +67,17 @@ class _Provisioners(BaseModel):
     cursor: str = Field(default="", alias="nextCursor")
 
 
-class _Signed(BaseModel):
+class _StepSigned(BaseModel):
     leaf: str = Field(alias="crt")
     issuer: str | None = Field(default=None, alias="ca")
     chain: list[str] | None = Field(default=None, alias="certChain")
 
 
-class _Refused(BaseModel):
+class _StepRefusal(BaseModel):
     message: str
 
 
-_PROVISIONERS, _SIGNED = TypeAdapter(_Provisioners), TypeAdapter(_Signed)
+_PROVISIONERS, _SIGNED = TypeAdapter(_Provisioners), TypeAdapter(_StepSigned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ class StepCa:
                 message = f"{self._title} may have signed the request; its answer was lost, or is not one of step-ca"
             return IssuerError(message, hint=error.hint, is_open=is_open)
         try:
-            text = Secrets((token,)).show(_Refused.model_validate_json(error.body).message)
+            text = Secrets((token,)).show(_StepRefusal.model_validate_json(error.body).message)
         except ValidationError:
             text = "it gave no reason"
         what = "may have signed the request" if is_open else "signed nothing"

@@ -34,14 +34,14 @@ class _CapabilitiesBody(_Capabilities):
     data: _Capabilities = _Capabilities.model_construct()
 
 
-class _Signed(Body):
+class _VaultSigned(Body):
     certificate: str
     ca_chain: tuple[str, ...] = ()
     issuing_ca: str = ""
 
 
 class _SignedBody(Body):
-    data: _Signed
+    data: _VaultSigned
 
 
 class _Kept(Body):

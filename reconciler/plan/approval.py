@@ -13,7 +13,7 @@ from reconciler.model import Change, Condition, Deploy, Retire, Verify, Waiting
 from reconciler.model.ownership import read_mark
 from reconciler.plan.assess import limit_changes
 from reconciler.plan.assessment import Waits
-from reconciler.plan.compare import compare_plans, key_of, name_of
+from reconciler.plan.compare import change_identity, compare_plans, name_of
 from reconciler.plan.gates import guards
 from reconciler.plan.plan import Plan, PlanFacts, SavedPlan, draw_plan
 from reconciler.plan.policy import duration_text
@@ -85,22 +85,22 @@ def approve(found: Plan, saved: Plan | SavedPlan) -> Plan:
     approved it saw the change and why it waits, and its digest covers it. `guards.hold` comes after this.
     """
     _demand_same_target(found, saved)
-    allowed = {key_of(change) for change in saved.changes}
-    allowed |= {key_of(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
-    released = {key_of(one.change) for one in saved.waiting if _is_released(one, found)}
+    allowed = {change_identity(change) for change in saved.changes}
+    allowed |= {change_identity(replace(change, serving=())) for change in saved.changes if isinstance(change, Deploy)}
+    released = {change_identity(one.change) for one in saved.waiting if _is_released(one, found)}
     allowed |= released
-    waited = {key_of(waiting.change) for waiting in saved.waiting} - released
+    waited = {change_identity(waiting.change) for waiting in saved.waiting} - released
     _demand_same_gates(found, saved)
 
     def waits(change: Change) -> Waits | None:
-        is_held = key_of(change) in waited and key_of(change) not in allowed
+        is_held = change_identity(change) in waited and change_identity(change) not in allowed
         return Waits(change, Condition.NOT_IN_PLAN) if is_held else None
 
     held = limit_changes(found.assessment, waits)
     approved = draw_plan(held, found.selection, at=found.at, show_live=found.live is not None)
-    beyond = [change for change in approved.changes if key_of(change) not in allowed]
+    beyond = [change for change in approved.changes if change_identity(change) not in allowed]
     # A proof that no approved change needs belongs to a change that is not in the saved plan; only that is reported.
-    changes = [change for change in approved.changes if key_of(change) in allowed]
+    changes = [change for change in approved.changes if change_identity(change) in allowed]
     beyond = [one for one in beyond if not isinstance(one, Verify) or any(guards(one, other) for other in changes)]
     if beyond:
         raise _stale(
@@ -139,8 +139,8 @@ def _is_released(waiting: Waiting, found: Plan) -> bool:
 
 def _demand_same_gates(found: Plan, saved: Plan | SavedPlan) -> None:
     """Raise StalePlanError if a proof of the saved plan is missing now, such as after `verify_before` was removed."""
-    proofs = {key_of(change) for change in found.changes}
-    lost = [one for one in saved.changes if isinstance(one, Verify) and key_of(one) not in proofs]
+    proofs = {change_identity(change) for change in found.changes}
+    lost = [one for one in saved.changes if isinstance(one, Verify) and change_identity(one) not in proofs]
     for proof in lost:
         if any(guards(proof, change) for change in found.changes):
             raise _stale(

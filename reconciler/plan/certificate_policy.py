@@ -37,7 +37,7 @@ Holders = Mapping[str, Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _PolicyCase:
     """One declared certificate with what its rules need."""
 
     declared: DeclaredCertificate
@@ -68,7 +68,7 @@ def judge_policy(
     for name, bundle in desired.bundles.items():
         declared = desired.declaration.certificates[name]
         with quiet():
-            case = _Case(declared, policy, bundle, holders, now)
+            case = _PolicyCase(declared, policy, bundle, holders, now)
             is_stored = None if inventory is None else name in inventory.current
             breaches = tuple(_breaches(case, desired.declaration.path, is_stored=is_stored))
         if breaches:
@@ -76,7 +76,7 @@ def judge_policy(
     return found
 
 
-def _breaches(case: _Case, path: str, *, is_stored: bool | None) -> Iterator[Diagnostic]:
+def _breaches(case: _PolicyCase, path: str, *, is_stored: bool | None) -> Iterator[Diagnostic]:
     for rule, (code, check) in _RULES.items():
         if case.declared.ca and rule not in _FOR_CA:
             continue
@@ -101,7 +101,7 @@ def _breaches(case: _Case, path: str, *, is_stored: bool | None) -> Iterator[Dia
 # --- the rules ------------------------------------------------------------------------------------------------------
 
 
-def _lifetime(case: _Case) -> Iterator[_Breach]:
+def _lifetime(case: _PolicyCase) -> Iterator[_Breach]:
     most, found = case.policy.max_lifetime, lifetime_of(case.bundle)
     if most is not None and found > most:
         text = duration_text(most)
@@ -112,7 +112,7 @@ def _lifetime(case: _Case) -> Iterator[_Breach]:
         )
 
 
-def _key_type(case: _Case) -> Iterator[_Breach]:
+def _key_type(case: _PolicyCase) -> Iterator[_Breach]:
     allowed = case.policy.keys
     key = public_key_of(case.bundle.leaf)
     kind = "unknown type" if key is None else key_kind(key)
@@ -126,7 +126,7 @@ def _key_type(case: _Case) -> Iterator[_Breach]:
         )
 
 
-def _issuer(case: _Case) -> Iterator[_Breach]:
+def _issuer(case: _PolicyCase) -> Iterator[_Breach]:
     allowed = case.policy.issuers
     if not allowed or _has_issuer(case, frozenset(allowed)):
         return
@@ -137,7 +137,7 @@ def _issuer(case: _Case) -> Iterator[_Breach]:
     )
 
 
-def _has_issuer(case: _Case, allowed: frozenset[str]) -> bool:
+def _has_issuer(case: _PolicyCase, allowed: frozenset[str]) -> bool:
     """Whether the issuer is allowed: by its whole name, by its only common name, or by the fingerprint of a CA above.
 
     What contains `=` is never the common name alone: a CA could have another CA's whole name as its common name.
@@ -150,7 +150,7 @@ def _has_issuer(case: _Case, allowed: frozenset[str]) -> bool:
     return any(sha256(case.bundle.ders[index]).hexdigest() in allowed for index in path[1:])
 
 
-def _usages(case: _Case) -> Iterator[_Breach]:
+def _usages(case: _PolicyCase) -> Iterator[_Breach]:
     wanted = case.policy.extended_key_usage
     if not wanted:
         return
@@ -162,7 +162,7 @@ def _usages(case: _Case) -> Iterator[_Breach]:
     yield from _lacking("extended_key_usage", "extendedKeyUsage ", wanted, there, USAGES)
 
 
-def _extensions(case: _Case) -> Iterator[_Breach]:
+def _extensions(case: _PolicyCase) -> Iterator[_Breach]:
     try:
         there = {one.oid.dotted_string for one in case.bundle.leaf.extensions}
     except MALFORMED:
@@ -181,7 +181,7 @@ def _lacking(
         yield _Breach(f"lacks {text}", setting, f"ask the CA to reissue it with {text}")
 
 
-def _key_reuse(case: _Case) -> Iterator[_Breach]:
+def _key_reuse(case: _PolicyCase) -> Iterator[_Breach]:
     digest = None if case.policy.key_reuse else key_digest(case.bundle.leaf)
     others = [text for leaf, text in case.holders.get(digest or "", ()) if leaf != case.bundle.fingerprint]
     if others:
@@ -191,13 +191,13 @@ def _key_reuse(case: _Case) -> Iterator[_Breach]:
         )
 
 
-def _name(case: _Case) -> Iterator[_Breach]:
+def _name(case: _PolicyCase) -> Iterator[_Breach]:
     globs = case.policy.names
     if globs and not any(fnmatchcase(case.declared.name, glob) for glob in globs):
         yield _Breach("has this name", _list_text("names", globs), "choose a name that matches")
 
 
-def _common_name(case: _Case) -> Iterator[_Breach]:
+def _common_name(case: _PolicyCase) -> Iterator[_Breach]:
     globs, found = case.policy.common_names, _common_names(lambda: case.bundle.leaf.subject)
     fits = [any(fnmatchcase(name, glob) for glob in globs) for name in found if len(name) <= _LONGEST_MATCHED]
     if globs and not (found and len(fits) == len(found) and all(fits)):
@@ -209,7 +209,7 @@ def _common_name(case: _Case) -> Iterator[_Breach]:
         )
 
 
-_RULES: Mapping[str, tuple[Code, Callable[[_Case], Iterator[_Breach]]]] = {
+_RULES: Mapping[str, tuple[Code, Callable[[_PolicyCase], Iterator[_Breach]]]] = {
     "max_lifetime": (Code.POLICY_LIFETIME, _lifetime),
     "keys": (Code.POLICY_KEY_TYPE, _key_type),
     "issuers": (Code.POLICY_ISSUER, _issuer),

@@ -35,10 +35,10 @@ def compare_plans(
 
     Two changes at one place are one difference. Added ones come before those that are gone.
     """
-    before, after = {key_of(one): one for one in reviewed}, {key_of(one): one for one in changes}
-    allowed = {*before, *(key_of(_ended(one)) for one in before.values())}
+    before, after = {change_identity(one): one for one in reviewed}, {change_identity(one): one for one in changes}
+    allowed = {*before, *(change_identity(_ended(one)) for one in before.values())}
     added = [one for key, one in after.items() if key not in allowed]
-    gone = [one for key, one in before.items() if not {key, key_of(_ended(one))} & after.keys()]
+    gone = [one for key, one in before.items() if not {key, change_identity(_ended(one))} & after.keys()]
     pairs = _pairs(added, gone)
     paired = {id(one) for pair in pairs for one in pair}
     told = [
@@ -60,7 +60,7 @@ def compare_plans(
     return Differences(shown, len(told) - len(shown))
 
 
-def key_of(change: Change) -> tuple[tuple[str, str], ...]:
+def change_identity(change: Change) -> tuple[tuple[str, str], ...]:
     """What makes two changes the same, as a value to look up."""
     return tuple(sorted(change_key(change).items()))
 
@@ -185,8 +185,8 @@ def _told_of(facts: PublicFacts) -> Iterator[tuple[str, object]]:
 
 def _why_gone(change: Change, found: Plan) -> str | None:
     """Why the plan found now lacks a change; None if it was made meanwhile, or is not needed any more."""
-    key = key_of(change)
-    wait = next((one for one in found.waiting if key_of(one.change) == key), None)
+    key = change_identity(change)
+    wait = next((one for one in found.waiting if change_identity(one.change) == key), None)
     if wait is not None:
         return f"it waits: {wait.detail}"
     verdicts = [row.verdict for row in found.assessment.rows if _row_place(row) == _place(change)]

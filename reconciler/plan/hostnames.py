@@ -37,7 +37,7 @@ def judge_hostnames(scene: UpdateScene) -> Iterator[UpdateRow]:
         problem = None if zone is None else _problem(declared, zone, times, scene.desired.declaration.path)
         if problem is not None:
             scene.found.append(problem)
-        yield from _Judge(scene, declared, zone, problem).rows()
+        yield from _HostnamesJudge(scene, declared, zone, problem).rows()
 
 
 def _problem(declared: DeclaredZone, zone: FoundZone, times: Counter[str], path: str) -> Diagnostic | None:
@@ -65,7 +65,7 @@ def _problem(declared: DeclaredZone, zone: FoundZone, times: Counter[str], path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _HostnamesJudge:
     """One declared zone. `zone` None: not read. `problem`: the error that holds all of it."""
 
     scene: UpdateScene

@@ -43,7 +43,7 @@ def judge_hyperdrives(scene: UpdateScene) -> Iterator[UpdateRow]:
         if configs is not None and (len(same) != 1 or times[same[0].id] > 1):
             problem = _not_one(declaration.path, declared, same)
             scene.found.append(problem)
-        yield from _Judge(scene, declared, same[0] if len(same) == 1 else None, problem).rows()
+        yield from _HyperdriveJudge(scene, declared, same[0] if len(same) == 1 else None, problem).rows()
 
 
 def _find(declared: DeclaredHyperdrive, configs: Sequence[HyperdriveConfig]) -> Sequence[HyperdriveConfig]:
@@ -69,7 +69,7 @@ def _not_one(path: str, declared: DeclaredHyperdrive, same: Sequence[HyperdriveC
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _HyperdriveJudge:
     """One declared configuration. `config` None: not found, or not read. `problem`: the error that holds all of it."""
 
     scene: UpdateScene

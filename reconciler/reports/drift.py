@@ -135,7 +135,7 @@ def in_order(findings: Iterable[DriftFinding]) -> tuple[DriftFinding, ...]:
     return tuple(sorted(findings, key=lambda one: (states.index(one.state), subjects.index(one.subject), one.key)))
 
 
-def key_of(subject: Subject, *parts: str) -> str:
+def drift_key(subject: Subject, *parts: str) -> str:
     """A stable key, `binding:apps/checkout/wrangler.toml:env/staging:BILLING`; no part can run into the next."""
     return ":".join((subject, *(quote(part, safe="/", errors="backslashreplace") for part in parts)))
 

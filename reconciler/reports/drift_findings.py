@@ -38,7 +38,7 @@ from reconciler.plan.assessment import (
 )
 from reconciler.plan.binding_findings import declared_at, to_declare
 from reconciler.plan.wording import wait_text
-from reconciler.reports.drift import DriftFinding, State, Subject, environment_part, key_of
+from reconciler.reports.drift import DriftFinding, State, Subject, drift_key, environment_part
 
 APPLY = "run `mtlsctl apply` to fix it"
 """The fix of a row whose change is planned, where there is nothing to add."""
@@ -85,13 +85,13 @@ def binding_key(row: BindingRow) -> str:
 
 
 def _binding_key(at: BindingAddress, place: str) -> str:
-    return key_of(Subject.BINDING, at.config, place, at.binding)
+    return drift_key(Subject.BINDING, at.config, place, at.binding)
 
 
 def update_key(row: UpdateRow) -> str:
     """The key of what is updated at once."""
     kind, *place = row.at.place
-    return key_of(Subject(kind), *place)
+    return drift_key(Subject(kind), *place)
 
 
 def update_differs(row: UpdateRow) -> DriftFinding:
@@ -132,7 +132,7 @@ def _of_certificate(
     return DriftFinding(
         state,
         Subject.CERTIFICATE,
-        key_of(Subject.CERTIFICATE, name),
+        drift_key(Subject.CERTIFICATE, name),
         message,
         hint,
         _certificate_pointer(declaration, name),
@@ -180,7 +180,7 @@ def entry_unusable(declaration: Declaration, row: CertificateRow, problem: Diagn
 
 def entry_key(entry_id: EntryId) -> str:
     """The key of an uploaded certificate."""
-    return key_of(Subject.ENTRY, entry_id)
+    return drift_key(Subject.ENTRY, entry_id)
 
 
 def entry_missing(
@@ -250,7 +250,7 @@ def environment_missing(declaration: Declaration, row: SiteRow) -> DriftFinding:
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.ENVIRONMENT,
-        key=key_of(Subject.ENVIRONMENT, at.config, place),
+        key=drift_key(Subject.ENVIRONMENT, at.config, place),
         message=f"{at.config} does not have the environment {at.environment!r}",
         hint=f"put it back into {at.config}, or remove it from mtls.toml",
         where=Pointer(declaration.path, ("workers", at.worker, "env", at.environment or ""), at_key=True),

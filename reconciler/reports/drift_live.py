@@ -18,7 +18,7 @@ from reconciler.plan.inventory import Role
 from reconciler.plan.live import LiveBinding, LiveState, unread_findings
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import Use, find_uses
-from reconciler.reports.drift import Drift, DriftFinding, State, Subject, environment_part, key_of
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, drift_key, environment_part
 from reconciler.reports.left import deploy_command
 
 _OTHERS = {UserKind.HYPERDRIVE, UserKind.HOSTNAMES}
@@ -113,7 +113,7 @@ def _not_deployed(site: SiteAddress, rows: Sequence[LiveBinding], assessment: As
     return DriftFinding(
         state=State.MISSING,
         subject=Subject.LIVE,
-        key=key_of(Subject.LIVE, site.config, environment_part(site.environment)),
+        key=drift_key(Subject.LIVE, site.config, environment_part(site.environment)),
         message=f"{rows[0].script or 'the Worker'}, from {where}, is not deployed in this account; bindings: "
         + ", ".join(row.at.binding for row in rows),
         hint=_deploy(site, assessment, otherwise),
@@ -126,7 +126,7 @@ def _finding(row: LiveBinding, state: State, certificate: CertificateName | None
     return DriftFinding(
         state=state,
         subject=Subject.LIVE,
-        key=key_of(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
+        key=drift_key(Subject.LIVE, row.at.config, environment_part(row.at.environment), row.at.binding),
         message=_message(row),
         hint=hint,
         where=Pointer(row.at.config, (*environment_path(row.at.environment), "mtls_certificates")),
@@ -152,7 +152,7 @@ def _use_findings(uses: list[Use], assessment: Assessment) -> Iterator[DriftFind
     by_key: dict[str, list[Use]] = defaultdict(list)
     for use in uses:
         if use.role is Role.SUPERSEDED:
-            by_key[key_of(Subject.LIVE, use.user.kind, use.user.id or use.user.name, use.certificate)].append(use)
+            by_key[drift_key(Subject.LIVE, use.user.kind, use.user.id or use.user.name, use.certificate)].append(use)
     for one_key, (use, *others) in by_key.items():
         current = assessment.by_name.get(use.certificate)
         if current is None or current.entry is None:

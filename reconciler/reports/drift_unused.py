@@ -30,7 +30,7 @@ from reconciler.plan.coverage import of_live, of_unused
 from reconciler.plan.inventory import Role
 from reconciler.plan.plan import Plan
 from reconciler.plan.users import users_by_entry
-from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, drift_key
 from reconciler.reports.drift_findings import (
     binding_key,
     binding_undeclared,
@@ -215,7 +215,7 @@ def _shared_key(assessment: Assessment, digest: str, entries: Sequence[Entry]) -
     return DriftFinding(
         state=State.SHARED,
         subject=Subject.KEY,
-        key=key_of(Subject.KEY, digest),
+        key=drift_key(Subject.KEY, digest),
         message=f"{len(entries)} certificates have the same private key: {listed}",
         hint="have all but one of them reissued, each with a key of its own: one leak would affect all of them",
         where=rows[0].pointer if rows else None,

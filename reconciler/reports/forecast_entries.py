@@ -129,7 +129,7 @@ def make_timeline(plan: Plan, contents: Iterable[Content], now: Mapping[bool, in
 
     Without counts (offline), `entries` of the steps are differences.
     """
-    run, desired = _Run(until, dict(now)), plan.assessment.desired
+    run, desired = _ForecastWalk(until, dict(now)), plan.assessment.desired
     for change in plan.changes:
         if isinstance(change, Upload):
             run.add(
@@ -228,7 +228,7 @@ class _Due:
     again: bool = field(compare=False, default=False)
 
 
-class _Run:
+class _ForecastWalk:
     """Walks from one event to the next; a renewal adds the retire of the old entry, and the next renewal."""
 
     def __init__(self, until: datetime, counts: dict[bool, int]) -> None:

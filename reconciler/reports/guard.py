@@ -86,7 +86,7 @@ def make_guard(assessment: Assessment, scope: GuardScope, accepted: Iterable[Ent
     declaration = assessment.desired.declaration
     rows = [row for row in assessment.bindings if scope.includes(row.at.config, row.at.environment)]
     own = [row for row in rows if row.declared is not None or not row.elsewhere]
-    bindings = tuple(_guarded(_Case(row, assessment, frozenset(accepted))) for row in own)
+    bindings = tuple(_guarded(_GuardCase(row, assessment, frozenset(accepted))) for row in own)
     return Guard(
         assessment.now,
         scope,
@@ -111,7 +111,7 @@ def not_checked(scope: GuardScope, store: StoreSettings, problem: Diagnostic, no
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _GuardCase:
     """One binding with what it is judged by."""
 
     row: BindingRow
@@ -134,7 +134,7 @@ class _Case:
         return Diagnostic(Severity.ERROR, code, f"{self.row.text} {what}", self.row.pointer, hint, self.row.certificate)
 
 
-def _guarded(case: _Case) -> GuardedBinding:
+def _guarded(case: _GuardCase) -> GuardedBinding:
     problem = next((found for check in CHECKS if (found := check(case)) is not None), None)
     if problem is None or not problem.is_error:
         return GuardedBinding(case.row, GuardVerdict.OK, problem)
@@ -142,20 +142,20 @@ def _guarded(case: _Case) -> GuardedBinding:
     return GuardedBinding(case.row, GuardVerdict.NOT_CHECKED if is_unseen else GuardVerdict.STOPPED, problem)
 
 
-def _missing(case: _Case) -> Diagnostic | None:
+def _missing(case: _GuardCase) -> Diagnostic | None:
     if case.row.found is not None or isinstance(case.row.verdict, Held):
         return None
     return case.stop(Code.GUARD_MISSING, "is declared in mtls.toml, but the wrangler file does not have it", _APPLY)
 
 
-def _elsewhere(case: _Case) -> Diagnostic | None:
+def _elsewhere(case: _GuardCase) -> Diagnostic | None:
     if not case.row.elsewhere:
         return None
     hint = "declare that environment in an mtls.toml of its own, with its account in `[store]`"
     return case.stop(Code.GUARD_NOT_CHECKED, "belongs to another account than this project", hint)
 
 
-def _placeholder(case: _Case) -> Diagnostic | None:
+def _placeholder(case: _GuardCase) -> Diagnostic | None:
     text = case.row.found_id
     if text is None or not is_placeholder(text, case.desired.declaration.store.kind):
         return None
@@ -163,7 +163,7 @@ def _placeholder(case: _Case) -> Diagnostic | None:
     return case.stop(Code.GUARD_PLACEHOLDER, f"has the placeholder {text!r} instead of an ID", hint)
 
 
-def _unknown(case: _Case) -> Diagnostic | None:
+def _unknown(case: _GuardCase) -> Diagnostic | None:
     text, actual, store = case.row.found_id, case.assessment.actual, case.desired.declaration.store
     if text is None or case.row.entry is not None or case.is_offline:
         return None
@@ -177,7 +177,7 @@ def _unknown(case: _Case) -> Diagnostic | None:
     return case.stop(Code.GUARD_NOT_CHECKED, what, hint)
 
 
-def _expired(case: _Case) -> Diagnostic | None:
+def _expired(case: _GuardCase) -> Diagnostic | None:
     entry, now = case.row.entry, case.now
     if entry is not None:
         window = entry.window(now)
@@ -196,7 +196,7 @@ def _expired(case: _Case) -> Diagnostic | None:
     return case.stop(Code.GUARD_EXPIRED, what, _renewed(case))
 
 
-def _renewed(case: _Case) -> str:
+def _renewed(case: _GuardCase) -> str:
     current = case.assessment.entry(case.row.wanted) if case.row.wanted is not None else None
     if current is not None and current.window(case.now).contains(case.now):
         return _APPLY
@@ -205,7 +205,7 @@ def _renewed(case: _Case) -> str:
     return f"{_UPDATE}; if it is up to date, {new} and run `mtlsctl apply`"
 
 
-def _not_begun(case: _Case) -> Diagnostic | None:
+def _not_begun(case: _GuardCase) -> Diagnostic | None:
     entry = case.row.entry
     begins = entry.window(case.now).begins if entry is not None else None
     if entry is None or begins is None or begins <= case.now:
@@ -214,7 +214,7 @@ def _not_begun(case: _Case) -> Diagnostic | None:
     return case.stop(Code.GUARD_NOT_YET_VALID, what, "deploy after that, or bind a certificate that is valid now")
 
 
-def _differs(case: _Case) -> Diagnostic | None:
+def _differs(case: _GuardCase) -> Diagnostic | None:
     """What a plan would change now: an older certificate, or another one."""
     row = case.row
     if row.declared is None or row.found_id is None or not isinstance(row.verdict, Pending):
@@ -233,7 +233,7 @@ def _differs(case: _Case) -> Diagnostic | None:
     return case.stop(Code.GUARD_DIFFERS, f"has {row.found_id}, but mtls.toml declares {row.wanted}{name}", _APPLY)
 
 
-def _older(case: _Case) -> Diagnostic | None:
+def _older(case: _GuardCase) -> Diagnostic | None:
     """Something newer was uploaded than this checkout knows: its branch is old, or the renewal was reverted."""
     row = case.row
     if row.entry is None or not isinstance(row.target, ByCertificate):
@@ -259,7 +259,7 @@ def _older_text(entry: Entry, newer: Entry) -> str:
     return f"uses {entry.id}, but {newer.id} was uploaded later{since}"
 
 
-def _held(case: _Case) -> Diagnostic | None:
+def _held(case: _GuardCase) -> Diagnostic | None:
     match case.row.verdict:
         case Held(by=(first, *_)):
             return case.stop(Code.GUARD_NOT_CHECKED, f"could not be judged: {first.message}", first.hint)
@@ -270,7 +270,7 @@ def _held(case: _Case) -> Diagnostic | None:
             return None
 
 
-def _behind(case: _Case) -> Diagnostic | None:
+def _behind(case: _GuardCase) -> Diagnostic | None:
     row, name = case.row, case.row.certificate
     certificate = case.assessment.by_name.get(name) if name is not None else None
     if row.entry is None or certificate is None or certificate.bundle is None or certificate.entry is not None:
@@ -283,7 +283,7 @@ def _behind(case: _Case) -> Diagnostic | None:
     )
 
 
-CHECKS: tuple[Callable[[_Case], Diagnostic | None], ...] = (
+CHECKS: tuple[Callable[[_GuardCase], Diagnostic | None], ...] = (
     *(_missing, _elsewhere, _placeholder, _unknown, _expired, _not_begun),
     *(_differs, _older, _held, _behind),
 )

@@ -81,7 +81,7 @@ def renew(
     journal = Journal(project.lines, clock=project.clock, keep=keep)
     stack = checkout.desired.declaration.stack
     journal.begin(command="renew", stack=stack, plan_digest="", actor=actor_of(project))
-    run = _Run(project, checkout, request, tell, report, demand_lock, journal, before, after)
+    run = _RenewRun(project, checkout, request, tell, report, demand_lock, journal, before, after)
     steps: list[RenewStep] = []
     findings: tuple[Diagnostic, ...] = ()
     interrupted = False
@@ -106,7 +106,7 @@ def renew(
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RenewRun:
     """One run, with the ports of its certificates."""
 
     project: Project

@@ -83,7 +83,7 @@ class _List(Body):
     data: _Keys
 
 
-class _Refused(Body):
+class _VaultRefusal(Body):
     errors: list[str]
 
 
@@ -283,7 +283,7 @@ def reasons(error: WebError) -> list[str] | None:
     Not to be shown where a secret was sent: some of its messages repeat what was.
     """
     try:
-        return _Refused.model_validate_json(error.body).errors
+        return _VaultRefusal.model_validate_json(error.body).errors
     except ValidationError:
         return None
 

@@ -61,7 +61,7 @@ def _signing_key(key: _PrivateKey) -> SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CertificateProfile:
     """What a certificate should have, apart from its key. `usage` None: the issuer decides."""
 
     subject: x509.Name
@@ -76,7 +76,7 @@ class Wanted:
         return str(found[0].value) if found else ""
 
 
-def wanted_of(present: Bundle | None, subject: str | None, names: Sequence[str] | None) -> Wanted:
+def profile_of(present: Bundle | None, subject: str | None, names: Sequence[str] | None) -> CertificateProfile:
     """What the successor of a certificate should have: what the present one has, or what is declared instead.
 
     `subject` is RFC 4514, `names` are such as `DNS:billing.example`. ValueError, with words for a person, if neither
@@ -84,24 +84,24 @@ def wanted_of(present: Bundle | None, subject: str | None, names: Sequence[str] 
     """
     if present is None and subject is None and not names:
         raise ValueError("it has no certificate yet, and neither `subject` nor `names` is declared")
-    wanted = Wanted(x509.Name([])) if present is None else _present(present.leaf)
+    wanted = CertificateProfile(x509.Name([])) if present is None else _present(present.leaf)
     if subject is not None:
-        wanted = Wanted(x509.Name.from_rfc4514_string(subject), wanted.names, wanted.usage, wanted.purposes)
+        wanted = CertificateProfile(x509.Name.from_rfc4514_string(subject), wanted.names, wanted.usage, wanted.purposes)
     if names is not None:
-        wanted = Wanted(wanted.subject, tuple(map(_general_name, names)), wanted.usage, wanted.purposes)
+        wanted = CertificateProfile(wanted.subject, tuple(map(_general_name, names)), wanted.usage, wanted.purposes)
     if not list(wanted.subject) and not wanted.names:
         raise ValueError("it would have neither a subject nor alternative names, so origins could not know it")
     return wanted
 
 
-def _present(leaf: x509.Certificate) -> Wanted:
+def _present(leaf: x509.Certificate) -> CertificateProfile:
     try:
         with quiet():
             extensions = leaf.extensions
             found = {type(one.value): one.value for one in extensions}
             names, purposes = found.get(x509.SubjectAlternativeName), found.get(x509.ExtendedKeyUsage)
             usage = found.get(x509.KeyUsage)
-            return Wanted(
+            return CertificateProfile(
                 leaf.subject,
                 tuple(names) if isinstance(names, x509.SubjectAlternativeName) else (),
                 usage if isinstance(usage, x509.KeyUsage) else None,
@@ -124,13 +124,13 @@ def _general_name(text: str) -> x509.GeneralName:
             return x509.RFC822Name(value)
 
 
-def alternative_names(wanted: Wanted, kind: str) -> tuple[str, ...]:
+def alternative_names(wanted: CertificateProfile, kind: str) -> tuple[str, ...]:
     """The alternative names of one kind: `DNS`, `URI`, `IP` or `email`."""
     texts = (_name_text(name).partition(":") for name in wanted.names)
     return tuple(value for found, _, value in texts if found == kind)
 
 
-def make_request(wanted: Wanted, key: SigningKey) -> bytes:
+def make_request(wanted: CertificateProfile, key: SigningKey) -> bytes:
     """The certificate request (PEM), signed with the key."""
     private = load_key(key.pem)
     builder = x509.CertificateSigningRequestBuilder().subject_name(wanted.subject)
@@ -160,7 +160,7 @@ def _usage_for(usage: x509.KeyUsage, key: _PrivateKey) -> x509.KeyUsage:
     )
 
 
-def check_answer(wanted: Wanted, answer: Bundle, *, where: Pointer) -> Iterator[Diagnostic]:
+def check_answer(wanted: CertificateProfile, answer: Bundle, *, where: Pointer) -> Iterator[Diagnostic]:
     """What differs between a certificate and what was asked for.
 
     Origins know their clients by subject and alternative names, so those are errors; the order of the subject's parts
@@ -195,7 +195,7 @@ def _parts(name: x509.Name) -> list[tuple[str, str]]:
     return sorted((part.oid.dotted_string, str(part.value)) for part in name)
 
 
-def _name_texts(wanted: Wanted) -> tuple[str, ...]:
+def _name_texts(wanted: CertificateProfile) -> tuple[str, ...]:
     texts = {_name_text(name) for name in wanted.names}
     return tuple(sorted({f"DNS:{text[4:].lower()}" if text.startswith("DNS:") else text for text in texts}))
 
@@ -208,5 +208,5 @@ def _listed(texts: Sequence[str]) -> str:
     return ", ".join(texts) or "(none)"
 
 
-def _purposes(wanted: Wanted) -> str:
+def _purposes(wanted: CertificateProfile) -> str:
     return _listed(sorted(map(oid_text, wanted.purposes)))

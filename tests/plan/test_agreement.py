@@ -48,7 +48,7 @@ from reconciler.plan.guards import hold
 from reconciler.plan.live import NOBODY, DeployChoice, LiveState
 from reconciler.plan.outcome import Step, StepStatus
 from reconciler.plan.plan import Plan, Selection, draw_plan, make_plan
-from reconciler.reports.drift import Drift, Subject, environment_part, key_of
+from reconciler.reports.drift import Drift, Subject, drift_key, environment_part
 from reconciler.reports.drift_live import join_live
 from reconciler.reports.drift_look import make_drift
 from reconciler.reports.drift_unused import join_unused
@@ -509,12 +509,12 @@ def keys_of_changes(plan: Plan) -> Iterator[str]:
     for change in plan.changes:
         match change:
             case Upload():
-                yield from (key_of(Subject.CERTIFICATE, name) for name in (change.certificate, *change.shared_with))
+                yield from (drift_key(Subject.CERTIFICATE, name) for name in (change.certificate, *change.shared_with))
             case BindingChange():
                 at = change.at
-                yield key_of(Subject.BINDING, at.config, environment_part(at.environment), at.binding)
+                yield drift_key(Subject.BINDING, at.config, environment_part(at.environment), at.binding)
             case Retire():
-                yield key_of(Subject.ENTRY, change.entry.id)
+                yield drift_key(Subject.ENTRY, change.entry.id)
 
 
 def keys_of_updates(plan: Plan) -> Iterator[str]:
@@ -522,7 +522,7 @@ def keys_of_updates(plan: Plan) -> Iterator[str]:
     for change in plan.changes:
         if isinstance(change, Update):
             kind, *place = change.at.place
-            yield key_of(Subject(kind), *place)
+            yield drift_key(Subject(kind), *place)
 
 
 def demand_agreement(plan: Plan) -> None:

@@ -193,15 +193,9 @@ def repeated() -> set[str]:
     return {name for name, count in counts.items() if count > 1}
 
 
-def test_a_class_that_others_use_is_called_as_no_other_of_the_package() -> None:
-    """One name, one meaning."""
-    assert {name for name in repeated() if not name.startswith("_")} == set()
-
-
-@pytest.mark.parametrize("room", ["cli", "records", "views"])
-def test_a_class_of_these_rooms_is_called_as_no_other_of_the_package(room: str) -> None:
-    """Also one that is private."""
-    assert [name for path in modules(room) for name in classes(path) if name in repeated()] == []
+def test_a_class_is_called_as_no_other_of_the_package() -> None:
+    """One name, one meaning; also one that is private."""
+    assert repeated() == set()
 
 
 def test_what_the_package_imports_is_what_it_declares() -> None:

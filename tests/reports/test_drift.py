@@ -19,7 +19,7 @@ from reconciler.model import BindingChange, DeclaredWorker, Entry, EnvironmentNa
 from reconciler.plan.assess import judge, needs
 from reconciler.plan.live import DeployChoice
 from reconciler.plan.plan import Plan
-from reconciler.reports.drift import Drift, DriftFinding, State, Subject, key_of
+from reconciler.reports.drift import Drift, DriftFinding, State, Subject, drift_key
 from reconciler.reports.drift_look import make_drift
 from reconciler.system.clock import SystemClock
 from reconciler.views.table import Display, render
@@ -288,11 +288,11 @@ def covers(drift: Drift, plan: Plan) -> bool:
             wanted |= {f"certificate:{name}" for name in (change.certificate, *change.shared_with)}
         elif isinstance(change, BindingChange):
             environment = "top-level" if change.at.environment is None else f"env/{change.at.environment}"
-            wanted.add(key_of(Subject.BINDING, change.at.config, environment, change.at.binding))
+            wanted.add(drift_key(Subject.BINDING, change.at.config, environment, change.at.binding))
         elif isinstance(change, Retire):
-            wanted.add(key_of(Subject.ENTRY, change.entry.id))
+            wanted.add(drift_key(Subject.ENTRY, change.entry.id))
         elif isinstance(change, Update):
-            wanted.add(key_of(Subject(change.at.place[0]), *change.at.place[1:]))
+            wanted.add(drift_key(Subject(change.at.place[0]), *change.at.place[1:]))
     return wanted <= told
 
 
@@ -355,7 +355,7 @@ def test_a_key_is_the_same_whatever_became_of_the_thing() -> None:
 def test_parts_of_a_key_never_run_into_each_other() -> None:
     """Names of others may hold what stands between the parts."""
     hostile = [("a:b", "c"), ("a", "b:c"), ("a/b", "c"), ("a%3Ab", "c"), ("", "a:b:c"), ("\udcff", "c"), (HOSTILE, "c")]
-    keys = {key_of(Subject.BINDING, *parts) for parts in hostile}
+    keys = {drift_key(Subject.BINDING, *parts) for parts in hostile}
     assert len(keys) == len(hostile)
     assert all(key.isascii() and key.isprintable() for key in keys)
 

@@ -85,7 +85,7 @@ class _RunnerEvent(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _GithubJob:
     """Where a job runs. `event` None: it could not be read. `pull`: the number of the pull request that it is for."""
 
     event_name: str
@@ -274,7 +274,7 @@ class GitHubPipeline:
 # --- what the runner says -------------------------------------------------------------------------------------------
 
 
-def _read_job(environ: Mapping[str, str]) -> _Job:
+def _read_job(environ: Mapping[str, str]) -> _GithubJob:
     event = _read_event(environ.get("GITHUB_EVENT_PATH"))
     head = event.pull_request.head.sha if event is not None and event.pull_request is not None else ""
     commit = head or environ.get("GITHUB_SHA", "")
@@ -282,7 +282,7 @@ def _read_job(environ: Mapping[str, str]) -> _Job:
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     workspace = environ.get("GITHUB_WORKSPACE")
     is_known = run_id.isdecimal() and _REPOSITORY.fullmatch(repository) and re.fullmatch(r"https?://[\w.:-]+", server)
-    return _Job(
+    return _GithubJob(
         event_name=environ.get("GITHUB_EVENT_NAME", ""),
         event=event,
         repository=repository,
@@ -306,7 +306,7 @@ def _read_event(path: str | None) -> _RunnerEvent | None:
         return None
 
 
-def _demand_own(job: _Job) -> None:
+def _demand_own(job: _GithubJob) -> None:
     """Raise GuardError for events with which a stranger's files may meet the token; in doubt, too."""
     move = "run it on pull_request, where a fork gets no secret, or take the token from this job"
     if job.event_name in _FOR_STRANGERS:

@@ -52,7 +52,7 @@ _MAY_WRITE = "give the token the scope `api` and the role Reporter in this proje
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _GitlabJob:
     """Where a job runs. `project`: the one that its merge request or its issues are in. `pull`: the number of the merge
     request that it is for. `is_foreign`: whether its checkout is, or may be, of a fork."""
 
@@ -165,7 +165,7 @@ class GitLabPipeline:
         return open_gitlab(base_url, self._job.project, token, self._tell)
 
 
-def _read_job(environ: Mapping[str, str]) -> _Job:
+def _read_job(environ: Mapping[str, str]) -> _GitlabJob:
     def number(name: str) -> int | None:
         text = environ.get(name, "")
         return int(text) if _NUMBER.fullmatch(text) else None
@@ -176,7 +176,7 @@ def _read_job(environ: Mapping[str, str]) -> _Job:
     # The commit of a pipeline for merged results is one that no branch has.
     commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
     url = environ.get("CI_JOB_URL", "")
-    return _Job(
+    return _GitlabJob(
         source=event,
         project=number("CI_MERGE_REQUEST_PROJECT_ID") or own,
         pull=pull,

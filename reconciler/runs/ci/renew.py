@@ -19,7 +19,7 @@ from reconciler.plan.renewing import Renewable, RenewalProposal, Renewals, Renew
 from reconciler.runs.journal import Keep
 from reconciler.runs.project import Project
 from reconciler.runs.renew import RenewRequest, preview, renew
-from reconciler.system.git import ask_tracked
+from reconciler.system.git import GitProblem, ask_tracked, head_of
 from reconciler.views.markdown.renew import show_renewals_page
 from reconciler.views.table import Display
 from reconciler.x509.files import MAX_CHAIN_BYTES
@@ -48,7 +48,7 @@ def propose(
     """Renew what is due and has no pull request yet, and open one for each. `names`: of these alone, if there are
     some."""
     shown = preview(project, RenewRequest(names, due=True))
-    run = _Run(project, checkout, shown)
+    run = _ProposalRun(project, checkout, shown)
     names = tuple(step.item.name for step in shown.steps if run.is_wanted(step.item))
     if not names:
         return replace(shown, steps=(), dry_run=False, findings=(*shown.findings, *run.findings), proposals=run.known)
@@ -67,8 +67,16 @@ def propose(
     return replace(done, manual=shown.manual, findings=findings, proposals=run.known)
 
 
+def head_of_checkout(project: Project) -> str:
+    """The commit that is checked out. ReconcilerError if git can't say it."""
+    found = head_of(project.files.root)
+    if isinstance(found, GitProblem):
+        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
+    return found
+
+
 @dataclass(slots=True)
-class _Run:
+class _ProposalRun:
     """One run over what is due. `known`: the pull requests so far. `claimed`: branches that are there and have no
     renewal; `left`: those that a merge left."""
 
@@ -212,6 +220,6 @@ def _replaces(item: Renewable) -> str:
     return f"Replaces: {'no certificate' if item.present is None else f'sha256:{item.present.digest}'}"
 
 
-def _warning(run: _Run, item: Renewable, message: str, hint: str, code: Code = Code.FORGE) -> Diagnostic:
+def _warning(run: _ProposalRun, item: Renewable, message: str, hint: str, code: Code = Code.FORGE) -> Diagnostic:
     where = Pointer(run.project.name, ("certificates", item.name, "renew"))
     return Diagnostic(Severity.WARNING, code, message, where, hint, item.name)

@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from reconciler.findings.codes import Code
-from reconciler.findings.errors import ReconcilerError
+from reconciler.apply.run import Unwatched
 from reconciler.findings.exits import ExitCode, strongest
-from reconciler.model import Change, Phase
+from reconciler.model import Phase
 from reconciler.plan.live import DeployChoice
-from reconciler.plan.outcome import Step
 from reconciler.plan.plan import Plan, exit_code_of
 from reconciler.plan.policy import PATIENCE
 from reconciler.plan.renewing import Renewals
@@ -22,7 +20,7 @@ from reconciler.reports.left import Applied
 from reconciler.reports.stacks import Stacks, code_over
 from reconciler.runs.apply import apply, apply_nothing, demand_programs, left_to_deploy
 from reconciler.runs.ci.pipeline import Pipeline
-from reconciler.runs.ci.renew import ProposalTarget, propose
+from reconciler.runs.ci.renew import ProposalTarget, head_of_checkout, propose
 from reconciler.runs.ci.settings import CiCommand, CiInputs, Failing
 from reconciler.runs.drift import find_drift
 from reconciler.runs.journal import Keep
@@ -31,7 +29,6 @@ from reconciler.runs.project import Project
 from reconciler.runs.stacks import take
 from reconciler.runs.validate import validate
 from reconciler.system.files import read_named
-from reconciler.system.git import GitProblem, head_of
 
 CiReport = Validation | Plan | Applied | Renewals | Drift
 REPORTS: Mapping[CiCommand, type[CiReport]] = {
@@ -66,7 +63,7 @@ def run(
         case CiCommand.RENEW:
             project.allow_commands = settings.allow_commands
             with closing(pipeline.open_proposals()) as forge:
-                checkout = ProposalTarget(forge, _head(project), pipeline.base_branch)
+                checkout = ProposalTarget(forge, head_of_checkout(project), pipeline.base_branch)
                 return propose(project, checkout, tell, lock_timeout_s=settings.lock_timeout_s, keep=keep)
         case CiCommand.DRIFT:
             return find_drift(project, live=settings.live)
@@ -84,19 +81,10 @@ def _apply(project: Project, settings: CiInputs, tell: Callable[[str], None], ke
         planned = plan(project, request) if saved is None else plan_approved(project, saved, request)
         if planned.plan.changes:
             demand_programs(project, planned, tuple(Phase))
-            outcome = apply(
-                project, planned, _Unwatched(), waves=settings.waves, tell=tell, demand_lock=held, keep=keep
-            )
+            outcome = apply(project, planned, Unwatched(), waves=settings.waves, tell=tell, demand_lock=held, keep=keep)
         else:
             outcome = apply_nothing(project, planned, "apply", keep)
     return Applied(outcome, left_to_deploy(planned, outcome), ("mtlsctl", "apply", *_options(settings)))
-
-
-def _head(project: Project) -> str:
-    found = head_of(project.files.root)
-    if isinstance(found, GitProblem):
-        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
-    return found
 
 
 def _options(settings: CiInputs) -> tuple[str, ...]:
@@ -105,16 +93,6 @@ def _options(settings: CiInputs) -> tuple[str, ...]:
         *(("--deploy",) if settings.deploy else ()),
         *(("--allow-commands",) if settings.allow_commands else ()),
     )
-
-
-class _Unwatched:
-    """Shows no step: a log has them, and the outcome all of them."""
-
-    def started(self, change: Change) -> None:
-        """Show nothing."""
-
-    def finished(self, step: Step) -> None:
-        """Show nothing."""
 
 
 def code_of(report: CiReport) -> ExitCode:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from posixpath import dirname
 
+from reconciler.apply.run import Unwatched
 from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.errors import LockedError, ReconcilerError
@@ -21,7 +22,6 @@ from reconciler.findings.values import dataclass
 from reconciler.model import (
     Act,
     Action,
-    Change,
     Phase,
 )
 from reconciler.model.fleet import Acted, ActState
@@ -58,17 +58,6 @@ class ActDone:
 
     result: StackResult
     acted: Acted
-
-
-@dataclass(frozen=True, slots=True)
-class _Unwatched:
-    """Shows no step: the outcome has all of them."""
-
-    def started(self, change: Change) -> None:
-        """Show nothing."""
-
-    def finished(self, step: object) -> None:
-        """Show nothing."""
 
 
 def not_renewed(looked: Looked) -> tuple[Diagnostic, ...]:
@@ -199,7 +188,7 @@ def _apply(
         writes = Phase.BIND in phases and any(change.phase is Phase.BIND for change in planned.plan.changes)
         target = proposing.target() if writes else None
         if phases:
-            outcome = apply(project, planned, _Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
+            outcome = apply(project, planned, Unwatched(), phases, command="fleet run", tell=tell, demand_lock=held)
         else:
             outcome = apply_nothing(project, planned, "fleet run", lambda _: None)
         applied = Applied(outcome, left_to_deploy(planned, outcome), desk.opened.command("run", "--all"))

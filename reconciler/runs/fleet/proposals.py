@@ -16,11 +16,11 @@ from reconciler.model.fleet import StackKey
 from reconciler.model.forges import FileChange, ForgeName, Proposals, PullRequest, PullState
 from reconciler.model.keys import KeyFile, KeyFolders
 from reconciler.model.web import Refusal, WebError
-from reconciler.runs.ci.renew import ProposalTarget
+from reconciler.runs.ci.renew import ProposalTarget, head_of_checkout
 from reconciler.runs.fleet.listed import named_files
 from reconciler.runs.fleet.opened import OpenedFleet, read_secret
 from reconciler.runs.project import Project, ProjectTree
-from reconciler.system.git import GitProblem, NotThere, changed_since, head_of
+from reconciler.system.git import GitProblem, NotThere, changed_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +107,10 @@ def open_forge(opened: OpenedFleet, environ: Mapping[str, str], tell: Callable[[
     return opens(base_url, forge.repository, token, tell)
 
 
-def head(project: Project) -> str:
-    """The commit that is checked out."""
-    found = head_of(project.files.root)
-    if isinstance(found, GitProblem):
-        raise ReconcilerError(found.message, hint=found.hint, code=Code.GIT_UNREADABLE)
-    return found
-
-
 def find_target(forge: Proposals, base: str, project: Project) -> ProposalTarget:
     """Where changes of a stack are proposed. ReconcilerError, before anything is changed, if its files differ from the
     commit that is checked out, or if the forge does not have that commit or the branch `base`."""
-    commit, changed = head(project), changed_since(project.files.root, "HEAD")
+    commit, changed = head_of_checkout(project), changed_since(project.files.root, "HEAD")
     if isinstance(changed, GitProblem):
         raise ReconcilerError(changed.message, hint=changed.hint, code=Code.GIT_UNREADABLE)
     names = (*named_files(project), project.within)

@@ -188,7 +188,7 @@ class _Pass:
             if forge is not None:
                 stack.callback(forge.close)
             # What was changed last comes last, so that no stack waits forever behind `max_acts` others.
-            order = sorted(due, key=lambda one: _last_act(looked[one.file]))
+            order = sorted(due, key=lambda one: _last_acted(looked[one.file]))
             results = {one.file: _whole(self._act(looked[one.file], missed, forge), looked[one.file]) for one in order}
         yield from (results[one.file] for one in due)
 
@@ -315,7 +315,7 @@ def _frozen_text(made: Plan) -> str:
     return next((f"not done: {one.message}" for one in made.diagnostics if one.code is Code.FREEZE), "")
 
 
-def _last_act(looked: Looked) -> str:
+def _last_acted(looked: Looked) -> str:
     """When a stack was changed last, to sort by; first those that never were."""
     act = looked.row.act if looked.row is not None else None
     return "" if act is None else act.time.isoformat()

@@ -13,7 +13,7 @@ from reconciler.views.text.lines import until_text
 from reconciler.views.text.names import ShownNames, environment
 from reconciler.views.text.plan import live_row_lines
 from reconciler.views.text.plan_groups import arrow, used_ids, waiting_text
-from reconciler.views.text.status import aside
+from reconciler.views.text.status import standing_text
 from reconciler.views.text.style import PLAIN
 
 WIDTH = 100
@@ -62,5 +62,5 @@ def links_of(certificate: str, places: Iterable[BoundAt], names: ShownNames) -> 
     """The bindings that use a certificate, or should."""
     for place in places:
         tone = _STANDINGS.get(place.standing, Tone.LOOK)
-        note = aside(place, names).removeprefix(": ")
+        note = standing_text(place, names).removeprefix(": ")
         yield Link(certificate, names.worker(place.at), user(place.at, names), tone, note)

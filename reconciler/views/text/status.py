@@ -456,10 +456,10 @@ def by_id_lines(item: ByIdStatus, now: datetime, names: ShownNames, style: Style
         yield from _field("newer", newer, width)
     for place in item.places:
         label = "bound" if place.standing in _BOUND else "not bound"
-        yield from _field(label, f"{names.binding(place.at)}{aside(place, names)}", width)
+        yield from _field(label, f"{names.binding(place.at)}{standing_text(place, names)}", width)
 
 
-def aside(place: BoundAt, names: ShownNames) -> str:
+def standing_text(place: BoundAt, names: ShownNames) -> str:
     """What is to be known of a binding behind its name."""
     match place.standing:
         case Standing.IN_PLACE:
