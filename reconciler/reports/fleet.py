@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
 from reconciler.findings.exits import ExitCode
 from reconciler.findings.values import dataclass
@@ -179,8 +180,9 @@ class FleetStatus:
     def exit_code(self) -> ExitCode:
         """That of the status: 5 if some stacks failed, 1 if all did."""
         codes = [one.state.exit_code for one in self.stacks]
-        codes += [ExitCode.FAILED] if any(one.is_error for one in self.diagnostics) else []
-        return code_over("fleet status", codes)
+        errors = (one.code for one in self.diagnostics if one.is_error)
+        whole = [ExitCode.BLOCKED if code is Code.FLEET_SHRUNK else ExitCode.FAILED for code in errors]
+        return code_over("fleet status", codes, whole)
 
 
 @dataclass(frozen=True, slots=True)

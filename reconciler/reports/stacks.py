@@ -62,19 +62,20 @@ class Stacks:
 
 def join(command: str, results: Sequence[StackResult]) -> Stacks:
     """The results of a run, with its exit code."""
-    return Stacks(command, tuple(results), code_over(command, [one.exit_code for one in results]))
+    codes = [[one.exit_code for one in results if one.is_stack is is_stack] for is_stack in (True, False)]
+    return Stacks(command, tuple(results), code_over(command, *codes))
 
 
-def code_over(command: str, codes: Sequence[ExitCode]) -> ExitCode:
-    """The exit code of a run with these codes of its stacks.
+def code_over(command: str, codes: Sequence[ExitCode], whole: Sequence[ExitCode] = ()) -> ExitCode:
+    """The exit code of a run with these codes of its stacks. `whole`: those of what is about the whole run.
 
     That is the strongest, as within one stack. But where some failed and others did not, `plan` and `apply` end with 5.
     Wrong use, such as a name that one stack does not have, is a failure of that stack only.
     """
-    if any(code is not ExitCode.USAGE for code in codes):
+    if any(code is not ExitCode.USAGE for code in (*codes, *whole)):
         codes = [ExitCode.FAILED if code is ExitCode.USAGE else code for code in codes]
-    code = ExitCode.USAGE if ExitCode.USAGE in codes else strongest(codes)
-    if code is ExitCode.FAILED and command in _PARTIAL and set(codes) != {ExitCode.FAILED}:
+    code = ExitCode.USAGE if ExitCode.USAGE in codes else strongest((*codes, *whole))
+    if code is ExitCode.FAILED and command in _PARTIAL and any(one is not ExitCode.FAILED for one in codes):
         code = ExitCode.PARTIAL
     return code
 

@@ -473,6 +473,12 @@ def test_nothing_is_changed_if_fewer_than_half_of_the_stacks_are_found(estate: E
     result = estate.run("fleet", "run", "--all")
     assert "error[fleet-shrunk]" in result.out
     assert "not done: fewer than half of the known stacks were found" in result.out
+    status = estate.run("fleet", "status", "--tag", "first", "--format", "json")
+    found = [one["code"] for one in status.json["diagnostics"] if one["severity"] == "error"]
+    assert (found.count("fleet-shrunk"), status.code) == (1, 5)
+    for file in (estate.folder / "one").glob("*/mtls.toml"):
+        file.unlink()
+    assert [estate.run("fleet", *words).code for words in (("run",), ("status",))] == [1, 1]
     assert estate.entries(0) == 2
 
 

@@ -52,6 +52,15 @@ def test_the_exit_code_of_a_run(command: str, codes: tuple[ExitCode, ...], code:
     assert run_of(command, *codes).exit_code is code
 
 
+def test_what_is_about_the_whole_run_is_no_stack_that_did_not_fail() -> None:
+    """If all stacks failed, the run did, and not a part of it."""
+    whole = StackResult("fleet.toml", None, PLAN, BLOCKED, is_stack=False)
+    for codes, code in (((FAILED, FAILED), FAILED), ((FAILED, OK), PARTIAL), ((OK,), BLOCKED), ((), BLOCKED)):
+        assert join("fleet run", [whole, *run_of("fleet run", *codes).results]).exit_code is code
+    failed = replace(whole, exit_code=FAILED)
+    assert join("fleet run", [failed, *run_of("fleet run", OK).results]).exit_code is PARTIAL
+
+
 def test_failures_come_first_in_text_and_in_the_page() -> None:
     """Then what is blocked, then changes, then what is well."""
     plain = replace(PLAN, changes=())

@@ -82,6 +82,8 @@ def status_of(
     rows = record.rows()
     missing = [one for one in missing_of(opened, rows) if misses(one[0])]
     found = make_fleet_status(list_fleet(opened, members), rows, missing, opened.fleet.alias, now, record.pauses())
+    if missed_of(opened, rows).shrunk:
+        found = replace(found, diagnostics=(*found.diagnostics, _shrunk(opened)))
     return replace(found, queue=record.queue())
 
 
@@ -150,6 +152,13 @@ def vanished_result(row: StackRow, opened: OpenedFleet) -> StackResult:
     return StackResult(row.file, row.stack, RunFailure((found,)), ExitCode.FAILED)
 
 
+def _shrunk(opened: OpenedFleet) -> Diagnostic:
+    """What holds every change while most stacks are missing."""
+    message = "fewer than half of the known stacks were found, so nothing is changed anywhere"
+    hint = "check the checkout and the globs; add the names of stacks that left to `retired`"
+    return Diagnostic(Severity.ERROR, Code.FLEET_SHRUNK, message, Pointer(opened.fleet.path), hint)
+
+
 def _alarm(opened: OpenedFleet, found: tuple[Diagnostic, ...], code: ExitCode) -> StackResult:
     """What is wrong with the fleet as a whole."""
     return StackResult(opened.fleet.path, None, RunFailure(found), code, opened.file.place, is_stack=False)
@@ -198,10 +207,7 @@ class _Pass:
         for row in filter(self.request.misses, missed.vanished):
             yield vanished_result(row, self.opened)
         if missed.shrunk:
-            message = "fewer than half of the known stacks were found, so nothing is changed anywhere"
-            hint = "check the checkout and the globs; add the names of stacks that left to `retired`"
-            found = Diagnostic(Severity.ERROR, Code.FLEET_SHRUNK, message, Pointer(self.opened.fleet.path), hint)
-            yield _alarm(self.opened, (found,), ExitCode.BLOCKED)
+            yield _alarm(self.opened, (_shrunk(self.opened),), ExitCode.BLOCKED)
 
     def _is_due(self, one: FleetMember, rows: dict[tuple[str, str], StackRow], now: datetime) -> bool:
         """A stack without a name is always shown: nothing can be remembered of it."""
