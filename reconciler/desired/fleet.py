@@ -16,7 +16,7 @@ from reconciler.desired.freezes import UTC_NAME, load_zone
 from reconciler.desired.misfits import Misfits
 from reconciler.desired.parse import read_document, refuse_newer
 from reconciler.desired.rules import Refused
-from reconciler.desired.shapes import AccountId, ActText, Duration, Stack, Text, Version, Zone
+from reconciler.desired.shapes import AccountId, ActText, Stack, Text, Version, Zone
 from reconciler.desired.wording import Keys, Suggestions, named, quoted_value
 from reconciler.findings.codes import Code
 from reconciler.findings.diagnostics import Diagnostic
@@ -64,6 +64,12 @@ def _cron(text: str) -> str:
     raise Refused(Code.BAD_CRON, f"must be a cron expression: {' '.join(_CRON_FIELDS)}", hint='write "0 16 * * FRI"')
 
 
+def _deny_length(text: str) -> str:
+    if not parse_duration(text):
+        raise Refused(Code.OUT_OF_RANGE, "must be longer than 0s, or it denies nothing")
+    return text
+
+
 _CRON_FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
 
@@ -109,6 +115,7 @@ def _git_url(text: str) -> str:
 
 Glob = Annotated[str, AfterValidator(_glob)]
 LookText = Annotated[str, AfterValidator(_look), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
+DenyLength = Annotated[str, AfterValidator(_deny_length), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 Cron = Annotated[str, AfterValidator(_cron)]
 CredentialName = Annotated[str, AfterValidator(rules.name_rule("credential name", 48))]
 CredentialKey = Annotated[str, AfterValidator(rules.name_rule("credential name", 48, of_key=True))]
@@ -141,7 +148,7 @@ class DenyTable(Table):
     """A time in which nothing is changed. Checks go on."""
 
     cron: Cron = Field(description="When it begins, as in crontab: five fields.", examples=["0 16 * * FRI"])
-    length: Duration = Field(alias="for", description="How long it lasts.", examples=["64h"])
+    length: DenyLength = Field(alias="for", description="How long it lasts.", examples=["64h"])
     zone: Zone = Field(default=UTC_NAME, description="The time zone of `cron`.", examples=["Europe/Berlin"])
     why: Text | None = Field(default=None, description="The reason, shown in reports.", examples=["weekend"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -26,6 +27,9 @@ from reconciler.plan.freeze import Frozen, frozen
 _MOST_STARTS = 3
 """Of one rule, how many starts after the last one are looked for. They may follow each other without a gap; and where a
 clock was put back, one that local time has still before it has begun already."""
+
+_MOST_STEPS = 200
+"""How often it is tried whether another `deny` follows. One that is longer than its interval never ends."""
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------
@@ -71,7 +75,19 @@ def is_overdue(row: StackRow | None, interval: timedelta, now: datetime) -> bool
 
 
 def denied(rules: Sequence[DenyRule], now: datetime) -> Frozen | None:
-    """The `deny` that holds now, the one that ends last; None if acts may begin."""
+    """The `deny` that holds now, and until when those hold that follow it without a gap; None if acts may begin."""
+    found = _denied(rules, now)
+    until = found.until if found is not None else None
+    for _ in range(_MOST_STEPS):
+        later = _denied(rules, until) if until is not None else None
+        if found is None or later is None:
+            return found and replace(found, until=until)
+        until = later.until
+    return found and replace(found, until=None)
+
+
+def _denied(rules: Sequence[DenyRule], now: datetime) -> Frozen | None:
+    """The `deny` that holds at a time, as far as is told by the starts around it."""
     if not rules:
         return None
     times = [(index, one) for index, rule in enumerate(rules) for one in _times(rule, now)]
@@ -109,7 +125,7 @@ class Circumstances:
 
 def deny_text(deny: Frozen, place: object) -> str:
     """What holds, until when, and why. `place`: of the `deny`."""
-    until = f" until {deny.until:%Y-%m-%d %H:%M} UTC" if deny.until is not None else ""
+    until = f" until {deny.until:%Y-%m-%d %H:%M} UTC" if deny.until is not None else ", and no end was found"
     return f"`deny` at {place} holds{until}{f' ({deny.freeze.why})' if deny.freeze.why else ''}"
 
 

@@ -77,6 +77,10 @@ BAD = {
         HEAD + '[defaults]\ndeny = [{ cron = "0 1 * * *", why = "" }]\n' + CREDENTIAL + STACKS,
         "missing-key at 4:9 bad-text at 4:37",
     ),
+    "deny of no length": (
+        HEAD + '[defaults]\ndeny = [{ cron = "0 1 * * *", for = "0s" }]\n' + CREDENTIAL + STACKS,
+        "out-of-range at 4:37",
+    ),
     "unknown zone": (
         HEAD + '[defaults]\ndeny = [{ cron = "0 1 * * *", for = "1h", zone = "Mars/Base" }]\n' + CREDENTIAL + STACKS,
         "unknown-zone at 4:50",

@@ -122,7 +122,10 @@ NIGHTS = (DenyRule("0 22 * * *", timedelta(hours=8), BERLIN), DenyRule("0 6 * * 
         ((NIGHT,), "2026-10-25 02:10*", "2026-10-25 03:30"),
         ((NIGHT,), "2026-10-25 02:29", None),
         ((NIGHT,), "2026-03-29 03:10", "2026-03-29 03:30"),
-        ((DenyRule("* * * * *", HOUR, UTC),), "2026-11-28 12:00", "later"),
+        ((DenyRule("* 9-16 * * *", HOUR, BERLIN),), "2026-11-28 12:00", "2026-11-28 17:59"),
+        ((DenyRule("0 0 * 12 *", timedelta(hours=24), BERLIN),), "2026-12-03 12:00", "2027-01-01 00:00"),
+        ((DenyRule("* * * * *", HOUR, UTC),), "2026-11-28 12:00", "never"),
+        ((DenyRule("0 0 * * *", timedelta(hours=24), BERLIN),), "2026-11-28 12:00", "never"),
     ],
 )
 def test_a_deny_holds_from_its_start_for_its_length(rules: tuple[DenyRule, ...], time: str, until: str | None) -> None:
@@ -132,7 +135,14 @@ def test_a_deny_holds_from_its_start_for_its_length(rules: tuple[DenyRule, ...],
         assert found is None
     else:
         assert found is not None
-        assert until == "later" or found.until == at(until)
+        assert found.until == (None if until == "never" else at(until))
+
+
+def test_a_deny_that_does_not_end_is_described_so() -> None:
+    """Not by some day on which it holds as well."""
+    found = denied((DenyRule("0 0 * * *", timedelta(hours=24), UTC),), NOW)
+    assert found is not None
+    assert deny_text(found, "X") == "`deny` at X holds, and no end was found"
 
 
 def test_a_deny_is_described_with_its_place_its_end_and_its_reason() -> None:

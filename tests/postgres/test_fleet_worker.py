@@ -276,7 +276,7 @@ def _each_format_shows_the_pause(fleet: Fleet) -> None:
         (
             *("fleet.toml", "[defaults]\n"),
             '[defaults]\ndeny = [{ cron = "* * * * *", for = "2h", why = "fair" }]\n',
-            "s1: 1 deletion; not done: `deny` at fleet.toml:5:9 holds until ",
+            "s1: 1 deletion; not done: `deny` at fleet.toml:5:9 holds, and no end was found (fair)",
         ),
         (
             *("one/s1/mtls.toml", 'grace = "0s"'),
@@ -295,7 +295,7 @@ def test_a_worker_says_what_holds_a_stack(fleet: Fleet, file: str, before: str, 
     assert (held in " ".join(result.err.split()), fleet.estate.entries(0)) == (True, 2), result.err
     if file == "fleet.toml":
         said = fleet.run("trigger", "s1").out
-        assert "It changes nothing: `deny` at fleet.toml:5:9 holds until" in said
+        assert "It changes nothing: `deny` at fleet.toml:5:9 holds, and no end was found" in said
         assert said.splitlines()[-1] == "No worker runs now; start one: mtlsctl fleet worker"
 
 

@@ -197,7 +197,7 @@ HELD = {
     "none": (('[defaults]\nact = "retire"', "[defaults]"), None),
     "denied": (
         ('act = "retire"', 'act = "retire"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]'),
-        "`deny` at fleet.toml:6:9 holds until",
+        "`deny` at fleet.toml:6:9 holds, and no end was found (audit)",
     ),
     "max_acts": (('act = "retire"', 'act = "retire"\nmax_acts = 0'), "`max_acts = 0` of [defaults] allows no change"),
 }
