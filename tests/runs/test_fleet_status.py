@@ -75,6 +75,25 @@ def test_what_was_not_checked_for_two_intervals_is_not_known_to_be_well(estate: 
     assert "s2, s3: it was not checked for two intervals" in estate.run("fleet", "status").out  # said once
 
 
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        ('act = "none"', 'not allowed by `act = "none"` of [defaults] at fleet.toml:5:1'),
+        ('act = "all"\nmax_acts = 0', "not done: `max_acts = 0` of [defaults] allows no change"),
+        (
+            'act = "all"\ndeny = [{ cron = "* * * * *", for = "2h", why = "audit" }]',
+            "not done: `deny` at fleet.toml:6:9 holds, and no end was found (audit)",
+        ),
+        ('act = "all"', None),
+    ],
+)
+def test_what_holds_the_changes_of_a_stack_is_shown(estate: Estate, after: str, message: str | None) -> None:
+    """As fleet.toml is now, also if no pass ran since."""
+    estate.write("fleet.toml", estate.read("fleet.toml").replace('act = "retire"', after))
+    found = {one["stack"]: one for one in estate.run("fleet", "status", "--format", "json").json["stacks"]}
+    assert (found["s3"]["state"], found["s3"].get("message"), found["s1"].get("message")) == ("changes", message, None)
+
+
 def test_a_failed_act_is_a_failure_until_the_next_check(estate: Estate) -> None:
     """Though the check before it was well."""
     time = json.loads(estate.read(STATE))["stacks"][0]["look"]["time"]

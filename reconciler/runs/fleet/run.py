@@ -24,7 +24,15 @@ from reconciler.model.forges import Proposals
 from reconciler.plan.fleet import Circumstances, Missed, Permit, find_missed, find_work, is_due, permit
 from reconciler.plan.plan import Plan
 from reconciler.reports.checks import RunFailure
-from reconciler.reports.fleet import UNREAD, VANISHED, FleetStatus, look_after, make_fleet_status
+from reconciler.reports.fleet import (
+    UNREAD,
+    VANISHED,
+    FleetStackStatus,
+    FleetStatus,
+    StackState,
+    look_after,
+    make_fleet_status,
+)
 from reconciler.reports.stacks import StackResult, Stacks, join
 from reconciler.runs.fleet.act import act_on, not_renewed
 from reconciler.runs.fleet.listed import list_fleet
@@ -82,9 +90,28 @@ def status_of(
     rows = record.rows()
     missing = [one for one in missing_of(opened, rows) if misses(one[0])]
     found = make_fleet_status(list_fleet(opened, members), rows, missing, opened.fleet.alias, now, record.pauses())
-    if missed_of(opened, rows).shrunk:
+    shrunk = missed_of(opened, rows).shrunk
+    if shrunk:
         found = replace(found, diagnostics=(*found.diagnostics, _shrunk(opened)))
-    return replace(found, queue=record.queue())
+    around = Circumstances(opened.deny_text(now), shrunk, opened.fleet.max_acts)
+    by_file = {one.member.file: one for one in members}
+    stacks = tuple(_held(one, by_file.get(one.one.file), opened, around) for one in found.stacks)
+    return replace(found, stacks=stacks, queue=record.queue())
+
+
+def _held(
+    one: FleetStackStatus, member: FleetMember | None, opened: OpenedFleet, around: Circumstances
+) -> FleetStackStatus:
+    """The same; with what holds the changes of a stack now, if nothing else is said of it."""
+    if member is None or one.state is not StackState.CHANGES or one.message is not None:
+        return one
+    allowed = _permit_of(member, LookState.CHANGES, opened, around)
+    return replace(one, message=allowed.why) if allowed.act is Act.NONE else one
+
+
+def _permit_of(one: FleetMember, state: LookState, opened: OpenedFleet, around: Circumstances) -> Permit:
+    source = opened.file.named_act(one.rule, opened.fleet)
+    return permit(opened.fleet, one.rule.act, one.member.act, state, around, source=source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +329,7 @@ class _Pass:
             return Permit(Act.NONE, f"not done: {paused}")
         deny = self.opened.deny_text(self.desk.clock.now())
         around = Circumstances(deny, missed.shrunk, fleet.max_acts - self.acted)
-        source = self.opened.file.named_act(one.rule, fleet)
-        return permit(fleet, one.rule.act, one.member.act, state, around, source=source)
+        return _permit_of(one, state, self.opened, around)
 
 
 def _whole(result: StackResult, looked: Looked) -> StackResult:
