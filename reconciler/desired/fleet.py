@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from reconciler.desired import rules
 from reconciler.desired.durations import DURATION_PATTERN, parse_duration
 from reconciler.desired.findings import Findings, Raw, tables, texts
-from reconciler.desired.forms import Table
+from reconciler.desired.forms import Table, text_rule
 from reconciler.desired.freezes import UTC_NAME, load_zone
 from reconciler.desired.misfits import Misfits
 from reconciler.desired.parse import read_document, refuse_newer
@@ -120,6 +120,7 @@ Cron = Annotated[str, AfterValidator(_cron)]
 CredentialName = Annotated[str, AfterValidator(rules.name_rule("credential name", 48))]
 CredentialKey = Annotated[str, AfterValidator(rules.name_rule("credential name", 48, of_key=True))]
 AliasKey = Annotated[str, AfterValidator(rules.name_rule("account name", 32, of_key=True))]
+FleetName = Annotated[str, *text_rule(rules.name_rule("fleet name", 32), pattern=rules.STACK_PATTERN)]
 Tag = Annotated[str, AfterValidator(rules.name_rule("tag", 48))]
 
 
@@ -280,7 +281,7 @@ class FleetDocument(Table):
     """fleet.toml: which stacks belong together, with which tokens, and what may be done without a person."""
 
     version: Version = Field(description="The version of this format.", examples=[rules.VERSION])
-    fleet: Stack = Field(description="The name of the fleet.", examples=["acme"])
+    fleet: FleetName = Field(description="The name of the fleet.", examples=["acme"])
     defaults: DefaultsTable = Field(default_factory=DefaultsTable, description="What holds for every stack.")
     accounts: dict[AliasKey, AccountId] = Field(
         default={},

@@ -140,21 +140,35 @@ class Misfits:
         elif error["type"] in _EXPECTED:
             value = value_at(self.raw, keys)
             message = f"{named(keys)} must be {_EXPECTED[error['type']]}, not {type_of(value)}"
-            self.findings.add(Code.WRONG_TYPE, keys, message, hint=_type_hint(keys, value))
+            self.findings.add(
+                Code.WRONG_TYPE, keys, message, hint=_type_hint(keys, value) or self._table_hint(keys, value)
+            )
         elif error["type"] == "greater_than_equal":
             self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['ge']} or more")
         elif error["type"] == "less_than_equal":
             self.findings.add(Code.OUT_OF_RANGE, keys, f"{named(keys)} must be {context['le']} or less")
+        elif error["type"] == "too_short":
+            least = context["min_length"]
+            self._bad_value(keys, " must not be empty" if least == 1 else f" must have at least {least} items")
+        elif error["type"] == "too_long":
+            self._bad_value(keys, f" must have at most {context['max_length']} items")
         else:
-            self._bad_value(keys, cause)
+            self._bad_value(keys, f": {cause if isinstance(cause, ValueError) else 'not a valid value for this key'}")
 
-    def _bad_value(self, keys: Keys, cause: object) -> None:
-        """Report a rule of a key source's own shape, with its message if the rule has one."""
-        reason = str(cause) if isinstance(cause, ValueError) else "not a valid value for this key"
-        model = self._model(keys[:-1])
-        shape = _fields(model).get(str(keys[-1]))
+    def _bad_value(self, keys: Keys, reason: str) -> None:
+        """Report a value that a rule of a shape refuses; `reason` follows its name."""
+        shape = _fields(self._model(keys[:-1])).get(str(keys[-1]))
         hint = shape.description if shape else None
-        self.findings.add(Code.BAD_VALUE, keys, f"{named(keys)}: {reason}", hint=hint)
+        self.findings.add(Code.BAD_VALUE, keys, f"{named(keys)}{reason}", hint=hint)
+
+    def _table_hint(self, keys: Keys, value: object) -> str | None:
+        """An example, if a text is where a small table must be."""
+        shape = _fields(self._model(keys[:-1])).get(str(keys[-1]))
+        example = shape.examples[0] if shape and shape.examples else None
+        if not isinstance(value, str) or not isinstance(example, dict):
+            return None
+        has_tables = any(isinstance(each, dict) for each in example.values())
+        return None if has_tables else f"write {keys[-1]} = {_toml(example)}"
 
     def _model(self, keys: Keys) -> type[BaseModel] | None:
         """The model of the table at `keys`, or None if it has none."""
@@ -240,5 +254,7 @@ def _type_hint(keys: Keys, value: object) -> str | None:
 
 
 def _toml(value: object) -> str:
-    """An example value in TOML; required keys are strings or numbers."""
+    """An example value in TOML; required keys are strings, numbers or small tables."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -158,6 +158,30 @@ def test_a_misspelt_key_has_its_hint() -> None:
     assert [one.hint for one, _ in problems(text)] == ["did you mean `for`?"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (WHOLE.replace("acme", "Acme"), "is not a valid fleet name: use 1 to 32 of a-z", "use `acme`, for example"),
+        (WHOLE.replace('"apps/*/mtls.toml"', ""), "`files` in `[[stacks]] 1` must not be empty", "Paths or globs"),
+        (WHOLE.replace(f'"{ACCOUNT}"', ""), "must not be empty", "The accounts that it may be used for"),
+        (
+            HEAD + "[defaults]\ndeny = [" + '{ cron = "0 1 * * *", for = "1h" },' * 51 + "]\n" + CREDENTIAL + STACKS,
+            "must have at most 50 items",
+            "Times in which nothing is changed",
+        ),
+        (
+            WHOLE.replace('{ env = "PROD_TOKEN" }', '"PROD_TOKEN"'),
+            "`token` in `[credentials.prod]` must be a table, not a string",
+            'write token = { env = "CF_TOKEN_PROD" }',
+        ),
+    ],
+)
+def test_a_finding_says_what_is_wrong_and_what_to_write(text: str, message: str, hint: str) -> None:
+    """In the words of this file."""
+    ((found, _),) = problems(text)
+    assert (message in found.message, str(found.hint).startswith(hint)) == (True, True), (found.message, found.hint)
+
+
 @pytest.mark.parametrize("secret", ["cfut_" + "a1b2c3d4e5" * 4, "Zq3xW0vK7-uT1rB_nM5yH8cJ2dF6gS4aLpE9oXiQ"])
 @pytest.mark.parametrize(
     "text",
