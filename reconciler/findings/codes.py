@@ -382,7 +382,7 @@ class Code(StrEnum):
         "A renewed certificate expires earlier than the uploaded one that it replaces.",
         "Check that the file is the certificate that you meant; nothing to do if it is meant to be shorter.")
     RENEW_BEFORE_TOO_LONG = ("renew-before-too-long", _W,
-        "`renew_before` is at least as long as the certificate is valid, so the certificate is always due.",
+        "`renew_before` is at least as long as the certificate is valid, so the default is used instead.",
         'Shorten `renew_before`, or write a share such as `"33%"`.')
     CHAIN_ORDER = ("chain-order", _EW,
         "The certificates are not in order: the leaf first, then each before its issuer.",

@@ -16,7 +16,7 @@ from reconciler.model.words import names_text
 from reconciler.plan.assessment import BindingRow, ByIdRow
 from reconciler.plan.binding_findings import bindings_table, declared_at, toml_key
 from reconciler.plan.inventory import Inventory, Role, Roles
-from reconciler.plan.policy import DEFAULT_RENEW_BEFORE, count_back, lifetime_of, renewal_lead
+from reconciler.plan.policy import DEFAULT_RENEW_BEFORE, count_back, renewal_lead
 from reconciler.x509.chains import Window
 
 _MOST_NAMED = 3
@@ -83,9 +83,7 @@ def _renew_from(entry: Entry | None, declaration: Declaration, now: datetime) ->
     if entry is None or ends is None:
         return None
     if entry.bundle is not None:
-        lead = renewal_lead(entry.bundle, wanted)
-        is_always_due = lead >= lifetime_of(entry.bundle)  # such a date is useless, so the default is used
-        return count_back(ends, renewal_lead(entry.bundle, None) if is_always_due else lead)
+        return count_back(ends, renewal_lead(entry.bundle, wanted))
     known = wanted.duration if wanted is not None else None
     return count_back(ends, DEFAULT_RENEW_BEFORE if known is None else known)
 

@@ -33,13 +33,19 @@ def renewal_lead(bundle: Bundle, renew_before: RenewBefore | None) -> timedelta:
     """How long before its end a certificate is due for renewal; never negative.
 
     Without `renew_before`, 30 days or a third of the lifetime, whichever is shorter; so one that lives a day works too.
+    And with one that is too long, by which it would always be due.
     """
     lifetime = lifetime_of(bundle)
-    if renew_before is None:
+    if renew_before is None or is_too_long(renew_before, bundle):
         return min(DEFAULT_RENEW_BEFORE, lifetime / 3)
     if renew_before.duration is not None:
         return renew_before.duration
     return lifetime * (renew_before.share or 0.0)
+
+
+def is_too_long(renew_before: RenewBefore, bundle: Bundle) -> bool:
+    """Whether a certificate would be due as soon as it is issued, as its successor would be."""
+    return renew_before.duration is not None and renew_before.duration >= lifetime_of(bundle)
 
 
 def renewal_start(bundle: Bundle, ends: datetime, renew_before: RenewBefore | None) -> datetime:

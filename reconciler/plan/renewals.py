@@ -10,7 +10,7 @@ from reconciler.findings.codes import Code, Severity
 from reconciler.findings.diagnostics import Diagnostic, Pointer
 from reconciler.findings.values import dataclass
 from reconciler.model import CertificateName, DeclaredCertificate, Desired, Entry
-from reconciler.plan.policy import duration_text, lifetime_of, renew_before_of, renewal_lead, renewal_start
+from reconciler.plan.policy import duration_text, is_too_long, lifetime_of, renew_before_of, renewal_lead, renewal_start
 from reconciler.x509.certificates import Bundle
 from reconciler.x509.chains import window_of
 
@@ -67,9 +67,9 @@ def count_renewals(desired: Desired, due: Iterable[Due], now: datetime) -> Mappi
 
 
 def find_due(desired: Desired, due: Due, now: datetime) -> Diagnostic | None:
-    """A warning if a certificate must be renewed now, unless it is always due."""
+    """A warning if a certificate must be renewed now."""
     name = due.certificate
-    if not due.is_due(now) or find_always_due(desired, name) is not None:
+    if not due.is_due(now):
         return None
     declared = desired.declaration.certificates[name]
     message = (
@@ -99,17 +99,15 @@ def with_renewal(found: Diagnostic, declared: DeclaredCertificate) -> Diagnostic
 
 
 def find_always_due(desired: Desired, name: CertificateName) -> Diagnostic | None:
-    """A warning if a certificate is due as soon as it is issued, as its successor would be: the date is useless."""
+    """A warning if a certificate would be due as soon as it is issued, so that the default is used instead."""
     bundle, declaration = desired.bundles[name], desired.declaration
     wanted = renew_before_of(declaration, name)
-    if wanted is None:
-        return None
     lifetime = lifetime_of(bundle)
-    if not lifetime or renewal_lead(bundle, wanted) < lifetime:
+    if wanted is None or wanted.duration is None or not lifetime or not is_too_long(wanted, bundle):
         return None
     own = declaration.certificates[name].renew_before is not None
-    lead, valid = duration_text(renewal_lead(bundle, wanted)), duration_text(lifetime)
-    message = f"{name!r} is always due for renewal: `renew_before` is {lead}, but it is valid for {valid} only"
+    lead, valid, used = map(duration_text, (wanted.duration, lifetime, renewal_lead(bundle, wanted)))
+    message = f"`renew_before` of {name!r} is {lead}, but it is valid for {valid} only, so the default, {used}, is used"
     pointer = Pointer(declaration.path, ("certificates", name, "renew_before") if own else ("policy", "renew_before"))
     hint = 'shorten it, or write a share of the lifetime, such as `renew_before = "33%"`'
     return Diagnostic(Severity.WARNING, Code.RENEW_BEFORE_TOO_LONG, message, pointer, hint, name)

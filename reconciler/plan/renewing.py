@@ -197,25 +197,12 @@ def choose(
 
 
 def _reason(desired: Desired, name: CertificateName, due: Due | None, now: datetime) -> RenewReason | None:
-    """Why a certificate is to be renewed; None if it is not due.
-
-    One that is always due, because `renew_before` is too long, would be renewed by every run; it follows the default.
-    """
+    """Why a certificate is to be renewed; None if it is not due."""
     if due is None:
         return RenewReason.MISSING if name not in desired.bundles else RenewReason.DUE
     if due.has_expired(now):
         return RenewReason.EXPIRED
-    if find_always_due(desired, name) is not None:
-        due = file_due(_by_default(desired, name), name, now) or due
     return RenewReason.DUE if due.is_due(now) else None
-
-
-def _by_default(desired: Desired, name: CertificateName) -> Desired:
-    """The same, where this certificate has no `renew_before`."""
-    declaration = desired.declaration
-    own = {**declaration.certificates, name: replace(declaration.certificates[name], renew_before=None)}
-    policy = replace(declaration.policy, renew_before=None)
-    return replace(desired, declaration=replace(declaration, certificates=own, policy=policy))
 
 
 def is_useful(desired: Desired, name: CertificateName, found: Bundle, now: datetime) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model import Declaration, Desired, Policy, RenewBefore
 from reconciler.plan.plan import Plan
-from reconciler.plan.policy import renewal_start
+from reconciler.plan.policy import count_back, renewal_start
 from reconciler.plan.renewals import due_of, find_always_due, find_due
 from reconciler.views.text.plan import render_plan
 from reconciler.views.text.style import PLAIN
@@ -62,7 +62,7 @@ def start_of(issued: Issued, renew_before: RenewBefore | None) -> datetime:
         (leaf(100, above=[50]), RenewBefore(share=0.25), 25),
         (leaf(365, above=[80, 200]), None, 50),
         (leaf(365, above=[900, 800]), None, 335),
-        (leaf(10), RenewBefore(duration=30 * DAY), -20),
+        (leaf(9), RenewBefore(duration=30 * DAY), 6),
     ],
     ids=[
         "thirty days of a year",
@@ -77,7 +77,7 @@ def start_of(issued: Issued, renew_before: RenewBefore | None) -> datetime:
         "a share of the leaf's lifetime before that",
         "from the highest of three",
         "intermediates that outlast the leaf do not matter",
-        "before it begins",
+        "the default in place of a duration that is longer than its lifetime",
     ],
 )
 def test_renewal_starts_before_the_first_end_in_the_chain(
@@ -97,8 +97,8 @@ def test_a_leaf_that_ends_before_it_begins_is_due_at_its_end() -> None:
 def test_a_date_before_all_dates_is_no_crash() -> None:
     """A stranger's certificate ends in the year 50, and renewal should begin a hundred years before."""
     issued = patch(ROOT.issue(not_after=datetime(2050, 1, 1, tzinfo=UTC)), b"20500101000000Z", b"00500101000000Z")
-    start = start_of(issued, RenewBefore(duration=36_500 * DAY))
-    assert start == datetime(1, 1, 1, tzinfo=UTC)
+    assert start_of(issued, RenewBefore(duration=36_500 * DAY)) == datetime(50, 1, 1, tzinfo=UTC)
+    assert count_back(datetime(50, 1, 1, tzinfo=UTC), 36_500 * DAY) == datetime(1, 1, 1, tzinfo=UTC)
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_a_root_that_has_ended_in_the_file_makes_nothing_due_or_expired() -> Non
 def test_a_certificate_that_would_always_be_due_is_told_once_and_not_as_due(
     own: RenewBefore | None, policy: RenewBefore | None, where: tuple[str, ...] | None
 ) -> None:
-    """Certificates get shorter, and a `renew_before` of old times would warn for ever."""
+    """Certificates get shorter, and a `renew_before` of old times would warn for ever. The default takes its place."""
     wanted = world(leaf(47).bundle, own, policy)
     (name,) = wanted.bundles
     found = find_always_due(wanted, name)
@@ -161,8 +161,9 @@ def test_a_certificate_that_would_always_be_due_is_told_once_and_not_as_due(
         assert found.where is not None
         assert (found.code, getattr(found.where, "keys", None)) == ("renew-before-too-long", where)
         due = due_of(wanted, name, wanted.bundles[name], end_of(wanted.bundles[name]))
-        assert find_due(wanted, due, NOW) is None
-        assert "47d" in found.message
+        assert (due.renew_from, find_due(wanted, due, NOW)) == (due.not_after - 47 * DAY / 3, None)
+        assert find_due(wanted, due, due.renew_from) is not None
+        assert "is valid for 47d only, so the default, 15d16h, is used" in found.message
 
 
 # --- a plan of some day ---------------------------------------------------------------------------------------------

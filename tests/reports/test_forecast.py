@@ -152,10 +152,10 @@ def test_a_short_certificate_falls_due_again_and_again() -> None:
     assert [(item.not_after - NOW) / DAY for item in found.calendar] == [45, 75, 105, 135]
 
 
-def test_a_certificate_that_is_always_due_is_renewed_once() -> None:
-    """Its successor would be due at once, and there is no telling when it is renewed."""
-    given = {"always": Given(ends=45, begins=0, renew=RenewBefore(duration=60 * DAY))}
-    assert calendar(forecast(*world(given))) == ["-15 always due"]
+def test_a_certificate_that_would_always_be_due_follows_the_default() -> None:
+    """As `mtlsctl renew --due` does."""
+    given = {"short": Given(ends=45, begins=0, renew=RenewBefore(duration=60 * DAY))}
+    assert calendar(forecast(*world(given)))[:2] == ["30 short later", "60 short again"]
 
 
 def test_each_line_says_whose_it_is_and_where_a_renewal_has_to_arrive() -> None:
