@@ -13,12 +13,18 @@ import pytest
 
 from reconciler.cli.commands import COMMANDS
 from reconciler.version import __version__
-from tests.support.cli import MTLS, WRANGLER, Project, run
+from tests.support.cli import MTLS, WRANGLER, Project, make_project, run
 from tests.support.paths import REPOSITORY
 from tests.support.trees import git
-from tests.support.worlds import REAL_ID, issued
+from tests.support.worlds import REAL_ID, issued_now
 
 EMBEDDED_ID = re.compile(r"10ca1000-[0-9a-f-]{27}")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The same project as elsewhere, whose certificates are valid whenever the tests run."""
+    return make_project(tmp_path, issue=issued_now)
 
 
 @pytest.fixture
@@ -126,7 +132,7 @@ def test_a_key_that_is_missing_stops_its_certificate_before_anything_changes(pro
 
 def test_a_key_of_another_certificate_is_never_uploaded(project: Project) -> None:
     """The pair is proved before the upload."""
-    project.environ["BILLING_KEY"] = issued(9).key_pem.decode()
+    project.environ["BILLING_KEY"] = issued_now(9).key_pem.decode()
     result = project.run("apply", "--yes")
     assert result.code == 1
     assert not (project.folder / ".mtlsctl" / "store.db").exists()
@@ -278,7 +284,7 @@ def test_out_writes_the_same_as_stdout(project: Project) -> None:
 
 def test_validate_names_everything_that_is_wrong_with_certificate_key_and_file(project: Project) -> None:
     """Key of another certificate, a wrangler file without the environment."""
-    project.environ["BILLING_KEY"] = issued(9).key_pem.decode()
+    project.environ["BILLING_KEY"] = issued_now(9).key_pem.decode()
     project.write("mtls.toml", MTLS + '[workers.checkout.env.stagin.bindings]\nBILLING = "billing"\n')
     project.write("wrangler.toml", WRANGLER + "[env.staging.vars]\nX = 1\n")
     result = project.run("validate")
@@ -299,7 +305,7 @@ def test_validate_says_what_it_could_not_check(project: Project) -> None:
 def test_validate_reports_a_private_key_that_git_tracks(project: Project) -> None:
     """Whoever can read the repository has the key."""
     project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))
-    project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
+    project.write("certs/billing.key", issued_now(1).key_pem).chmod(0o600)
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid"]
     for command in (["init", "-q"], ["add", "certs/billing.key"]):
         subprocess.run([*git, *command], cwd=project.folder, check=True)
@@ -310,9 +316,9 @@ def test_validate_reports_a_private_key_that_git_tracks(project: Project) -> Non
 
 def test_validate_reports_a_tracked_key_file_that_is_not_declared(project: Project) -> None:
     """The key is declared as a variable, and its file lies in the folder of the certificate; the content decides."""
-    project.write("certs/billing.key", issued(1).key_pem).chmod(0o600)
-    project.write("certs/ca.pem", issued(1).certificate_pem)
-    project.write("certs/local.key", issued(1).key_pem).chmod(0o600)
+    project.write("certs/billing.key", issued_now(1).key_pem).chmod(0o600)
+    project.write("certs/ca.pem", issued_now(1).certificate_pem)
+    project.write("certs/local.key", issued_now(1).key_pem).chmod(0o600)
     for command in (["init", "-q"], ["add", "certs/billing.key", "certs/ca.pem"]):
         subprocess.run(["git", *command], cwd=project.folder, check=True)
     result = project.run("validate", "--format", "json")
@@ -323,7 +329,7 @@ def test_validate_reports_a_tracked_key_file_that_is_not_declared(project: Proje
 def test_a_key_file_that_others_can_read_is_a_warning(project: Project) -> None:
     """Said by apply, which opens it; the run goes on."""
     project.write("mtls.toml", MTLS.replace('{ env = "BILLING_KEY" }', '"certs/billing.key"'))
-    project.write("certs/billing.key", issued(1).key_pem).chmod(0o644)
+    project.write("certs/billing.key", issued_now(1).key_pem).chmod(0o644)
     result = project.run("apply", "--yes")
     assert result.code == 0
     assert "warning[key-readable]" in result.out
@@ -369,7 +375,7 @@ def test_an_unexpected_exception_becomes_a_report_without_values(
     """No traceback, and no message of the exception, which might quote a key."""
 
     def explode(*_: object, **__: object) -> None:
-        raise RuntimeError("the canary " + issued(1).key_pem.decode())
+        raise RuntimeError("the canary " + issued_now(1).key_pem.decode())
 
     monkeypatch.setattr("reconciler.cli.session.open_project", explode)
     result = project.run("plan")

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from unittest import mock
 import httpx
 
 from reconciler.cli import main
+from tests.support.pki import Issued
 from tests.support.worlds import issued
 
 WRANGLER = """\
@@ -64,10 +65,11 @@ class Result:
 
 @dataclass
 class Project:
-    """A folder with an mtls.toml, its certificates and wrangler files."""
+    """A folder with an mtls.toml, its certificates and wrangler files. `issue`: makes a certificate of a number."""
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    issue: Callable[[int], Issued] = issued
 
     def write(self, path: str, text: str | bytes) -> Path:
         """A file of the project."""
@@ -82,8 +84,8 @@ class Project:
 
     def certificate(self, name: str, number: int) -> None:
         """Put the number-th test certificate under a name, and its key into the environment."""
-        self.write(f"certs/{name}.pem", issued(number).certificate_pem)
-        self.environ[f"{name.upper().replace('-', '_')}_KEY"] = issued(number).key_pem.decode()
+        self.write(f"certs/{name}.pem", self.issue(number).certificate_pem)
+        self.environ[f"{name.upper().replace('-', '_')}_KEY"] = self.issue(number).key_pem.decode()
 
     def run(self, *arguments: str, folder: str = ".", stdin: TextIO | None = None) -> Result:
         """`mtlsctl ARGUMENTS` in the project's folder, with nothing of the real environment but what is needed."""
@@ -126,9 +128,11 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def make_project(folder: Path, mtls: str = MTLS, wrangler: str = WRANGLER) -> Project:
+def make_project(
+    folder: Path, mtls: str = MTLS, wrangler: str = WRANGLER, *, issue: Callable[[int], Issued] = issued
+) -> Project:
     """One certificate, one Worker, one binding with a placeholder."""
-    project = Project(folder)
+    project = Project(folder, issue=issue)
     project.write("mtls.toml", mtls)
     project.write("wrangler.toml", wrangler)
     project.certificate("billing", 1)
