@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
@@ -218,6 +218,30 @@ def attempt_all(run: Run, changes: Iterable[tuple[int, Prepare]]) -> None:
             run.leave(index)
         elif run.start(index):
             _end(run, index, _try(run, index, partial(_carry_out, prepare)))
+
+
+def attempt_together(run: Run, effect: Callable[[], Mapping[int, Step]]) -> None:
+    """Try changes that were begun, and that one call makes. `effect`: their steps, by their index; those that it leaves
+    out have no known result. As `attempt_all`, it runs in another thread if the store allows it, so that an interrupt
+    lets it end."""
+    if run.world.store.at_once == 1:
+        _end_all(run, effect())
+        return
+    with DaemonPool[Mapping[int, Step]](1) as pool:
+        try:
+            pool.begin(0, effect)
+            pool.wait()
+        except BaseException:
+            run.world.store.give_up()
+            pool.let_end(PATIENCE_S, lambda _: run.stopping(run.under_way.keys() - run.steps.keys()))
+            _end_all(run, pool.results.get(0, {}))
+            raise
+        _end_all(run, pool.result(0))
+
+
+def _end_all(run: Run, steps: Mapping[int, Step]) -> None:
+    for index, step in steps.items():
+        run.end(index, step)
 
 
 def _carry_out(prepare: Prepare) -> Step:

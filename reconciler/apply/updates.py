@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import assert_never
 
 from reconciler.apply.bindings import blocked_step
 from reconciler.apply.hostnames import add_hostnames
 from reconciler.apply.hyperdrives import update_hyperdrive
-from reconciler.apply.run import Run
+from reconciler.apply.run import Run, attempt_together
 from reconciler.findings.errors import ReconcilerError
 from reconciler.model import EntryId, HostnamesAddress, HyperdriveAddress, Phase, Update
+from reconciler.model.errors import StoreClosed
 from reconciler.plan.outcome import Step, StepStatus
 
 _Changes = Sequence[tuple[int, Update]]
@@ -42,15 +44,21 @@ def _update(run: Run, group: _Changes) -> None:
         for index in begun:
             run.end(index, run.failure(index, error))
         return
+    attempt_together(run, partial(_steps, run, [(index, change, values[index] or "") for index, change in group]))
+
+
+def _steps(run: Run, group: Sequence[tuple[int, Update, str]]) -> Mapping[int, Step]:
+    """The steps of a group that was begun, by their index; none if an interrupt stopped its calls."""
     try:
-        note = _make(run, [(change, values[index] or "") for index, change in group])
+        note = _make(run, [(change, value) for _, change, value in group])
+    except StoreClosed:
+        return {}
     except ReconcilerError as error:
-        for index, _ in group:
-            run.end(index, run.failure(index, error))
-        return
-    for index, change in group:
-        entry = EntryId(values[index] or "") if change.digest is not None else None
-        run.end(index, Step(change, StepStatus.DONE, entry=entry, note=note))
+        return {index: run.failure(index, error) for index, _, _ in group}
+    return {
+        index: Step(change, StepStatus.DONE, entry=EntryId(value) if change.digest is not None else None, note=note)
+        for index, change, value in group
+    }
 
 
 def _make(run: Run, changes: Sequence[tuple[Update, str]]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from reconciler.plan.outcome import Outcome, Step, StepStatus
 from reconciler.plan.plan import make_plan
 from reconciler.stores.local import LocalStore
 from tests.apply.test_at_once import Through
+from tests.support.interrupts import interrupt_main, interruptible
 from tests.support.memory import MemoryClock, MemoryFiles, MemoryKeys, NoDeployer, NoProver, open_in_memory
 from tests.support.pki import NOW
 from tests.support.worlds import actual, bundle, certificate, desired, issued
@@ -83,7 +85,12 @@ class Scene:
         return NOW + self.late
 
     def apply(
-        self, store: Troubled, phases: Iterable[Phase] = tuple(Phase), *, meanwhile: Callable[[], object] = lambda: None
+        self,
+        store: Troubled,
+        phases: Iterable[Phase] = tuple(Phase),
+        *,
+        meanwhile: Callable[[], object] = lambda: None,
+        stopping: Callable[[], None] = lambda: None,
     ) -> Outcome:
         listing = self.store.list_entries()
         seen = Hyperdrives(self.store.hyperdrives(("db",)))
@@ -99,6 +106,7 @@ class Scene:
             deployer=NoDeployer,
             prover=NoProver(),
             now=self.now,
+            stopping=lambda *_: stopping(),
         )
         return apply_plan(plan, self.wanted, world, tuple(phases))
 
@@ -128,6 +136,23 @@ def test_all_changes_of_a_configuration_are_one_call() -> None:
     store = Troubled(made.store)
     assert told(made.apply(store)) == [("done", None), ("done", None)]
     assert (store.updates, made.mtls) == (1, {"later": "kept", MODE: "verify-full", LEAF: made.entry})
+
+
+@interruptible()
+def test_an_interrupt_during_an_update_lets_it_end() -> None:
+    """Its result is known."""
+    made, over = scene(), threading.Event()
+
+    class AtOnce(Troubled):
+        at_once = 2
+
+    def slow(before: HyperdriveConfig, mtls: Mapping[str, object]) -> HyperdriveConfig:
+        interrupt_main()
+        over.wait(20)
+        return made.store.update_hyperdrive(before, mtls)
+
+    outcome = made.apply(AtOnce(made.store, trouble=slow), stopping=over.set)
+    assert (outcome.interrupted, told(outcome)) == (True, [("done", None), ("done", None)])
 
 
 @pytest.mark.parametrize("by_hand", [{LEAF: "other", MODE: "require"}, {MODE: "verify-ca"}])
