@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from reconciler.model.engine import Done, Duty, RecordedJob, group_of
 from reconciler.model.fleet import Pause, StackKey
 from reconciler.reports.fleet import LEFT, FleetHistory, line_about
 from reconciler.runs.budget import DATABASE_URL, extra_missing
+from reconciler.runs.fleet.act import LOCK_TIMEOUT_S
 from reconciler.runs.fleet.children import Children
 from reconciler.runs.fleet.opened import OpenedFleet
 from reconciler.runs.fleet.run import KnownStack, find_stacks, the_one
@@ -87,10 +88,20 @@ def paused(opened: OpenedFleet) -> Mapping[StackKey, str]:
         return {key: pause_text(one) for key, one in record.pauses().items()}
 
 
-def open_desk(opened: OpenedFleet, context: StoreContext, demand: Callable[[], None] = lambda: None) -> SharedDesk:
-    """Connections with the rate budgets that all processes share. `demand`: raises LockedError once a lock is lost."""
+def open_desk(opened: OpenedFleet, context: StoreContext, held: Callable[[], None] | None = None) -> SharedDesk:
+    """Connections with the rate budgets and the locks that all processes share. `held`: raises LockedError once the
+    lock of the account is lost; None: it is not held yet, so each change waits for it."""
     url = database_url(os.environ)
-    return SharedDesk(opened, os.environ, context, open_budget=partial(PostgresBudget, url), demand=demand)
+
+    def hold(account: str) -> AbstractContextManager[Callable[[], None]]:
+        return _account_lock(url, account, LOCK_TIMEOUT_S) if held is None else nullcontext(held)
+
+    return SharedDesk(opened, os.environ, context, open_budget=partial(PostgresBudget, url), hold=hold)
+
+
+def _account_lock(url: str, account: str, wait_s: float) -> AbstractContextManager[Callable[[], None]]:
+    """The lock of an account, the same one for all fleets of the database."""
+    return locked(url, f"account {account}", wait_s)
 
 
 def run_worker_command(
@@ -310,7 +321,7 @@ def _do_job(session: Session, url: str, opened: OpenedFleet, kind: str, key: str
     """One job, in the child of a worker, under the lock of its account."""
     if kind not in (LOOK, ACT):
         raise UsageError(f"{kind!r} is not a kind of job", hint="this command is for `mtlsctl fleet worker`")
-    with locked(url, f"fleet {opened.fleet.name}, account {group_of(key)}", _LONGEST_WAIT_S) as demand:
+    with _account_lock(url, group_of(key), _LONGEST_WAIT_S) as demand:
         desk = open_desk(opened, StoreContext(os.environ, session.max_wait_s, session.tell), demand)
         with closing(PostgresRecord(url, opened.fleet.name)) as record:
             paused = {one: pause_text(pause) for one, pause in record.pauses().items()}

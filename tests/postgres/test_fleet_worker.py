@@ -19,9 +19,11 @@ import psycopg
 import pytest
 
 from reconciler.emulator.state import RecordedCall
+from reconciler.findings.exits import ExitCode
 from reconciler.model.fleet import StackRow
 from reconciler.postgres.connection import connect
 from reconciler.postgres.history import History
+from reconciler.postgres.lock import locked
 from reconciler.postgres.record import PostgresRecord
 from reconciler.postgres.schema import _MIGRATIONS, upgrade
 from tests.support.cli import Result
@@ -198,6 +200,40 @@ def test_fleets_of_one_database_count_only_what_is_of_them(fleet: Fleet) -> None
     )
     assert fleet.estate.entries(1) == 1
     assert fleet.works.end()[1] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--all", "--only", "s1"),
+        ("worker", "--job", "act", f"{ACCOUNTS[0]}/s1"),
+        ("worker", "--job", "act", f"{ACCOUNTS[0]}/s1", "-f", "beta.toml"),
+    ],
+    ids=["a pass", "a job", "a job of another fleet"],
+)
+def test_nothing_changes_an_account_that_another_process_works_on(fleet: Fleet, words: tuple[str, ...]) -> None:
+    """In whatever checkout, and for whatever fleet of the database."""
+    fleet.estate.write("beta.toml", fleet.estate.read("fleet.toml").replace('"acme"', '"beta"'))
+    with (
+        locked(fleet.works.url, f"account {ACCOUNTS[0]}"),
+        mock.patch("reconciler.cli.working.LOCK_TIMEOUT_S", 0.0),
+        mock.patch("reconciler.cli.working._LONGEST_WAIT_S", 0.0),
+    ):
+        result = fleet.run(*words)
+    assert "another process works on account 0123456789abcdef0123456789abcdef" in result.out + result.err
+    assert (result.code, fleet.estate.entries(0)) == (ExitCode.LOCKED, 2)
+    fleet.run(*words)
+    assert fleet.estate.entries(0) == 1
+
+
+def test_a_pass_reads_the_list_again_under_the_lock(fleet: Fleet) -> None:
+    """For each stack: another process may have changed the account since it was read for the one before."""
+    fleet.estate.stack(0, 4)
+    fleet.estate.outdate("one/s4", 0, 4)
+    fleet.estate.calls("GET")
+    assert fleet.run("run", "--all", "--only", "one/*").code == 0
+    assert fleet.estate.entries(0) == 2
+    assert fleet.estate.calls("GET") == 3
 
 
 def test_jobs_of_an_account_wait_for_one_whose_worker_is_frozen(fleet: Fleet) -> None:

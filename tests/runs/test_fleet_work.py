@@ -257,7 +257,7 @@ def test_a_lost_lock_of_the_account_stops_an_act(estate: Estate) -> None:
     def lost() -> None:
         raise LockedError("lost")
 
-    desk = SharedDesk(opened(estate), estate.environ, StoreContext(estate.environ), demand=lost)
+    desk = SharedDesk(opened(estate), estate.environ, StoreContext(estate.environ), hold=lambda _: nullcontext(lost))
     one = desk.opened.members[0]
     lock = desk.project(one, acts=True).lock(command="x", timeout_s=0, waiting=print)
     with lock as held, pytest.raises(LockedError, match="lost"):

@@ -350,6 +350,11 @@ class Desk:
             self._ledgers[place, acts] = Ledger(Connections(self.clock, context, budget=budget))
         return self._ledgers[place, acts]
 
+    def forget_lists(self) -> None:
+        """Have what acts next read the list of its account again."""
+        with self._opening:
+            self._ledgers = {key: ledger for key, ledger in self._ledgers.items() if not key[1]}
+
     def context_of(self, credential: Credential, token: str) -> StoreContext:  # noqa: ARG002 - used by `SharedDesk`
         """What the connections with a token are made with."""
         return replace(self.context, environ=environ_of(self.environ, self.opened.fleet, token))

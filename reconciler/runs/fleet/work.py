@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -219,16 +219,21 @@ def with_later_jobs(status: FleetStatus, later: Mapping[tuple[str, str], datetim
 
 @dataclass(slots=True)
 class SharedDesk(Desk):
-    """The connections of a job: with rate budgets that all workers share, and with a lock that is checked before each
-    change. `demand`: raises LockedError once that is lost."""
+    """The connections of a job, or of a pass, with what all processes share: rate budgets, and a lock for each account.
+
+    `hold`: holds that lock, or knows that it is held; gives what raises LockedError once it is lost.
+    """
 
     open_budget: Callable[[str], RateBudget | None] = lambda _: None
-    demand: Callable[[], None] = lambda: None
+    hold: Callable[[str], AbstractContextManager[Callable[[], None]]] = lambda _: nullcontext(_nothing)
 
     def project(self, one: FleetMember, *, acts: bool) -> Project:
-        """As `Desk`."""
+        """As `Desk`. What acts reads the list of its account again: others may have changed it before the lock."""
+        if acts:
+            self.forget_lists()
         project = super(SharedDesk, self).project(one, acts=acts)  # noqa: UP008 - `slots` make a second class
-        return replace(project, lock=lambda **given: _both(project.lock(**given), self.demand))
+        account = one.account or ""
+        return replace(project, lock=lambda **given: _both(self.hold(account), project.lock(**given)))
 
     def context_of(self, credential: Credential, token: str) -> StoreContext:
         """As `Desk`."""
@@ -242,15 +247,20 @@ def budget_name(credential: Credential, token: str) -> str:
     return credential.budget or f"token {digest[:16]}"
 
 
+def _nothing() -> None:
+    """Raise nothing."""
+
+
 @contextmanager
-def _both(lock: AbstractContextManager[Callable[[], None]], demand: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    with lock as held:
+def _both(*locks: AbstractContextManager[Callable[[], None]]) -> Iterator[Callable[[], None]]:
+    with ExitStack() as stack:
+        demands = [stack.enter_context(lock) for lock in locks]
 
-        def demand_both() -> None:
-            held()
-            demand()
+        def demand_all() -> None:
+            for demand in demands:
+                demand()
 
-        yield demand_both
+        yield demand_all
 
 
 def do_job(
