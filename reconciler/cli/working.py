@@ -65,6 +65,9 @@ _SHOWN, _SEARCHED = 50, 500
 _LONGEST_WAIT_S = 120.0
 """For another job of the account, which is one of a worker that is taken for dead, or one that is done again."""
 
+_ADDING_S = 10.0
+"""For what another worker adds. After that, the next minute adds what is due."""
+
 
 def database_url(environ: Mapping[str, str]) -> str:
     """The address of the database. ReconcilerError if it is not set."""
@@ -257,19 +260,20 @@ def _work(session: Session, url: str, open_fleet: Callable[[], OpenedFleet]) -> 
         record = PostgresRecord(url, opened.fleet.name)
         schedule = Schedule(engine, record, partial(history.latest, ACT), record.pauses, partial(history.dropped, ACT))
 
-        def add_due() -> None:
-            """Add what is due; nothing while fleet.toml is broken, which is in the log."""
+        def add_due(wait_s: float = 0.0) -> None:
+            """Add what is due, unless another worker does it for longer than `wait_s`; nothing while fleet.toml is
+            broken, which is in the log."""
             try:
                 opened = fleet.get()
             except ReconcilerError:
                 return
-            with suppress(LockedError), locked(url, f"fleet {opened.fleet.name}, schedule"):  # another worker does it
+            with suppress(LockedError), locked(url, f"fleet {opened.fleet.name}, schedule", wait_s):
                 schedule.add(opened, history.now())
 
         def look(key: str) -> Done:
             done = children.handler(LOOK)(key)
             try:
-                add_due()  # the acts that it found
+                add_due(_ADDING_S)  # the acts that it found, which who adds now may not know of yet
             except ReconcilerError as error:  # the look was made all the same
                 tell(error.message)
             return done
