@@ -233,8 +233,9 @@ class Queue:
     """What workers do, and what waits for them.
 
     `waiting`: jobs that are due; `oldest_s`: how many seconds the oldest of them has waited. `stalled`: of `running`,
-    those whose worker is not heard of any more; `lost`: how many there were within a day. `budgets`: how many calls
-    each rate budget has left now, also those of other fleets of the database.
+    those whose worker is not heard of any more; `lost`: how many there were within a day; `longest_act_s`: how
+    long the longest act of a day took. `budgets`: how many calls each rate budget has left now, also those of other
+    fleets of the database; `waits`: how many seconds the last call that waits for one has still to wait.
     """
 
     workers: int
@@ -243,7 +244,9 @@ class Queue:
     oldest_s: float
     stalled: int
     lost: int
+    longest_act_s: float
     budgets: Mapping[str, int]
+    waits: Mapping[str, float]
 
 
 class FleetRecord(Protocol):

@@ -10,7 +10,7 @@ from reconciler.postgres.connection import Connection, SharedConnection
 
 _KEPT_DAYS = 90
 _LONGEST = 50_000
-_NOT_DONE = ("busy", "handed back", "unknown")
+NOT_DONE = ("busy", "handed back", "unknown")
 """Outcomes of jobs that are done later, or by other workers."""
 
 
@@ -56,7 +56,7 @@ class History:
         question = """
             SELECT key, max(begun) FROM run
             WHERE fleet = %s AND kind = %s AND begun > %s AND outcome IS NOT NULL AND outcome <> ALL(%s) GROUP BY key"""
-        values = (self._fleet, kind, since, [*_NOT_DONE])
+        values = (self._fleet, kind, since, [*NOT_DONE])
         return dict(self._database.run(lambda one: one.execute(question, values).fetchall()))
 
     def dropped(self, kind: str) -> frozenset[str]:

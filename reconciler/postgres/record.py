@@ -10,6 +10,7 @@ from reconciler.model.fleet import Pause, Queue, StackKey, StackRow
 from reconciler.postgres.budget import HANDED_OUT, WINDOW_S
 from reconciler.postgres.connection import Connection, SharedConnection
 from reconciler.postgres.engine import Pace, Queues
+from reconciler.postgres.history import NOT_DONE
 from reconciler.records.fleet import read_record, record_text
 
 _QUEUE = """
@@ -29,13 +30,18 @@ SELECT
   (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM due),
   (SELECT count(*) FROM job WHERE status = 'doing' AND coalesce(worker_id, 0) NOT IN (SELECT id FROM alive)),
   (SELECT count(*) FROM run
-   WHERE fleet = %(fleet)s AND outcome = 'lost' AND begun > clock_timestamp() - interval '1 day')"""
+   WHERE fleet = %(fleet)s AND outcome = 'lost' AND begun > clock_timestamp() - interval '1 day'),
+  (SELECT coalesce(extract(epoch FROM max(ended - begun)), 0)::float8 FROM run
+   WHERE fleet = %(fleet)s AND kind = 'act' AND outcome <> ALL(%(not_done)s)
+     AND begun > clock_timestamp() - interval '1 day')"""
 _LATER = """
 SELECT task_name, args ->> 'key', scheduled_at FROM procrastinate_jobs
 WHERE queue_name = %(queue)s AND status = 'todo' AND scheduled_at > clock_timestamp()"""
 _BUDGETS = """
 SELECT name, (
   SELECT count(*) FROM call WHERE budget = name AND at > clock_timestamp() - make_interval(secs => %s)
+), (
+  SELECT greatest(extract(epoch FROM max(at) - clock_timestamp()), 0)::float8 FROM call WHERE budget = name
 ) FROM budget ORDER BY name"""
 
 
@@ -79,12 +85,18 @@ class PostgresRecord:
         """As `FleetRecord`. Its budgets are those of all fleets of the database, which share them."""
 
         def read(connection: Connection) -> Queue:
-            asked = {"fleet": self._fleet, "queue": Queues(self._fleet).jobs, "dead": Pace().dead_s}
+            asked = {
+                "fleet": self._fleet,
+                "queue": Queues(self._fleet).jobs,
+                "dead": Pace().dead_s,
+                "not_done": [*NOT_DONE, "lost"],
+            }
             facts = connection.execute(_QUEUE, asked).fetchone()
             budgets = connection.execute(_BUDGETS, (WINDOW_S,)).fetchall()
-            workers, running, waiting, oldest_s, stalled, lost = facts or (0, 0, 0, 0.0, 0, 0)
-            left = {name: max(HANDED_OUT - used, 0) for name, used in budgets}
-            return Queue(workers, running, waiting, oldest_s, stalled, lost, left)
+            workers, running, waiting, oldest_s, stalled, lost, longest_s = facts or (0, 0, 0, 0.0, 0, 0, 0.0)
+            left = {name: max(HANDED_OUT - used, 0) for name, used, _ in budgets}
+            waits = {name: wait_s or 0.0 for name, _, wait_s in budgets}
+            return Queue(workers, running, waiting, oldest_s, stalled, lost, longest_s, left, waits)
 
         return self._database.run(read)
 

@@ -346,14 +346,27 @@ def _queue_families(fleet: str, queue: Queue) -> tuple[Family, ...]:
             queue.stalled,
         ),
         ("fleet_queue_lost", "Jobs of the last 24 hours whose worker died.", queue.lost),
+        (
+            "fleet_longest_act_seconds",
+            "How long the longest job of the last 24 hours took that may change a stack.",
+            queue.longest_act_s,
+        ),
     )
-    budgets = ((*labels, ("budget", name)) for name in queue.budgets)
+
+    def by_budget(values: Mapping[str, float]) -> Iterable[tuple[Labels, float]]:
+        return (((*labels, ("budget", name)), value) for name, value in values.items())
+
     return (
         *(_family(name, meaning, ((labels, value),)) for name, meaning, value in values),
         _family(
             "budget_remaining",
             "Calls that a shared rate budget has left in its five minutes.",
-            zip(budgets, queue.budgets.values(), strict=True),
+            by_budget(queue.budgets),
+        ),
+        _family(
+            "budget_wait_seconds",
+            "How long the last call that waits for a shared rate budget has still to wait.",
+            by_budget(queue.waits),
         ),
     )
 

@@ -173,18 +173,21 @@ def test_a_paused_stack_is_checked_and_not_changed(fleet: Fleet) -> None:
 
 
 def test_fleets_of_one_database_count_only_what_is_of_them(fleet: Fleet) -> None:
-    """Workers, jobs of dead ones, histories, and acts for `max_acts`; each metric has the name of its fleet."""
+    """Workers, jobs, histories, and acts for `max_acts`; each metric has the name of its fleet. Budgets are shared."""
     other = ("-f", "beta.toml")
     text = fleet.estate.read("fleet.toml").replace('"acme"', '"beta"').replace("[defaults]", "[defaults]\nmax_acts = 2")
     fleet.estate.write("beta.toml", text)
     fleet.start()
     fleet.wait("act", 1)
     fleet.works.listening.execute(
-        "INSERT INTO mtlsctl.run (fleet, job, kind, key, worker, outcome) VALUES ('acme', 0, 'act', 'x', 'y', 'lost')"
+        "INSERT INTO mtlsctl.run (fleet, job, kind, key, worker, outcome) VALUES ('acme', 0, 'act', 'x', 'y', 'lost');"
+        "INSERT INTO mtlsctl.budget VALUES ('bot');"
+        "INSERT INTO mtlsctl.call (budget, at) VALUES ('bot', now() + interval '1 hour')"
     )
     assert fleet.run("trigger", "s3", *other).out.splitlines()[-1].startswith("No worker runs now")
     counted = [fleet.run("status", "--format", "json", *words).json["queue"] for words in ((), other)]
-    assert [(one["workers"], one["lost"]) for one in counted] == [(1, 1), (0, 0)]
+    assert [(one["workers"], one["lost"], one["longest_act_s"] > 0) for one in counted] == [(1, 1, True), (0, 0, False)]
+    assert all(3500 < one["waits"]["bot"] <= 3600 for one in counted)
     shown = [fleet.run("history", "s1", "--format", "json", *words).json["runs"] for words in ((), other)]
     assert [bool(runs) for runs in shown] == [True, False]
     metrics = [fleet.run("status", "--format", "prometheus", *words).out for words in ((), other)]

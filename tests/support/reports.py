@@ -784,7 +784,17 @@ _FLEET_STATUS = make_fleet_status(
 )
 FLEET_STATUS = replace(
     _FLEET_STATUS,
-    queue=Queue(workers=3, running=2, waiting=5, oldest_s=12.5, stalled=1, lost=4, budgets={"platform-bot": 1040}),
+    queue=Queue(
+        3,
+        2,
+        5,
+        12.5,
+        stalled=1,
+        lost=4,
+        longest_act_s=42.5,
+        budgets={"platform-bot": 1040},
+        waits={"platform-bot": 7.5},
+    ),
 )
 
 FLEET_HISTORY = FleetHistory(

@@ -316,7 +316,9 @@ NOT_USED = {
         "fleet_stack_last_look_timestamp_seconds",
         "fleet_stack_paused_until_timestamp_seconds",
         *(f"fleet_queue_{name}" for name in ("running", "waiting", "stalled", "lost")),
+        "fleet_longest_act_seconds",
         "budget_remaining",
+        "budget_wait_seconds",
     },
 }
 """The metrics of each file that wake no one."""
