@@ -266,19 +266,32 @@ def _status_of(one: FleetStack, known: Mapping[StackKey, StackRow], now: datetim
 
 
 def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
-    """The metrics of a fleet. Those of a stack have its name and account as labels, and nothing of a certificate. Of
-    several files with one name and account, which is an error, the most urgent one has them: a series is there once."""
-    named = [one for one in reversed(status.stacks) if one.one.stack is not None]
-    series = {(("stack", one.one.stack or ""), ("account", one.one.alias or "")): one for one in named}
-    labelled = list(reversed(series.items()))
-    looks = [(labels, one.look) for labels, one in labelled if one.look is not None]
-    good = {StackState.OK, StackState.CHANGES, StackState.DRIFT, StackState.BLOCKED}
+    """The metrics of a fleet, of its stacks, and of its workers."""
     return (
         _family(
             "fleet_stacks",
             "Stacks of the fleet, by state.",
             (((("fleet", status.fleet), ("state", state)), count) for state, count in status.counts.items()),
         ),
+        *_stack_families(status),
+        _family(
+            "fleet_made_timestamp_seconds",
+            "When these metrics were written; check that they are not outdated.",
+            (((("fleet", status.fleet),), status.made.timestamp()),),
+        ),
+        *(_queue_families(status.fleet, status.queue) if status.queue is not None else ()),
+    )
+
+
+def _stack_families(status: FleetStatus) -> tuple[Family, ...]:
+    """The metrics of stacks. They have its name and account as labels, and nothing of a certificate. Of several files
+    with one name and account, which is an error, the most urgent one has them: a series is there once."""
+    named = [one for one in reversed(status.stacks) if one.one.stack is not None]
+    series = {(("stack", one.one.stack or ""), ("account", one.one.alias or "")): one for one in named}
+    labelled = list(reversed(series.items()))
+    looks = [(labels, one.look) for labels, one in labelled if one.look is not None]
+    good = {StackState.OK, StackState.CHANGES, StackState.DRIFT, StackState.BLOCKED}
+    return (
         _family(
             "fleet_stack_ok",
             "Whether the stack was found, checked in time, and nothing failed: 1 or 0.",
@@ -323,12 +336,6 @@ def fleet_families(status: FleetStatus) -> tuple[Family, ...]:
             "Until when nothing is done to the stack; only for a stack that is paused.",
             ((labels, one.pause.until.timestamp()) for labels, one in labelled if one.pause is not None),
         ),
-        _family(
-            "fleet_made_timestamp_seconds",
-            "When these metrics were written; check that they are not outdated.",
-            (((("fleet", status.fleet),), status.made.timestamp()),),
-        ),
-        *(_queue_families(status.fleet, status.queue) if status.queue is not None else ()),
     )
 
 
