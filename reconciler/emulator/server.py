@@ -61,10 +61,7 @@ class _Stoppable(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        await asyncio.sleep(0)  # idle connections close
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()  # a reply that is still delayed is never sent
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # connections close; a reply that is still delayed is cancelled with the loop
 
 
 def serve(
